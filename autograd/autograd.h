@@ -1,0 +1,99 @@
+// Reverse-mode differentiation: recording ops, walking the tape, and the switches around it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/node.h"
+
+namespace gradus {
+
+// --- recording ----------------------------------------------------------------------------------------------------
+
+using Inputs = std::initializer_list<std::reference_wrapper<const Tensor>>;
+
+// Makes `result` the outcome of `op` on `inputs`, with `rule` as its gradient; returns it as it is while recording
+// is off or no input requires grad. `keep` and `extras` say what the rule will ask for. This is also how an op is
+// added from outside the library:
+//
+//   Tensor cube(const Tensor& x) {
+//     Tensor y = x.detach() * x.detach() * x.detach();  // any way of computing the numbers
+//     return record("cube", {x}, y, Keep::inputs, [](const Tensor& g, const Kept& k) {
+//       Tensor x = k.input();
+//       return grads(g * 3.0 * x * x);
+//     });
+//   }
+Tensor record(const char* op, Inputs inputs, Tensor result, Keep keep, Rule rule, Inputs extras = {});
+Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor result, Keep keep, Rule rule,
+              const std::vector<Tensor>& extras = {});
+
+bool grad_enabled();          // whether this thread records
+class GradMode {              // sets it for a scope
+ public:
+  explicit GradMode(bool enabled);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool before_;
+};
+struct NoGrad : GradMode {
+  NoGrad() : GradMode(false) {}
+};
+struct EnableGrad : GradMode {
+  EnableGrad() : GradMode(true) {}
+};
+
+// Whether an op on these should be recorded: recording is on and one of them requires grad.
+bool any_requires_grad(Inputs inputs);
+
+// Guards an in-place change of `x`: throws Error naming `op` if that would escape the graph, else counts it.
+void begin_inplace(const char* op, const Tensor& x);
+
+// --- gradients ----------------------------------------------------------------------------------------------------
+
+struct GradOptions {
+  std::vector<Tensor> grad_outputs = {};  // one for each output; may be left out for outputs of one element
+  bool create_graph = false;              // record the gradients too, so that they can be differentiated
+  bool retain_graph = false;              // keep what the rules saved, for another pass (create_graph implies it)
+  bool allow_unused = false;              // an input the outputs do not depend on: undefined instead of an error
+};
+// d(sum of outputs)/d(inputs), without touching any .grad. Inputs may be results of ops as well as leaves.
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const GradOptions& options = {});
+
+// Runs fn(inputs) without keeping what its gradient needs, and once more during backward: memory for time.
+// Random ops give the same numbers both times. Tensors that fn captures get their gradients too.
+using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
+Tensor checkpoint(const TensorFunction& fn, const std::vector<Tensor>& inputs);
+
+// --- checking and looking -----------------------------------------------------------------------------------------
+
+struct GradcheckOptions {
+  double step = 1e-6;   // of the central difference
+  double atol = 1e-6, rtol = 1e-6;
+};
+// Compares the gradient of fn, element by element, with central differences. Inputs must be float64; those that
+// require grad are checked. Throws Error naming the first element that disagrees (NaN never agrees).
+void gradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
+// The same for the gradient of the gradient.
+void gradgradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
+
+// While one lives, the first op whose result, or whose gradient, has a NaN or Inf throws Error naming it (and the
+// module it ran in). Costs a pass over every result.
+class AnomalyMode {
+ public:
+  AnomalyMode();
+  ~AnomalyMode();
+  AnomalyMode(const AnomalyMode&) = delete;
+  AnomalyMode& operator=(const AnomalyMode&) = delete;
+};
+
+// The graph behind `output`, from leaves to it; `names` label tensors one knows.
+using Names = std::vector<std::pair<std::string, Tensor>>;
+std::string graph_dot(const Tensor& output, const Names& names = {});      // Graphviz
+std::string graph_mermaid(const Tensor& output, const Names& names = {});  // Mermaid flowchart
+
+}  // namespace gradus

@@ -1,0 +1,86 @@
+// The graph: one node for each recorded result and one for each leaf. What users call is in autograd.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "tensor/small_vector.h"
+#include "tensor/tensor.h"
+
+namespace gradus {
+
+struct Node;
+
+// What a rule kept of a tensor: never a handle, which would tie the graph into a cycle.
+struct Saved {
+  std::shared_ptr<Storage> storage;
+  Layout layout;
+  uint64_t version = 0;
+};
+
+enum class Keep : uint8_t { none = 0, inputs = 1, output = 2, both = 3 };
+
+// What a rule is handed besides the gradient. Handles are rebuilt on demand; they are part of the graph exactly
+// while gradients of gradients are being recorded.
+class Kept {
+ public:
+  explicit Kept(const std::shared_ptr<Node>& node) : node_(node) {}
+  Tensor input(int i = 0) const;  // needs Keep::inputs
+  Tensor output() const;          // needs Keep::output
+  Tensor extra(int i = 0) const;  // what `record` was given as extras; never part of the graph
+  bool needs(int i) const;        // whether anybody wants input i's gradient
+
+ private:
+  const std::shared_ptr<Node>& node_;
+};
+
+// A gradient for one input: a tensor of its shape, undefined for none, or the part of it that is not zero.
+// A part keeps `T` selects out of one tensor linear in time: they add into one buffer instead of making T of them.
+struct Gradient {
+  Tensor value;
+  std::function<void(Tensor& whole)> add;   // adds the part into a zero-initialised whole, in place
+  std::function<Tensor()> dense;            // the whole, by differentiable ops
+
+  Gradient() = default;
+  Gradient(Tensor t) : value(std::move(t)) {}
+  Gradient(std::function<void(Tensor&)> add_part, std::function<Tensor()> make_dense)
+      : add(std::move(add_part)), dense(std::move(make_dense)) {}
+  bool defined() const { return value.defined() || add; }
+};
+using Gradients = SmallVector<Gradient, 3>;
+
+template <class... G>
+Gradients grads(G&&... each) {
+  Gradients all;
+  (all.push_back(Gradient(std::forward<G>(each))), ...);
+  return all;
+}
+
+// Maps the gradient of an op's result to those of its inputs, in their order. It may capture numbers, never tensors.
+// Written with differentiable ops: recording is off while it runs, unless gradients of gradients are wanted.
+using Rule = std::function<Gradients(const Tensor& g, const Kept& kept)>;
+using Hook = std::function<Tensor(const Tensor&)>;
+
+struct Node {
+  const char* op;  // "leaf" for a leaf
+  Rule rule;
+  SmallVector<std::shared_ptr<Node>, 2> inputs;  // null where an input needs no gradient
+  SmallVector<Saved, 2> saved;                   // inputs, then output, then extras
+  Keep keep = Keep::none;
+  bool freed = false;  // a backward pass used and dropped what was saved
+  Shape shape;         // of the result
+  DType dtype;
+  Device device;
+  Tensor grad;  // leaves only
+  std::vector<Hook> hooks;
+
+  Node(const char* op_name, const Tensor& result);
+  // Breaks chains through a worklist: a million ops must neither recurse nor leak.
+  ~Node();
+  bool is_leaf() const { return !rule && !freed; }
+  // The leaf's or the result's handle around saved numbers, after checking that they are as they were.
+  Tensor restore(size_t saved_index, const std::shared_ptr<Node>& place) const;
+};
+
+}  // namespace gradus

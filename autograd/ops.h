@@ -1,0 +1,175 @@
+// The functions users call. Each is defined in autograd/ops/, its gradient rule beside it; names and conventions are
+// PyTorch's. Operands broadcast, and differing dtypes are promoted (tensor/dtype.h). A shape that does not fit throws
+// Error naming the op and the shapes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autograd/autograd.h"
+#include "tensor/random.h"
+#include "tensor/tensor.h"
+
+namespace gradus {
+
+// --- arithmetic and comparison (ops/binary.cpp) ---------------------------------------------------------------------
+Tensor operator+(const Tensor& a, const Tensor& b);
+Tensor operator-(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& a, const Tensor& b);
+Tensor operator/(const Tensor& a, const Tensor& b);
+Tensor operator+(const Tensor& a, double b);
+Tensor operator-(const Tensor& a, double b);
+Tensor operator*(const Tensor& a, double b);
+Tensor operator/(const Tensor& a, double b);
+Tensor operator+(double a, const Tensor& b);
+Tensor operator-(double a, const Tensor& b);
+Tensor operator*(double a, const Tensor& b);
+Tensor operator/(double a, const Tensor& b);
+Tensor operator-(const Tensor& x);
+Tensor maximum(const Tensor& a, const Tensor& b);  // NaN if either is; where equal each gets half the gradient
+Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& base, const Tensor& exponent);
+Tensor pow(const Tensor& base, double exponent);
+
+Tensor operator==(const Tensor& a, const Tensor& b);  // comparisons give bool tensors
+Tensor operator!=(const Tensor& a, const Tensor& b);
+Tensor operator<(const Tensor& a, const Tensor& b);
+Tensor operator<=(const Tensor& a, const Tensor& b);
+Tensor operator>(const Tensor& a, const Tensor& b);
+Tensor operator>=(const Tensor& a, const Tensor& b);
+Tensor operator==(const Tensor& a, double b);
+Tensor operator!=(const Tensor& a, double b);
+Tensor operator<(const Tensor& a, double b);
+Tensor operator<=(const Tensor& a, double b);
+Tensor operator>(const Tensor& a, double b);
+Tensor operator>=(const Tensor& a, double b);
+Tensor logical_and(const Tensor& a, const Tensor& b);  // of bool tensors
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_not(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+// |a - b| <= atol + rtol |b| everywhere; false if the shapes differ or (unless equal_nan) anything is NaN.
+bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+bool equal(const Tensor& a, const Tensor& b);  // same shape, dtype and elements
+
+// --- functions of one tensor (ops/unary.cpp) ------------------------------------------------------------------------
+Tensor abs(const Tensor& x);
+Tensor sign(const Tensor& x);
+Tensor square(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor expm1(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor log1p(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);
+Tensor reciprocal(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
+Tensor erf(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);  // half to even
+Tensor clamp(const Tensor& x, double low, double high);  // either may be infinite
+Tensor relu(const Tensor& x);                            // gradient 0 at 0
+Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
+Tensor gelu(const Tensor& x, const std::string& approximate = "none");  // or "tanh"
+Tensor silu(const Tensor& x);
+Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
+
+// --- joining, padding, making (ops/shape.cpp) -----------------------------------------------------------------------
+Tensor cat(const std::vector<Tensor>& parts, int64_t d = 0);
+Tensor stack(const std::vector<Tensor>& parts, int64_t d = 0);
+// `amounts` as PyTorch's: before and after of the last dimension, then of the one before it, ...; may be negative.
+Tensor pad(const Tensor& x, const Dims& amounts, double value = 0);
+Tensor one_hot(const Tensor& index, int64_t classes);  // (...) int64 to (..., classes) int64
+
+// --- products (ops/matmul.cpp) --------------------------------------------------------------------------------------
+// (..., m, k) x (..., k, n), batch dimensions broadcast; a vector counts as a row on the left, a column on the right.
+Tensor matmul(const Tensor& a, const Tensor& b);
+Tensor dot(const Tensor& a, const Tensor& b);    // (n), (n)
+Tensor outer(const Tensor& a, const Tensor& b);  // (m), (n) to (m, n)
+// "bij,bjk->bik": letters name dimensions; without "->" the output has those that occur once, in order.
+Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);
+// x weight^T + bias: (..., in), (out, in), (out) or undefined.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// --- softmax and random (ops/softmax.cpp, ops/dropout.cpp) ----------------------------------------------------------
+Tensor softmax(const Tensor& x, int64_t d);
+Tensor log_softmax(const Tensor& x, int64_t d);
+// Each element is zero with probability p, else divided by 1 - p; the identity unless `training`.
+Tensor dropout(const Tensor& x, double p, bool training = true);
+Tensor embedding(const Tensor& index, const Tensor& weight, std::optional<int64_t> padding_idx = {});  // (...), (n, d)
+
+// --- convolution and pooling (ops/conv.cpp, ops/pool.cpp) -----------------------------------------------------------
+// Pairs are (height, width).
+struct Pair {
+  int64_t h, w;
+  Pair(int64_t both) : h(both), w(both) {}
+  Pair(int64_t height, int64_t width) : h(height), w(width) {}
+};
+struct ConvOptions {
+  Pair stride = 1, padding = 0, dilation = 1;
+  int64_t groups = 1;
+};
+// x (batch, in, h, w), weight (out, in / groups, kernel_h, kernel_w), bias (out) or undefined.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {});
+// x (batch, in, length), weight (out, in / groups, kernel); of the pairs only .w is used.
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {});
+// The gradient of conv2d with respect to its input, as a layer: weight (in, out / groups, kernel_h, kernel_w).
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        const ConvOptions& options = {}, Pair output_padding = 0);
+struct PoolOptions {
+  Pair kernel;
+  std::optional<Pair> stride = {};  // the kernel's size unless given
+  Pair padding = 0;
+};
+Tensor max_pool2d(const Tensor& x, const PoolOptions& options);
+Tensor avg_pool2d(const Tensor& x, const PoolOptions& options, bool count_include_pad = true);
+Tensor adaptive_avg_pool2d(const Tensor& x, Pair out);
+
+// --- normalisation (ops/norm.cpp): weight and bias may be undefined ---------------------------------------------------
+// Over the last dimensions, whose shape is that of weight and bias: Ba, Kiros and Hinton 2016.
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+// x / sqrt(mean(x^2) + eps) * weight over the last dimension: Zhang and Sennrich 2019.
+Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-6);
+// Over groups of channels and all places, for each sample: Wu and He 2018. x (batch, channels, ...).
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+// Ioffe and Szegedy 2015. x (batch, channels, ...). When training, uses the batch's mean and biased variance, and moves
+// the running ones (if defined) towards them by `momentum`, the variance unbiased; else uses the running ones.
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, bool training, double momentum = 0.1, double eps = 1e-5);
+
+// --- losses (ops/loss.cpp) --------------------------------------------------------------------------------------------
+enum class Reduction { none, mean, sum };
+struct CrossEntropyOptions {
+  Tensor weight = {};           // (classes)
+  int64_t ignore_index = -100;  // targets that do not count
+  double label_smoothing = 0;
+  Reduction reduction = Reduction::mean;  // weighted by the targets' weights; NaN where nothing counts, as PyTorch
+};
+// logits (batch, classes) or (batch, classes, ...), target int64 (batch) or (batch, ...).
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
+// The same from log probabilities; label_smoothing must be 0.
+Tensor nll_loss(const Tensor& log_probabilities, const Tensor& target, const CrossEntropyOptions& options = {});
+Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+// 0.5 d^2 / beta where |d| < beta, else |d| - beta / 2.
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1, Reduction reduction = Reduction::mean);
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target, const Tensor& weight = {},
+                                        const Tensor& pos_weight = {}, Reduction reduction = Reduction::mean);
+// target (log target - x), x being log probabilities; `mean` divides by the number of elements, `batch_mean` by the batch.
+Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean, bool log_target = false,
+              bool batch_mean = false);
+
+// --- counting -----------------------------------------------------------------------------------------------------
+// Multiply-adds of matrix products and convolutions run by this thread since it started, counted as two each.
+int64_t& flops_counted();
+
+}  // namespace gradus
