@@ -1,0 +1,44 @@
+#include "tests/paths.h"
+
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "tensor/error.h"
+
+namespace gradus::testing {
+
+std::string source_dir() { return GRADUS_SOURCE_DIR; }
+std::string binary_dir() { return GRADUS_BINARY_DIR; }
+std::string program(const std::string& name) { return binary_dir() + "/examples/" + name; }
+
+std::string data_dir(const std::string& name) {
+  const char* set = std::getenv("GRADUS_DATA");
+  const std::string path = (set ? std::string(set) : source_dir() + "/../shared/data") + "/" + name;
+  return std::filesystem::exists(path) ? path : "";
+}
+
+TempDir::TempDir() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "gradus-test-XXXXXX").string();
+  check(mkdtemp(pattern.data()) != nullptr, "no temporary folder at ", pattern);
+  path_ = pattern;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+int shell(const std::string& command, std::string* output) {
+  std::FILE* pipe = popen(("( " + command + " ) 2>&1").c_str(), "r");
+  check(pipe != nullptr, "cannot run ", command);
+  char buffer[4096];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
+    if (output) output->append(buffer, n);
+  const int status = pclose(pipe);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace gradus::testing

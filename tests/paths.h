@@ -1,0 +1,30 @@
+// Where tests find things, so that they can be run from any folder.
+#pragma once
+
+#include <string>
+
+namespace gradus::testing {
+
+std::string source_dir();                       // the root of the tree
+std::string binary_dir();                       // the root of the build
+std::string program(const std::string& name);   // the built example program of that name
+std::string data_dir(const std::string& name);  // the real data set in $GRADUS_DATA or ../shared/data; "" if absent
+
+// A folder of its own for one test, removed at the end.
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Runs a command with the shell; `output` receives what it wrote to stdout and stderr. Returns its exit status.
+int shell(const std::string& command, std::string* output = nullptr);
+
+}  // namespace gradus::testing
