@@ -1,0 +1,70 @@
+// From the 32 random bits of a Philox word to a distribution. Only + - * / sqrt and comparisons of doubles,
+// which IEEE 754 defines to the last bit, so that every platform draws the same numbers; no library's log or
+// cos is asked.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "tensor/kernels/philox.h"
+
+namespace gradus {
+
+// Uniform in [low, high), never `high` itself although the last rounding may reach it. A float gets 24 random
+// bits, a double 32.
+template <class T>
+T uniform_from(uint32_t word, T low, T high) {
+  T unit = sizeof(T) == 4 ? T(word >> 8) * T(0x1p-24) : T(word) * T(0x1p-32);
+  T value = low + unit * (high - low);
+  return value < high || low == high ? value : std::nextafter(high, low);
+}
+
+// The words that are kept when a share `p` of all 2^32 is: those below this.
+inline uint64_t threshold(double p) { return uint64_t(p * 0x1p32); }
+
+// Natural logarithm of a positive normal x: x = 2^e m, log m = 2 atanh((m - 1) / (m + 1)) by its series.
+inline double portable_log(double x) {
+  uint64_t bits = std::bit_cast<uint64_t>(x);
+  constexpr uint64_t root_half = 0x3fe6a09e667f3bcdu;
+  int64_t e = int64_t(bits - root_half) >> 52;
+  double m = std::bit_cast<double>(bits - (uint64_t(e) << 52));  // in [sqrt(1/2), sqrt(2))
+  double s = (m - 1) / (m + 1), z = s * s, sum = 0;
+  for (int k = 21; k >= 1; k -= 2) sum = sum * z + 1.0 / k;
+  return double(e) * 0.6931471805599453 + 2 * s * sum;
+}
+
+struct SinCos {
+  double sin, cos;
+};
+
+// Of the angle 2 pi word / 2^32: the quadrant is exact, the rest of the angle lies within pi/4 of it.
+inline SinCos portable_sincos(uint32_t word) {
+  uint32_t quadrant = (word + 0x20000000u) >> 30;
+  double x = double(int32_t(word - (quadrant << 30))) * (1.5707963267948966 / 0x1p30), z = x * x;
+  double s = 0, c = 0;
+  for (int k = 17; k >= 3; k -= 2)
+    s = (1 - s) * z / (k * (k - 1));  // 1 - s is the series from 1 - z/(k (k-1)) on
+  for (int k = 16; k >= 2; k -= 2) c = (1 - c) * z / (k * (k - 1));
+  s = x * (1 - s);
+  c = 1 - c;
+  switch (quadrant) {
+    case 1: return {c, -s};
+    case 2: return {-s, -c};
+    case 3: return {-c, s};
+    default: return {s, c};
+  }
+}
+
+struct NormalPair {
+  double first, second;
+};
+
+// Two independent normal numbers with mean 0 and standard deviation 1 from two words (Box and Muller 1958).
+inline NormalPair normal_from(uint32_t w0, uint32_t w1) {
+  double radius = std::sqrt(-2 * portable_log((double(w0) + 0.5) * 0x1p-32));
+  SinCos angle = portable_sincos(w1);
+  return {radius * angle.cos, radius * angle.sin};
+}
+
+}  // namespace gradus
