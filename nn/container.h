@@ -77,7 +77,7 @@ class ModuleList : public Module {
 };
 
 // Joins the dimensions from start_dim to end_dim into one: (batch, ...) to (batch, n).
-struct Flatten : Module {
+struct Flatten : Stateless {
   int64_t start_dim, end_dim;
   explicit Flatten(int64_t start = 1, int64_t end = -1) : start_dim(start), end_dim(end) {}
 
@@ -85,7 +85,6 @@ struct Flatten : Module {
     Call call(*this);
     return call(x.flatten(start_dim, end_dim));
   }
-  void visit(Visitor&) override {}
   const char* type() const override { return "Flatten"; }
   std::string describe() const override;
 };

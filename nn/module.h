@@ -83,6 +83,12 @@ class Module {
   bool training_ = true;
 };
 
+// A module with nothing to train or save, and nothing inside.
+class Stateless : public Module {
+ public:
+  void visit(Visitor&) override {}
+};
+
 // Copies parameters and buffers by name; throws as load_state_dict.
 void copy_state(const Module& from, Module& to);
 

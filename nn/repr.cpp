@@ -32,4 +32,10 @@ std::string repr_square(const Pair& value) {
   return value.h == value.w ? std::to_string(value.h) : repr(value);
 }
 
+std::string repr(const PoolOptions& pool) {
+  return "kernel_size=" + repr_square(pool.kernel) +
+         ", stride=" + repr_square(pool.stride.value_or(pool.kernel)) +
+         ", padding=" + repr_square(pool.padding);
+}
+
 }  // namespace gradus::nn

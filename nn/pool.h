@@ -1,0 +1,60 @@
+// Pooling over windows of images (batch, channels, h, w).
+#pragma once
+
+#include "nn/module.h"
+#include "nn/repr.h"
+
+namespace gradus::nn {
+
+struct MaxPool2dOptions {
+  std::optional<Pair> stride = {};  // the kernel's size unless given
+  Pair padding = 0;                 // at most half the kernel's size
+};
+struct AvgPool2dOptions {
+  std::optional<Pair> stride = {};
+  Pair padding = 0;
+  bool count_include_pad = true;  // padding counts in the number divided by
+};
+
+struct MaxPool2d : Stateless {
+  PoolOptions options;
+  explicit MaxPool2d(Pair kernel_size, const MaxPool2dOptions& o = {})
+      : options{kernel_size, o.stride.value_or(kernel_size), o.padding} {}
+
+  Tensor operator()(const Tensor& x) const {
+    Call call(*this);
+    return call(max_pool2d(x, options));
+  }
+  const char* type() const override { return "MaxPool2d"; }
+  std::string describe() const override { return repr(options); }
+};
+
+struct AvgPool2d : Stateless {
+  PoolOptions options;
+  bool count_include_pad;
+  explicit AvgPool2d(Pair kernel_size, const AvgPool2dOptions& o = {})
+      : options{kernel_size, o.stride.value_or(kernel_size), o.padding},
+        count_include_pad(o.count_include_pad) {}
+
+  Tensor operator()(const Tensor& x) const {
+    Call call(*this);
+    return call(avg_pool2d(x, options, count_include_pad));
+  }
+  const char* type() const override { return "AvgPool2d"; }
+  std::string describe() const override { return repr(options); }
+};
+
+// The mean over windows chosen so that the output has a given size, whatever that of the input.
+struct AdaptiveAvgPool2d : Stateless {
+  Pair output_size;
+  explicit AdaptiveAvgPool2d(Pair out) : output_size(out) {}
+
+  Tensor operator()(const Tensor& x) const {
+    Call call(*this);
+    return call(adaptive_avg_pool2d(x, output_size));
+  }
+  const char* type() const override { return "AdaptiveAvgPool2d"; }
+  std::string describe() const override { return "output_size=" + repr_square(output_size); }
+};
+
+}  // namespace gradus::nn
