@@ -1,0 +1,54 @@
+#include "optim/ema.h"
+
+namespace gradus::optim {
+
+EMA::EMA(const std::vector<Tensor>& parameters, double decay) : parameters_(parameters), decay_(decay) {
+  check(decay >= 0 && decay < 1, "EMA: decay ", decay, " must lie in [0, 1)");
+  NoGrad guard;
+  for (const Tensor& p : parameters) averages_.push_back(p.detach().clone());
+}
+
+void EMA::follow() {
+  for (size_t i = 0; i < averages_.size(); ++i) {
+    averages_[i] = averages_[i].to(parameters_[i].dtype()).to(parameters_[i].device());
+  }
+}
+
+void EMA::update() {
+  NoGrad guard;
+  follow();
+  for (size_t i = 0; i < averages_.size(); ++i)
+    averages_[i].mul_(decay_).add_(parameters_[i].detach(), 1 - decay_);
+}
+
+void EMA::swap() {
+  NoGrad guard;
+  follow();
+  for (size_t i = 0; i < averages_.size(); ++i) {
+    Tensor values = parameters_[i].detach().clone();
+    parameters_[i].copy_(averages_[i]);
+    averages_[i] = values;
+  }
+}
+
+NamedTensors EMA::state_dict() const {
+  NamedTensors state;
+  for (size_t i = 0; i < averages_.size(); ++i) state.emplace_back(std::to_string(i), averages_[i]);
+  return state;
+}
+
+void EMA::load_state_dict(const NamedTensors& state) {
+  check(state.size() == averages_.size(), "EMA: the state to load has ", state.size(), " averages, expected ",
+        averages_.size());
+  NoGrad guard;
+  std::vector<Tensor> loaded;
+  for (size_t i = 0; i < averages_.size(); ++i) {
+    const auto& [name, value] = state[i];
+    check(name == std::to_string(i) && value.shape() == averages_[i].shape(), "EMA: state ", name,
+          " of shape ", value.shape(), " is not average ", i, " of shape ", averages_[i].shape());
+    loaded.push_back(value.detach().clone());
+  }
+  averages_ = std::move(loaded);
+}
+
+}  // namespace gradus::optim
