@@ -30,8 +30,29 @@ double cosine_between(double start, double end, double at) {
 
 double fraction(int64_t part, int64_t whole) { return whole > 0 ? double(part) / double(whole) : 1; }
 
-void check_steps(const char* type, int64_t steps) {
-  check(steps > 0, type, ": steps ", steps, " must be positive");
+StepLROptions checked(const StepLROptions& o) {
+  check(o.step_size > 0, "StepLR: step_size ", o.step_size, " must be positive");
+  return o;
+}
+
+CosineLROptions checked(const CosineLROptions& o) {
+  check(o.warmup >= 0 && o.steps > o.warmup, "CosineLR: steps ", o.steps, " must be more than warmup ",
+        o.warmup, ", which must not be negative");
+  return o;
+}
+
+NoamLROptions checked(const NoamLROptions& o) {
+  check(o.d_model > 0 && o.warmup > 0, "NoamLR: d_model ", o.d_model, " and warmup ", o.warmup,
+        " must be positive");
+  return o;
+}
+
+OneCycleLROptions checked(const OneCycleLROptions& o) {
+  check(o.steps > 1 && o.pct_start >= 0 && o.pct_start < 1, "OneCycleLR: needs at least two steps, not ",
+        o.steps, ", and a pct_start in [0, 1), not ", o.pct_start);
+  check(o.max_lr > 0 && o.div_factor > 0 && o.final_div_factor > 0, "OneCycleLR: max_lr ", o.max_lr,
+        ", div_factor ", o.div_factor, " and final_div_factor ", o.final_div_factor, " must be positive");
+  return o;
 }
 
 }  // namespace
