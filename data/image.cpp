@@ -1,0 +1,215 @@
+#include "data/image.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "tensor/io/file.h"
+
+// stb's code is in this file alone, and its warnings are not ours.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_PNM
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS (1 << 20)
+#include <stb_image.h>
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#define STBI_WRITE_NO_STDIO
+#include <stb_image_write.h>
+#pragma GCC diagnostic pop
+
+namespace gradus::data {
+
+namespace {
+
+// Hands a decoder its bytes and remembers whether it asked for more than there are: stb goes on with zeros
+// then, and would give a picture whose lower half is missing as if it were whole.
+struct Source {
+  const std::string& bytes;
+  size_t at = 0;
+  bool overrun = false;
+
+  static int read(void* self, char* to, int size) {
+    Source& s = *static_cast<Source*>(self);
+    const size_t n = std::min(size_t(size), s.bytes.size() - s.at);
+    std::memcpy(to, s.bytes.data() + s.at, n);
+    s.at += n;
+    s.overrun |= n == 0 && size > 0;
+    return int(n);
+  }
+  static void skip(void* self, int n) {  // also backwards
+    Source& s = *static_cast<Source*>(self);
+    s.at = size_t(std::clamp<int64_t>(int64_t(s.at) + n, 0, int64_t(s.bytes.size())));
+  }
+  static int eof(void* self) {
+    const Source& s = *static_cast<Source*>(self);
+    return s.at == s.bytes.size();
+  }
+};
+constexpr stbi_io_callbacks callbacks = {Source::read, Source::skip, Source::eof};
+
+void check_image(const char* op, const Tensor& image) {
+  check(image.dtype() == uint8 && image.dim() == 3 && image.size(0) >= 1, op, ": image is ", image.dtype(),
+        " ", image.shape(), ", expected uint8 [channels, height, width]");
+}
+
+// What one output pixel takes of a row of input pixels: weights of `first`, first + 1, ...
+struct Taps {
+  int64_t first;
+  std::vector<float> weights;
+};
+
+std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
+  const double scale = double(in) / double(out), radius = std::max(scale, 1.0);
+  std::vector<Taps> taps;
+  for (int64_t i = 0; i < out; ++i) {
+    const double centre = (double(i) + 0.5) * scale;
+    const int64_t first = std::max<int64_t>(0, int64_t(std::floor(centre - radius + 0.5)));
+    const int64_t last = std::min<int64_t>(in, int64_t(std::floor(centre + radius + 0.5)));
+    std::vector<double> weights;
+    double total = 0;
+    for (int64_t k = first; k < last; ++k) {
+      weights.push_back(std::max(0.0, 1 - std::abs((double(k) + 0.5 - centre) / radius)));
+      total += weights.back();
+    }
+    Taps t{first, {}};
+    for (double w : weights) t.weights.push_back(float(w / total));
+    taps.push_back(std::move(t));
+  }
+  return taps;
+}
+
+}  // namespace
+
+Tensor decode_image(const std::string& bytes, const std::string& name) {
+  const std::string who = printable(name);
+  check(!bytes.empty(), who, ": the file is empty");
+  int width = 0, height = 0, channels = 0;
+  Source header{bytes};
+  check(stbi_info_from_callbacks(&callbacks, &header, &width, &height, &channels), who,
+        ": not a PNG, JPEG, BMP, PGM or PPM image, or a damaged one");
+  check(width > 0 && height > 0, who, ": an image of ", width, "x", height, " pixels");
+  check(int64_t(width) * height <= max_pixels, who, ": an image of ", width, "x", height, " pixels; at most ",
+        max_pixels, " are read");
+
+  Source source{bytes};
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_callbacks(&callbacks, &source, &width, &height, &channels, 0), stbi_image_free);
+  check(pixels != nullptr, who, ": damaged image (", pixels ? "" : stbi_failure_reason(), ")");
+  check(!source.overrun, who, ": truncated image: the file ends before the picture does");
+
+  const int64_t area = int64_t(width) * height, colours = channels >= 3 ? 3 : 1;
+  const bool alpha = channels == 2 || channels == 4;
+  Tensor image = empty({colours, height, width}, {.dtype = uint8});
+  uint8_t* out = image.data<uint8_t>();
+  for (int64_t c = 0; c < colours; ++c) {
+    const stbi_uc* in = pixels.get() + c;
+    for (int64_t i = 0; i < area; ++i, in += channels) {
+      const int a = alpha ? in[channels - 1 - c] : 255;
+      *out++ = uint8_t((*in * a + 255 * (255 - a) + 127) / 255);
+    }
+  }
+  return image;
+}
+
+Tensor read_image(const std::string& path) { return decode_image(read_file(path, int64_t(1) << 30), path); }
+
+std::string encode_png(const Tensor& image) {
+  Tensor whole = image.dim() == 2 ? image.unsqueeze(0) : image;
+  check_image("encode_png", whole);
+  const int64_t channels = whole.size(0), height = whole.size(1), width = whole.size(2);
+  check((channels == 1 || channels == 3) && height > 0 && width > 0 && height * width <= max_pixels,
+        "encode_png: image ", image.shape(), ", expected 1 or 3 channels and 1 to ", max_pixels, " pixels");
+  whole = whole.permute({1, 2, 0}).contiguous();  // PNG has a pixel's channels side by side
+  std::string bytes;
+  auto append = [](void* to, void* data, int size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size_t(size));
+  };
+  const int ok = stbi_write_png_to_func(append, &bytes, int(width), int(height), int(channels),
+                                        whole.data<uint8_t>(), int(width * channels));
+  check(ok, "encode_png: out of memory for image ", image.shape());
+  return bytes;
+}
+
+void write_png(const std::string& path, const Tensor& image) { write_file(path, encode_png(image)); }
+
+Tensor to_channels(const Tensor& image, int64_t channels) {
+  check_image("to_channels", image);
+  const int64_t had = image.size(0);
+  check((had == 1 || had == 3) && (channels == 1 || channels == 3), "to_channels: from ", had, " to ",
+        channels, " channels, expected 1 or 3");
+  if (had == channels) return image;
+  if (channels == 3) return image.expand({3, -1, -1}).contiguous();
+  const Tensor rgb = image.contiguous();
+  const int64_t area = rgb.size(1) * rgb.size(2);
+  Tensor grey = empty({1, rgb.size(1), rgb.size(2)}, {.dtype = uint8});
+  const uint8_t* in = rgb.data<uint8_t>();
+  uint8_t* out = grey.data<uint8_t>();
+  // 0.299, 0.587 and 0.114 in 1/65536.
+  for (int64_t i = 0; i < area; ++i) {
+    out[i] = uint8_t((19595 * in[i] + 38470 * in[area + i] + 7471 * in[2 * area + i] + 32768) >> 16);
+  }
+  return grey;
+}
+
+Tensor resize(const Tensor& image, int64_t height, int64_t width) {
+  check_image("resize", image);
+  const int64_t channels = image.size(0), in_height = image.size(1), in_width = image.size(2);
+  check(height > 0 && width > 0 && in_height > 0 && in_width > 0, "resize: from ", image.shape(), " to ",
+        height, "x", width);
+  if (height == in_height && width == in_width) return image;
+  const Tensor source = image.contiguous();
+  const uint8_t* in = source.data<uint8_t>();
+  const std::vector<Taps> across = triangle_taps(in_width, width), down = triangle_taps(in_height, height);
+  Tensor result = empty({channels, height, width}, {.dtype = uint8});
+  uint8_t* out = result.data<uint8_t>();
+  std::vector<float> rows(size_t(in_height * width)), line(static_cast<size_t>(width));
+  for (int64_t c = 0; c < channels; ++c) {
+    float* to = rows.data();
+    for (int64_t y = 0; y < in_height; ++y, in += in_width) {
+      for (const Taps& t : across) {
+        float sum = 0;
+        for (size_t k = 0; k < t.weights.size(); ++k) sum += t.weights[k] * float(in[t.first + int64_t(k)]);
+        *to++ = sum;
+      }
+    }
+    for (const Taps& t : down) {
+      std::fill(line.begin(), line.end(), 0.0f);
+      for (size_t k = 0; k < t.weights.size(); ++k) {
+        const float* row = rows.data() + (t.first + int64_t(k)) * width;
+        for (int64_t x = 0; x < width; ++x) line[x] += t.weights[k] * row[x];
+      }
+      for (float v : line) *out++ = uint8_t(std::clamp(v + 0.5f, 0.0f, 255.0f));
+    }
+  }
+  return result;
+}
+
+Tensor contact_sheet(const Tensor& images, int64_t columns, int64_t gap) {
+  check(images.dtype() == uint8 && images.dim() == 4 && columns > 0 && gap >= 0, "contact_sheet: images are ",
+        images.dtype(), " ", images.shape(), " in ", columns,
+        " columns, expected uint8 [n, channels, height, width]");
+  const int64_t n = images.size(0), height = images.size(2) + gap, width = images.size(3) + gap;
+  const int64_t rows = (n + columns - 1) / columns;
+  Tensor sheet = full({images.size(1), rows * height + gap, columns * width + gap}, 128, {.dtype = uint8});
+  for (int64_t i = 0; i < n; ++i) {
+    sheet.narrow(1, i / columns * height + gap, images.size(2))
+        .narrow(2, i % columns * width + gap, images.size(3))
+        .copy_(images[i]);
+  }
+  return sheet;
+}
+
+}  // namespace gradus::data
