@@ -41,4 +41,10 @@ int shell(const std::string& command, std::string* output) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+std::string python(const std::string& modules) {
+  const char* set = std::getenv("GRADUS_PYTHON");
+  const std::string interpreter = set ? set : "python3";
+  return shell(interpreter + " -c 'import " + modules + "'") == 0 ? interpreter : "";
+}
+
 }  // namespace gradus::testing

@@ -29,4 +29,8 @@ class TempDir {
 // status.
 int shell(const std::string& command, std::string* output = nullptr);
 
+// A Python ($GRADUS_PYTHON, else python3) that can import these modules ("numpy, safetensors"); "" if there
+// is none.
+std::string python(const std::string& modules);
+
 }  // namespace gradus::testing
