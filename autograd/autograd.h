@@ -28,8 +28,8 @@ Tensor record(const char* op, Inputs inputs, Tensor result, Keep keep, Rule rule
 Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor result, Keep keep, Rule rule,
               const std::vector<Tensor>& extras = {});
 
-bool grad_enabled();          // whether this thread records
-class GradMode {              // sets it for a scope
+// Sets grad_enabled() for a scope.
+class GradMode {
  public:
   explicit GradMode(bool enabled);
   ~GradMode();
@@ -90,6 +90,10 @@ class AnomalyMode {
   AnomalyMode(const AnomalyMode&) = delete;
   AnomalyMode& operator=(const AnomalyMode&) = delete;
 };
+
+bool anomaly_mode();
+// Throws Error naming the op and `what` ("result") where an element is not finite.
+void check_finite(const char* op, const char* what, const Tensor& t);
 
 // The graph behind `output`, from leaves to it; `names` label tensors one knows.
 using Names = std::vector<std::pair<std::string, Tensor>>;

@@ -12,6 +12,8 @@ namespace gradus {
 
 struct Node;
 
+bool grad_enabled();  // whether this thread records ops
+
 // What a rule kept of a tensor: never a handle, which would tie the graph into a cycle.
 struct Saved {
   std::shared_ptr<Storage> storage;
@@ -25,14 +27,16 @@ enum class Keep : uint8_t { none = 0, inputs = 1, output = 2, both = 3 };
 // while gradients of gradients are being recorded.
 class Kept {
  public:
-  explicit Kept(const std::shared_ptr<Node>& node) : node_(node) {}
+  Kept(const std::shared_ptr<Node>& node, uint64_t needed) : node_(node), needed_(needed) {}
   Tensor input(int i = 0) const;  // needs Keep::inputs
   Tensor output() const;          // needs Keep::output
   Tensor extra(int i = 0) const;  // what `record` was given as extras; never part of the graph
-  bool needs(int i) const;        // whether anybody wants input i's gradient
+  // Whether anybody wants input i's gradient. (Beyond the 64th the answer is always yes.)
+  bool needs(int i) const { return i >= 64 || (needed_ >> i & 1); }
 
  private:
   const std::shared_ptr<Node>& node_;
+  uint64_t needed_;
 };
 
 // A gradient for one input: a tensor of its shape, undefined for none, or the part of it that is not zero.

@@ -24,7 +24,7 @@ class Generator {
   PhiloxState state_;
 };
 
-// The generator that random functions use when given none; one for each thread, seeded alike.
+// The generator that random functions use when given none: one for the whole process.
 Generator& default_generator();
 // Starts it afresh.
 void manual_seed(uint64_t seed);

@@ -19,7 +19,8 @@
 
 namespace gradus {
 
-struct Node;  // autograd/node.h
+struct Node;         // autograd/node.h
+struct KernelTable;  // tensor/kernels/table.h
 
 struct TensorOptions {
   DType dtype = float32;
@@ -167,6 +168,9 @@ class Tensor {
   Layout layout_;
   std::shared_ptr<Node> node_;
 };
+
+// The kernels for x's device and dtype.
+const KernelTable& kernels(const Tensor& x);
 
 // --- creation -----------------------------------------------------------------------------------------------------
 Tensor empty(const Shape& shape, TensorOptions options = {});  // uninitialised

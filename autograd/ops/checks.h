@@ -6,8 +6,6 @@
 
 namespace gradus {
 
-inline const KernelTable& kernels(const Tensor& x) { return kernels(x.device(), x.dtype()); }
-
 // Products, softmax, normalisation and losses are computed in float32 or float64.
 inline void check_computable(const char* op, const Tensor& x) {
   check(x.dtype() == float32 || x.dtype() == float64, op, ": needs float32 or float64, got ", x.dtype());

@@ -1,0 +1,117 @@
+// Recording: how the result of an op becomes part of the graph, and when it does not.
+#include <atomic>
+
+#include "autograd/autograd.h"
+#include "tensor/kernels/table.h"
+
+namespace gradus {
+namespace {
+
+thread_local bool recording = true;
+std::atomic<int> anomaly_modes{0};
+
+void save(Node& node, const Tensor& t) {
+  if (t.defined())
+    node.saved.push_back({t.storage(), t.layout(), t.storage()->version()});
+  else
+    node.saved.push_back({});
+}
+
+// The common part of both overloads; `each(list, f)` calls f with every tensor of a list.
+template <class List, class Each>
+Tensor record_any(const char* op, const List& inputs, Tensor result, Keep keep, Rule rule, const List& extras,
+                  Each each) {
+  if (anomaly_modes.load(std::memory_order_relaxed) > 0) check_finite(op, "result", result);
+  bool wanted = false;
+  if (recording) each(inputs, [&](const Tensor& t) { wanted |= t.requires_grad(); });
+  if (!wanted) return result;
+  auto node = std::make_shared<Node>(op, result);
+  node->rule = std::move(rule);
+  node->keep = keep;
+  each(inputs, [&](const Tensor& t) { node->inputs.push_back(t.node()); });
+  if (keep == Keep::inputs || keep == Keep::both) each(inputs, [&](const Tensor& t) { save(*node, t); });
+  if (keep == Keep::output || keep == Keep::both) save(*node, result);
+  each(extras, [&](const Tensor& t) { save(*node, t); });
+  return Tensor(result.storage(), result.layout(), std::move(node));
+}
+
+}  // namespace
+
+Tensor record(const char* op, Inputs inputs, Tensor result, Keep keep, Rule rule, Inputs extras) {
+  auto each = [](const Inputs& list, auto f) {
+    for (const Tensor& t : list) f(t);
+  };
+  return record_any(op, inputs, std::move(result), keep, std::move(rule), extras, each);
+}
+
+Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor result, Keep keep, Rule rule,
+              const std::vector<Tensor>& extras) {
+  auto each = [](const std::vector<Tensor>& list, auto f) {
+    for (const Tensor& t : list) f(t);
+  };
+  return record_any(op, inputs, std::move(result), keep, std::move(rule), extras, each);
+}
+
+bool grad_enabled() { return recording; }
+GradMode::GradMode(bool enabled) : before_(recording) { recording = enabled; }
+GradMode::~GradMode() { recording = before_; }
+
+bool any_requires_grad(Inputs inputs) {
+  if (!recording) return false;
+  for (const Tensor& t : inputs)
+    if (t.requires_grad()) return true;
+  return false;
+}
+
+void begin_inplace(const char* op, const Tensor& x) {
+  check(!(recording && x.requires_grad()), op, ": an in-place change of a tensor that requires grad (shape ",
+        x.shape(), ") cannot be recorded; use NoGrad, or the function that returns a new tensor");
+  x.storage()->bump_version();
+}
+
+AnomalyMode::AnomalyMode() { ++anomaly_modes; }
+AnomalyMode::~AnomalyMode() { --anomaly_modes; }
+bool anomaly_mode() { return anomaly_modes.load(std::memory_order_relaxed) > 0; }
+
+void check_finite(const char* op, const char* what, const Tensor& t) {
+  if (!t.defined() || (t.dtype() != float32 && t.dtype() != float64)) return;
+  std::vector<double> values = t.to_vector<double>();
+  for (size_t i = 0; i < values.size(); ++i)
+    check(values[i] - values[i] == 0, op, ": the ", what, " (shape ", t.shape(), ") has ", values[i],
+          " at element ", i);
+}
+
+// --- a tensor's place in the graph ----------------------------------------------------------------------------------
+
+bool Tensor::is_leaf() const { return !node_ || node_->is_leaf(); }
+
+Tensor Tensor::requires_grad_(bool required) const {
+  check(!required || is_floating(dtype()), "requires_grad_: only floating point tensors have gradients, this one is ",
+        dtype());
+  if (!required) return detach();
+  if (node_ && node_->is_leaf()) return *this;
+  check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "", " and records already");
+  return Tensor(storage_, layout_, std::make_shared<Node>("leaf", *this));
+}
+
+Tensor Tensor::detach() const { return Tensor(storage_, layout_); }
+
+Tensor Tensor::grad() const { return node_ ? node_->grad : Tensor(); }
+
+void Tensor::set_grad(const Tensor& gradient) const {
+  check(node_ && node_->is_leaf(), "set_grad: the tensor is not a leaf that requires grad");
+  check(!gradient.defined() || gradient.shape() == shape(), "set_grad: gradient ",
+        gradient.defined() ? gradient.shape() : Shape{}, " for a tensor of shape ", shape());
+  node_->grad = gradient;
+}
+
+void Tensor::zero_grad() const {
+  if (node_) node_->grad = Tensor();
+}
+
+void Tensor::register_hook(std::function<Tensor(const Tensor&)> hook) const {
+  check(node_ != nullptr, "register_hook: the tensor does not require grad");
+  node_->hooks.push_back(std::move(hook));
+}
+
+}  // namespace gradus
