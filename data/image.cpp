@@ -107,7 +107,7 @@ Tensor decode_image(const std::string& bytes, const std::string& name) {
   Source source{bytes};
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_callbacks(&callbacks, &source, &width, &height, &channels, 0), stbi_image_free);
-  check(pixels != nullptr, who, ": damaged image (", pixels ? "" : stbi_failure_reason(), ")");
+  check(pixels != nullptr, who, ": damaged image (", stbi_failure_reason(), ")");
   check(!source.overrun, who, ": truncated image: the file ends before the picture does");
 
   const int64_t area = int64_t(width) * height, colours = channels >= 3 ? 3 : 1;
