@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -17,6 +18,8 @@ class Dims {
  public:
   constexpr Dims() = default;
   Dims(std::initializer_list<int64_t> values) : Dims(std::span(values.begin(), values.size())) {}
+  template <std::integral I>
+  Dims(I only) : Dims{int64_t(only)} {}  // one dimension: x.sum(-1), zeros(5)
   Dims(const std::vector<int64_t>& values) : Dims(std::span<const int64_t>(values)) {}
   explicit Dims(std::span<const int64_t> values);  // throws Error beyond eight
   static Dims filled(int count, int64_t value);
