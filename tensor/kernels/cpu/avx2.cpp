@@ -1,4 +1,35 @@
+// The float32 kernels for AVX2. Everything they share with other backends is included inside this namespace:
+// compiled with this file's flags, it must not be mistaken by the linker for the copy of a backend that runs
+// anywhere.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <math.h>
+
+#include "tensor/allocator.h"
 #include "tensor/kernels/backends.h"
+#include "tensor/kernels/cpu/threads.h"
+
 namespace gradus::avx2 {
-void fill_table(KernelTable&) {}
+namespace {
+
+// Each builds on those before it.
+// clang-format off
+#include "tensor/kernels/cpu/vec_avx2.h"
+#include "tensor/kernels/cpu/vecmath.h"
+#include "tensor/kernels/elementwise.h"
+#include "tensor/kernels/cpu/loops.inl"
+#include "tensor/kernels/cpu/elementwise.inl"
+#include "tensor/kernels/cpu/rows.inl"
+// clang-format on
+
+}  // namespace
+
+void fill_table(KernelTable& table) {
+  fill_elementwise(table);
+  fill_rows(table);
+}
+
 }  // namespace gradus::avx2
+
+#endif

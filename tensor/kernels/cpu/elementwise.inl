@@ -1,0 +1,303 @@
+// Element-wise kernels. Each operation is a function on one row of packs; loops.inl runs it over strided
+// views.
+
+template <class X, class Y, class F>
+inline void map_row(int64_t n, const X& x, const Y& y, const F& f) {
+  packs(
+      n, [&](int64_t i) { y.put(i, f(x.get(i))); },
+      [&](int64_t i, int64_t k) { y.put(i, f(x.get(i, k)), k); });
+}
+
+template <class A, class B, class Y, class F>
+inline void map_row(int64_t n, const A& a, const B& b, const Y& y, const F& f) {
+  packs(
+      n, [&](int64_t i) { y.put(i, f(a.get(i), b.get(i))); },
+      [&](int64_t i, int64_t k) { y.put(i, f(a.get(i, k), b.get(i, k)), k); });
+}
+
+constexpr int64_t unit = sizeof(float);
+
+template <Unary op>
+void unary_row(int64_t n, char* const* p, const int64_t* s, double a, double b) {
+  Vec va(a), vb(b);
+  auto f = [&](Vec x) { return apply<op>(x, va, vb); };
+  if (s[0] == unit && s[1] == unit)
+    map_row(n, Unit(p[1], 0), Unit(p[0], 0), f);
+  else
+    map_row(n, Strided(p[1], s[1]), Strided(p[0], s[0]), f);
+}
+
+template <Unary op>
+void grad_row(int64_t n, char* const* p, const int64_t* s, double a, double b) {
+  if constexpr (has_grad(op)) {
+    Vec va(a), vb(b);
+    auto f = [&](Vec kept, Vec g) { return apply_grad<op>(kept, g, va, vb); };
+    if (s[0] == unit && s[1] == unit && s[2] == unit) {
+      map_row(n, Unit(p[1], 0), Unit(p[2], 0), Unit(p[0], 0), f);
+    } else {
+      map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), Strided(p[0], s[0]), f);
+    }
+  }
+}
+
+template <Binary op>
+void binary_row(int64_t n, char* const* p, const int64_t* s) {
+  auto f = [](Vec a, Vec b) { return apply<op>(a, b); };
+  if (s[0] != unit) return map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), Strided(p[0], s[0]), f);
+  Unit y(p[0], 0);
+  if (s[1] == unit && s[2] == unit) return map_row(n, Unit(p[1], 0), Unit(p[2], 0), y, f);
+  if (s[1] == unit && s[2] == 0) return map_row(n, Unit(p[1], 0), Same(p[2], 0), y, f);
+  if (s[1] == 0 && s[2] == unit) return map_row(n, Same(p[1], 0), Unit(p[2], 0), y, f);
+  map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), y, f);
+}
+
+struct BoolStrided {  // a row of bools as masks
+  char* base;
+  int64_t step;
+  BoolStrided(char* p, int64_t stride) : base(p), step(stride) {}
+  Mask get(int64_t i) const { return get(i, Vec::lanes); }
+  Mask get(int64_t i, int64_t n) const {
+    if (step == 1) return load(reinterpret_cast<const bool*>(base + i), n);
+    bool lanes[Vec::lanes] = {};
+    for (int64_t k = 0; k < n; ++k) lanes[k] = *reinterpret_cast<const bool*>(base + (i + k) * step);
+    return load(lanes, Vec::lanes);
+  }
+  void put(int64_t i, Mask x) const { put(i, x, Vec::lanes); }
+  void put(int64_t i, Mask x, int64_t n) const {
+    if (step == 1) return store(reinterpret_cast<bool*>(base + i), x, n);
+    bool lanes[Vec::lanes];
+    store(lanes, x, Vec::lanes);
+    for (int64_t k = 0; k < n; ++k) *reinterpret_cast<bool*>(base + (i + k) * step) = lanes[k];
+  }
+};
+
+template <Compare op>
+void compare_row(int64_t n, char* const* p, const int64_t* s) {
+  auto f = [](Vec a, Vec b) { return apply<op>(a, b); };
+  BoolStrided y(p[0], s[0]);
+  if (s[1] == unit && s[2] == unit) return map_row(n, Unit(p[1], 0), Unit(p[2], 0), y, f);
+  if (s[1] == unit && s[2] == 0) return map_row(n, Unit(p[1], 0), Same(p[2], 0), y, f);
+  map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), y, f);
+}
+
+template <Predicate op>
+void predicate_row(int64_t n, char* const* p, const int64_t* s) {
+  auto f = [](Vec x) { return apply<op>(x); };
+  BoolStrided y(p[0], s[0]);
+  if (s[1] == unit)
+    map_row(n, Unit(p[1], 0), y, f);
+  else
+    map_row(n, Strided(p[1], s[1]), y, f);
+}
+
+// The row functions of one family, indexed by its enum.
+template <class Row, class Op, class Make>
+struct Family {
+  Row* rows[size_t(Op::count_)];
+  constexpr Family() { set<0>(); }
+  template <int op>
+  constexpr void set() {
+    if constexpr (op < int(Op::count_)) {
+      rows[op] = Make::template row<Op(op)>();
+      set<op + 1>();
+    }
+  }
+  Row* operator[](Op op) const { return rows[size_t(op)]; }
+};
+
+using ConstantsRow = void(int64_t, char* const*, const int64_t*, double, double);
+using PlainRow = void(int64_t, char* const*, const int64_t*);
+
+struct MakeUnary {
+  template <Unary op>
+  static constexpr ConstantsRow* row() {
+    return unary_row<op>;
+  }
+};
+struct MakeGrad {
+  template <Unary op>
+  static constexpr ConstantsRow* row() {
+    return grad_row<op>;
+  }
+};
+struct MakeBinary {
+  template <Binary op>
+  static constexpr PlainRow* row() {
+    return binary_row<op>;
+  }
+};
+struct MakeCompare {
+  template <Compare op>
+  static constexpr PlainRow* row() {
+    return compare_row<op>;
+  }
+};
+struct MakePredicate {
+  template <Predicate op>
+  static constexpr PlainRow* row() {
+    return predicate_row<op>;
+  }
+};
+
+constexpr Family<ConstantsRow, Unary, MakeUnary> unary_rows;
+constexpr Family<ConstantsRow, Unary, MakeGrad> grad_rows;
+constexpr Family<PlainRow, Binary, MakeBinary> binary_rows;
+constexpr Family<PlainRow, Compare, MakeCompare> compare_rows;
+constexpr Family<PlainRow, Predicate, MakePredicate> predicate_rows;
+
+void unary(Unary op, const View& x, const View& y, double a, double b) {
+  ConstantsRow* row = unary_rows[op];
+  // The powers that networks use, without the general formula.
+  if (op == Unary::pow && a == 2) row = unary_rows[Unary::square];
+  if (op == Unary::pow && a == 0.5) row = unary_rows[Unary::sqrt];
+  if (op == Unary::pow && a == -1) row = unary_rows[Unary::reciprocal];
+  if (op == Unary::pow && a == -0.5) row = unary_rows[Unary::rsqrt];
+  for_rows(collapse<2>({&y, &x}, {unit, unit}),
+           [&](int64_t n, char* const* p, const int64_t* s) { row(n, p, s, a, b); });
+}
+
+void unary_grad(Unary op, const View& kept, const View& g, const View& dx, double a, double b) {
+  ConstantsRow* row = grad_rows[op];
+  for_rows(collapse<3>({&dx, &kept, &g}, {unit, unit, unit}),
+           [&](int64_t n, char* const* p, const int64_t* s) { row(n, p, s, a, b); });
+}
+
+void binary(Binary op, const View& a, const View& b, const View& y) {
+  for_rows(collapse<3>({&y, &a, &b}, {unit, unit, unit}), *binary_rows[op]);
+}
+
+void compare(Compare op, const View& a, const View& b, const View& y) {
+  for_rows(collapse<3>({&y, &a, &b}, {1, unit, unit}), *compare_rows[op]);
+}
+
+void predicate(Predicate op, const View& x, const View& y) {
+  for_rows(collapse<2>({&y, &x}, {1, unit}), *predicate_rows[op]);
+}
+
+void where(const View& condition, const View& a, const View& b, const View& y) {
+  for_rows(collapse<4>({&y, &condition, &a, &b}, {unit, 1, unit, unit}), [](int64_t n, char* const* p,
+                                                                            const int64_t* s) {
+    BoolStrided c(p[1], s[1]);
+    auto run = [&](const auto& u, const auto& v, const auto& to) {
+      packs(
+          n, [&](int64_t i) { to.put(i, select(c.get(i), u.get(i), v.get(i))); },
+          [&](int64_t i, int64_t k) { to.put(i, select(c.get(i, k), u.get(i, k), v.get(i, k)), k); });
+    };
+    if (s[0] == unit && s[2] == unit && s[3] == unit)
+      run(Unit(p[2], 0), Unit(p[3], 0), Unit(p[0], 0));
+    else
+      run(Strided(p[2], s[2]), Strided(p[3], s[3]), Strided(p[0], s[0]));
+  });
+}
+
+void fill(const View& y, double value) {
+  Vec v(value);
+  for_rows(collapse<1>({&y}, {unit}), [&](int64_t n, char* const* p, const int64_t* s) {
+    auto run = [&](const auto& to) {
+      packs(
+          n, [&](int64_t i) { to.put(i, v); }, [&](int64_t i, int64_t k) { to.put(i, v, k); });
+    };
+    if (s[0] == unit)
+      run(Unit(p[0], 0));
+    else
+      run(Strided(p[0], s[0]));
+  });
+}
+
+// --- copies
+// -----------------------------------------------------------------------------------------------------------
+
+// Writes the transpose of an 8 x 8 block at x, whose rows are x_step floats apart, to y.
+inline void transpose_block(const float* x, int64_t x_step, float* y, int64_t y_step) {
+  __m256 r[8], t[8];
+  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(x + i * x_step);
+  for (int i = 0; i < 4; ++i) {  // pairs of rows, interleaved
+    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {  // fours
+    __m256 *from = t + 4 * i, *to = r + 4 * i;
+    to[0] = _mm256_shuffle_ps(from[0], from[2], 0x44);
+    to[1] = _mm256_shuffle_ps(from[0], from[2], 0xee);
+    to[2] = _mm256_shuffle_ps(from[1], from[3], 0x44);
+    to[3] = _mm256_shuffle_ps(from[1], from[3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {  // eights
+    _mm256_storeu_ps(y + i * y_step, _mm256_permute2f128_ps(r[i], r[4 + i], 0x20));
+    _mm256_storeu_ps(y + (4 + i) * y_step, _mm256_permute2f128_ps(r[i], r[4 + i], 0x31));
+  }
+}
+
+// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step.
+inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y,
+                      int64_t y_step) {
+  for (int64_t i = 0; i < rows; i += 8) {
+    for (int64_t j = 0; j < columns; j += 8) {
+      if (i + 8 <= rows && j + 8 <= columns) {
+        transpose_block(x + j * x_step + i, x_step, y + i * y_step + j, y_step);
+      } else {
+        for (int64_t k = i; k < smaller(i + 8, rows); ++k) {
+          for (int64_t l = j; l < smaller(j + 8, columns); ++l) y[k * y_step + l] = x[l * x_step + k];
+        }
+      }
+    }
+  }
+}
+
+void copy(const View& x, const View& y) {
+  Loop<2> loop = collapse<2>({&y, &x}, {unit, unit});
+  // A transposition: y is contiguous along the last dimension, x along another. That one is brought next to
+  // it.
+  int last = loop.ndim - 1, other = -1;
+  for (int d = 0; d < last; ++d) {
+    if (loop.strides[d][1] == unit) other = d;
+  }
+  if (last > 0 && loop.strides[last][0] == unit && loop.strides[last][1] != unit && other >= 0 &&
+      loop.strides[last][1] % unit == 0) {
+    int64_t rows = loop.shape[other], columns = loop.shape[last];
+    int64_t x_step = loop.strides[last][1] / unit, y_step = loop.strides[other][0] / unit;
+    constexpr int64_t tile = 64;
+    // The rows are cut into tiles, and the tiles take the place of the outer dimensions' last.
+    int64_t tiles = (rows + tile - 1) / tile, outer = loop.outer() / larger(1, rows);
+    parallel_for(outer * tiles, larger(1, serial_elements / (tile * larger(1, columns))),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t t = begin; t < end; ++t) {
+                     int64_t first_row = t % tiles * tile, rest = t / tiles;
+                     char *to = loop.data[0], *from = loop.data[1];
+                     for (int d = last - 1; d >= 0; --d) {
+                       if (d == other) continue;
+                       int64_t i = rest % loop.shape[d];
+                       rest /= loop.shape[d];
+                       to += i * loop.strides[d][0];
+                       from += i * loop.strides[d][1];
+                     }
+                     transpose(smaller(tile, rows - first_row), columns, floats(from) + first_row, x_step,
+                               floats(to) + first_row * y_step, y_step);
+                   }
+                 });
+    return;
+  }
+  for_rows(loop, [](int64_t n, char* const* p, const int64_t* s) {
+    auto f = [](Vec v) { return v; };
+    if (s[0] != unit) return map_row(n, Strided(p[1], s[1]), Strided(p[0], s[0]), f);
+    if (s[1] == unit) return map_row(n, Unit(p[1], 0), Unit(p[0], 0), f);
+    if (s[1] == 0) return map_row(n, Same(p[1], 0), Unit(p[0], 0), f);
+    map_row(n, Strided(p[1], s[1]), Unit(p[0], 0), f);
+  });
+}
+
+void arange(void* y, int64_t n, double start, double step) {
+  for (int64_t i = 0; i < n; ++i) floats(y)[i] = float(start + double(i) * step);
+}
+
+void fill_elementwise(KernelTable& table) {
+  table.unary = unary;
+  table.unary_grad = unary_grad;
+  table.binary = binary;
+  table.compare = compare;
+  table.predicate = predicate;
+  table.where = where;
+  table.fill = fill;
+  table.copy = copy;
+  table.arange = arange;
+}

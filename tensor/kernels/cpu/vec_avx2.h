@@ -1,0 +1,104 @@
+// Eight floats in an AVX register. Included inside the backend's namespace; vec_avx512.h offers the same
+// names.
+
+struct Bits {  // the same register as eight int32_t
+  __m256i v;
+};
+
+struct Mask {  // all bits of a lane set or none
+  __m256 v;
+};
+
+struct Vec {
+  static constexpr int lanes = 8;
+  __m256 v;
+
+  Vec() = default;
+  Vec(__m256 raw) : v(raw) {}
+  explicit Vec(double x) : v(_mm256_set1_ps(float(x))) {}
+};
+
+inline __m256i first_lanes(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
+inline void store(float* p, Vec x) { _mm256_storeu_ps(p, x.v); }
+// The first n lanes, 0 <= n <= lanes: the others load 0 and are not stored; memory beyond n is not touched.
+inline Vec load(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
+inline void store(float* p, Vec x, int64_t n) { _mm256_maskstore_ps(p, first_lanes(n), x.v); }
+// x in the first n lanes, y in the others.
+inline Vec first(int64_t n, Vec x, Vec y) {
+  return _mm256_blendv_ps(y.v, x.v, _mm256_castsi256_ps(first_lanes(n)));
+}
+
+inline Vec operator+(Vec a, Vec b) { return _mm256_add_ps(a.v, b.v); }
+inline Vec operator-(Vec a, Vec b) { return _mm256_sub_ps(a.v, b.v); }
+inline Vec operator*(Vec a, Vec b) { return _mm256_mul_ps(a.v, b.v); }
+inline Vec operator/(Vec a, Vec b) { return _mm256_div_ps(a.v, b.v); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }    // a b + c
+inline Vec fnma(Vec a, Vec b, Vec c) { return _mm256_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
+inline Vec sqrt(Vec x) { return _mm256_sqrt_ps(x.v); }
+inline Vec abs(Vec x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x.v); }
+inline Vec floor(Vec x) { return _mm256_round_ps(x.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+inline Vec ceil(Vec x) { return _mm256_round_ps(x.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+inline Vec round(Vec x) { return _mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// The larger (smaller); b where either is NaN.
+inline Vec max_or_second(Vec a, Vec b) { return _mm256_max_ps(a.v, b.v); }
+inline Vec min_or_second(Vec a, Vec b) { return _mm256_min_ps(a.v, b.v); }
+
+inline Mask operator==(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
+inline Mask operator!=(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NEQ_UQ)}; }
+inline Mask operator<(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
+inline Mask operator<=(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ)}; }
+inline Mask operator>(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
+inline Mask operator>=(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GE_OQ)}; }
+inline bool any(Mask m) { return _mm256_movemask_ps(m.v) != 0; }
+inline Vec select(Mask m, Vec a, Vec b) { return _mm256_blendv_ps(b.v, a.v, m.v); }
+// One byte, 0 or 1, for each of the first n lanes.
+inline void store(bool* p, Mask m, int64_t n) {
+  __m256i whole = _mm256_castps_si256(m.v);
+  __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  __m128i bytes = _mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1));
+  int64_t packed = _mm_cvtsi128_si64(bytes);
+  __builtin_memcpy(p, &packed, size_t(n));
+}
+inline Mask load(const bool* p, int64_t n) {
+  int64_t packed = 0;
+  __builtin_memcpy(&packed, p, size_t(n));
+  __m256i words = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(packed));
+  return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(words, _mm256_setzero_si256()))};
+}
+
+inline Bits bits(Vec x) { return {_mm256_castps_si256(x.v)}; }
+inline Bits bits(int x) { return {_mm256_set1_epi32(x)}; }
+inline Vec from_bits(Bits x) { return _mm256_castsi256_ps(x.v); }
+inline Bits to_int(Vec x) { return {_mm256_cvtps_epi32(x.v)}; }  // rounds to nearest
+inline Vec to_float(Bits x) { return _mm256_cvtepi32_ps(x.v); }
+inline Bits operator+(Bits a, Bits b) { return {_mm256_add_epi32(a.v, b.v)}; }
+inline Bits operator-(Bits a, Bits b) { return {_mm256_sub_epi32(a.v, b.v)}; }
+inline Bits operator&(Bits a, Bits b) { return {_mm256_and_si256(a.v, b.v)}; }
+inline Bits operator|(Bits a, Bits b) { return {_mm256_or_si256(a.v, b.v)}; }
+inline Bits operator^(Bits a, Bits b) { return {_mm256_xor_si256(a.v, b.v)}; }
+inline Mask operator==(Bits a, Bits b) { return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(a.v, b.v))}; }
+template <int n>
+inline Bits shift_left(Bits x) {
+  return {_mm256_slli_epi32(x.v, n)};
+}
+template <int n>
+inline Bits shift_right(Bits x) {  // keeps the sign
+  return {_mm256_srai_epi32(x.v, n)};
+}
+
+// x 2^n for whole n in [-252, 254], rounded once: the first of the two factors leaves a normal number.
+inline Vec scale(Vec x, Vec n) {
+  Bits whole = to_int(n), half = shift_right<1>(whole);
+  return x * from_bits(shift_left<23>(half + bits(127))) *
+         from_bits(shift_left<23>(whole - half + bits(127)));
+}
+
+inline float horizontal(Vec x, __m128 (*join)(__m128, __m128)) {
+  __m128 q = join(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
+  q = join(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(join(q, _mm_shuffle_ps(q, q, 1)));
+}

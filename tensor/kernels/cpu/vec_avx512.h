@@ -1,0 +1,91 @@
+// Sixteen floats in an AVX-512 register. Included inside the backend's namespace; vec_avx2.h offers the same
+// names.
+
+struct Bits {  // the same register as sixteen int32_t
+  __m512i v;
+};
+
+struct Mask {
+  __mmask16 v;
+};
+
+struct Vec {
+  static constexpr int lanes = 16;
+  __m512 v;
+
+  Vec() = default;
+  Vec(__m512 raw) : v(raw) {}
+  explicit Vec(double x) : v(_mm512_set1_ps(float(x))) {}
+};
+
+inline __mmask16 first_lanes(int64_t n) { return __mmask16((1u << n) - 1); }
+
+inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline void store(float* p, Vec x) { _mm512_storeu_ps(p, x.v); }
+// The first n lanes, 0 <= n <= lanes: the others load 0 and are not stored; memory beyond n is not touched.
+inline Vec load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
+inline void store(float* p, Vec x, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), x.v); }
+// x in the first n lanes, y in the others.
+inline Vec first(int64_t n, Vec x, Vec y) { return _mm512_mask_blend_ps(first_lanes(n), y.v, x.v); }
+
+inline Vec operator+(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
+inline Vec operator-(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
+inline Vec operator*(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
+inline Vec operator/(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }    // a b + c
+inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
+inline Vec sqrt(Vec x) { return _mm512_sqrt_ps(x.v); }
+inline Vec abs(Vec x) { return _mm512_abs_ps(x.v); }
+inline Vec floor(Vec x) { return _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+inline Vec ceil(Vec x) { return _mm512_roundscale_ps(x.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+inline Vec round(Vec x) { return _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// The larger (smaller); b where either is NaN.
+inline Vec max_or_second(Vec a, Vec b) { return _mm512_max_ps(a.v, b.v); }
+inline Vec min_or_second(Vec a, Vec b) { return _mm512_min_ps(a.v, b.v); }
+
+inline Mask operator==(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+inline Mask operator!=(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
+inline Mask operator<(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+inline Mask operator<=(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)}; }
+inline Mask operator>(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
+inline Mask operator>=(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ)}; }
+inline bool any(Mask m) { return m.v != 0; }
+inline Vec select(Mask m, Vec a, Vec b) { return _mm512_mask_blend_ps(m.v, b.v, a.v); }
+// One byte, 0 or 1, for each of the first n lanes.
+inline void store(bool* p, Mask m, int64_t n) {
+  _mm_mask_storeu_epi8(p, first_lanes(n), _mm_maskz_set1_epi8(m.v, 1));
+}
+inline Mask load(const bool* p, int64_t n) {
+  __m128i bytes = _mm_maskz_loadu_epi8(first_lanes(n), p);
+  return {_mm_test_epi8_mask(bytes, bytes)};
+}
+
+inline Bits bits(Vec x) { return {_mm512_castps_si512(x.v)}; }
+inline Bits bits(int x) { return {_mm512_set1_epi32(x)}; }
+inline Vec from_bits(Bits x) { return _mm512_castsi512_ps(x.v); }
+inline Bits to_int(Vec x) { return {_mm512_cvtps_epi32(x.v)}; }  // rounds to nearest
+inline Vec to_float(Bits x) { return _mm512_cvtepi32_ps(x.v); }
+inline Bits operator+(Bits a, Bits b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline Bits operator-(Bits a, Bits b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+inline Bits operator&(Bits a, Bits b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline Bits operator|(Bits a, Bits b) { return {_mm512_or_si512(a.v, b.v)}; }
+inline Bits operator^(Bits a, Bits b) { return {_mm512_xor_si512(a.v, b.v)}; }
+inline Mask operator==(Bits a, Bits b) { return {_mm512_cmpeq_epi32_mask(a.v, b.v)}; }
+template <int n>
+inline Bits shift_left(Bits x) {
+  return {_mm512_slli_epi32(x.v, n)};
+}
+template <int n>
+inline Bits shift_right(Bits x) {  // keeps the sign
+  return {_mm512_srai_epi32(x.v, n)};
+}
+
+// x 2^n for whole n, rounded once.
+inline Vec scale(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }
+
+inline float horizontal(Vec x, __m128 (*join)(__m128, __m128)) {
+  __m128 q = join(join(_mm512_castps512_ps128(x.v), _mm512_extractf32x4_ps(x.v, 1)),
+                  join(_mm512_extractf32x4_ps(x.v, 2), _mm512_extractf32x4_ps(x.v, 3)));
+  q = join(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(join(q, _mm_shuffle_ps(q, q, 1)));
+}

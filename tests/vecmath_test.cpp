@@ -1,0 +1,223 @@
+// The vector mathematics against double precision: the largest error, in units in the last place, over a
+// dense sample of all floats, and the special values. The table it prints is where the bounds in vecmath.h
+// come from.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "tensor/kernels/cpu/threads.h"
+#include "tensor/kernels/table.h"
+
+namespace gradus {
+namespace {
+
+constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+
+// The instruction sets of this machine that have vector mathematics.
+std::vector<std::string> vector_isas() {
+  std::vector<std::string> names;
+  std::string before = isa();
+  for (const char* name : {"avx2", "avx512", "neon"}) {
+    try {
+      set_isa(name);
+      names.push_back(name);
+    } catch (const std::exception&) {
+    }
+  }
+  set_isa(before.c_str());
+  return names;
+}
+
+std::vector<float> run(Unary op, std::vector<float> x) {
+  View view{x.data(), 1, {int64_t(x.size())}, {1}};
+  kernels(Device::cpu, float32).unary(op, view, view, 1, 20);
+  return x;
+}
+
+// |y - exact| in units of the last place of the float nearest to exact; denormal results count in steps of
+// 2^-149.
+double ulp_error(float y, double exact) {
+  if (std::isnan(exact)) return std::isnan(y) ? 0 : inf;
+  float nearest = float(exact);
+  if (std::isinf(nearest) || std::isinf(y)) {
+    // At the edge of overflow either side is right.
+    float largest = std::numeric_limits<float>::max();
+    if (y == nearest) return 0;
+    return std::abs(std::abs(exact) / largest - 1) < 1e-7 && std::abs(y) >= largest ? 0.5 : inf;
+  }
+  int exponent = 0;
+  std::frexp(nearest, &exponent);
+  double unit = std::ldexp(1.0, std::max(exponent - 24, -149));
+  double error = std::abs(double(y) - exact) / unit;
+  return error == error ? error : inf;
+}
+
+struct Case {
+  const char* name;
+  Unary op;
+  double (*exact)(double);
+  double bound;  // ULP
+};
+
+double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+
+const Case cases[] = {
+    {"exp", Unary::exp, std::exp, 1.1},    {"expm1", Unary::expm1, std::expm1, 1.5},
+    {"log", Unary::log, std::log, 1.0},    {"log1p", Unary::log1p, std::log1p, 2.0},
+    {"tanh", Unary::tanh, std::tanh, 1.5}, {"sigmoid", Unary::sigmoid, logistic, 2.5},
+    {"erf", Unary::erf, std::erf, 1.5},    {"sin", Unary::sin, std::sin, 1.5},
+    {"cos", Unary::cos, std::cos, 1.5},
+};
+
+class VecMath : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    set_isa(GetParam().c_str());
+    set_flush_denormals(false);
+  }
+  void TearDown() override {
+    set_isa(before_.c_str());
+    set_flush_denormals(true);
+  }
+
+ private:
+  std::string before_ = isa();
+};
+
+TEST_P(VecMath, StaysWithinItsErrorBounds) {
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < (uint64_t(1) << 32); bits += 2503)
+    x.push_back(std::bit_cast<float>(uint32_t(bits)));
+  // Where the work is: every magnitude from 2^-12 to 2^7, more densely.
+  for (uint32_t bits = 0x39800000u; bits < 0x43000000u; bits += 397) {
+    x.push_back(std::bit_cast<float>(bits));
+    x.push_back(-x.back());
+  }
+  std::printf("%-8s %zu points\n", GetParam().c_str(), x.size());
+  for (const Case& c : cases) {
+    std::vector<float> y = run(c.op, x);
+    double worst = 0;
+    float where = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      double error = ulp_error(y[i], c.exact(x[i]));
+      if (!(error <= worst)) {
+        worst = error;
+        where = x[i];
+      }
+    }
+    std::printf("  %-8s %.3f ULP at %.9g\n", c.name, worst, double(where));
+    EXPECT_LE(worst, c.bound) << c.name << " at " << where;
+  }
+}
+
+TEST_P(VecMath, SpecialValues) {
+  struct Expected {
+    Unary op;
+    float x, y;
+  };
+  const Expected expected[] = {
+      {Unary::exp, inf, inf},
+      {Unary::exp, -inf, 0},
+      {Unary::exp, 0, 1},
+      {Unary::exp, nan, nan},
+      {Unary::exp, 200, inf},
+      {Unary::exp, -200, 0},
+      {Unary::expm1, -inf, -1},
+      {Unary::expm1, inf, inf},
+      {Unary::expm1, -0.0f, -0.0f},
+      {Unary::expm1, nan, nan},
+      {Unary::expm1, 1e-40f, 1e-40f},
+      {Unary::log, 0, -inf},
+      {Unary::log, -0.0f, -inf},
+      {Unary::log, 1, 0},
+      {Unary::log, inf, inf},
+      {Unary::log, -1, nan},
+      {Unary::log, nan, nan},
+      {Unary::log, -inf, nan},
+      {Unary::log1p, -1, -inf},
+      {Unary::log1p, inf, inf},
+      {Unary::log1p, -2, nan},
+      {Unary::log1p, nan, nan},
+      {Unary::log1p, -0.0f, -0.0f},
+      {Unary::log1p, 1e-40f, 1e-40f},
+      {Unary::tanh, inf, 1},
+      {Unary::tanh, -inf, -1},
+      {Unary::tanh, -0.0f, -0.0f},
+      {Unary::tanh, nan, nan},
+      {Unary::tanh, 1e-40f, 1e-40f},
+      {Unary::tanh, 20, 1},
+      {Unary::sigmoid, inf, 1},
+      {Unary::sigmoid, -inf, 0},
+      {Unary::sigmoid, 0, 0.5f},
+      {Unary::sigmoid, nan, nan},
+      {Unary::erf, inf, 1},
+      {Unary::erf, -inf, -1},
+      {Unary::erf, -0.0f, -0.0f},
+      {Unary::erf, nan, nan},
+      {Unary::sin, inf, nan},
+      {Unary::sin, -0.0f, -0.0f},
+      {Unary::sin, nan, nan},
+      {Unary::cos, -inf, nan},
+      {Unary::cos, 0, 1},
+      {Unary::cos, nan, nan},
+      {Unary::softplus, -inf, 0},
+      {Unary::softplus, inf, inf},
+      {Unary::softplus, nan, nan},
+      {Unary::softplus, 30, 30},
+      {Unary::silu, nan, nan},
+      {Unary::gelu, nan, nan},
+      {Unary::gelu, 30, 30},
+      {Unary::gelu_tanh, nan, nan},
+      {Unary::relu, nan, nan},
+      {Unary::relu, -1, 0},
+      {Unary::relu, inf, inf},
+      {Unary::sign, nan, 0},
+      {Unary::sign, -3, -1},
+      {Unary::sign, 0, 0},
+      {Unary::clamp, nan, nan},
+      {Unary::clamp, 0, 1},
+      {Unary::clamp, inf, 20},
+      {Unary::abs, -inf, inf},
+      {Unary::abs, -0.0f, 0},
+      {Unary::round, 0.5f, 0},
+      {Unary::round, 1.5f, 2},
+      {Unary::round, -2.5f, -2},
+      {Unary::round, nan, nan},
+      {Unary::floor, -0.5f, -1},
+      {Unary::ceil, 0.5f, 1},
+      {Unary::sqrt, -1, nan},
+      {Unary::rsqrt, 0, inf},
+  };
+  for (const Expected& e : expected) {
+    float y = run(e.op, {e.x})[0];
+    if (std::isnan(e.y)) {
+      EXPECT_TRUE(std::isnan(y)) << "op " << int(e.op) << " of " << e.x << " gave " << y;
+    } else {
+      EXPECT_EQ(std::bit_cast<uint32_t>(y), std::bit_cast<uint32_t>(e.y))
+          << "op " << int(e.op) << " of " << e.x << " gave " << y;
+    }
+  }
+}
+
+// An element's result must not depend on its place in the row, or padding a batch would change it.
+TEST_P(VecMath, TheSameAtEveryPlace) {
+  for (const Case& c : cases) {
+    std::vector<float> whole(67, 0.7310f);
+    std::vector<float> y = run(c.op, whole);
+    for (float v : y) EXPECT_EQ(v, y[0]) << c.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, VecMath, testing::ValuesIn(vector_isas()),
+                         [](const auto& i) { return i.param; });
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(VecMath);  // a machine may have none of them
+
+}  // namespace
+}  // namespace gradus
