@@ -80,7 +80,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path), target_(path) {
     return;
   }
   // Renaming would replace what the folder's permissions allow; a file marked read-only is meant to stay.
-  if (exists && ::access(path.c_str(), W_OK) != 0) fail_with_errno(path, "write");
+  if (exists && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) fail_with_errno(path, "write");
   if (char* real = ::realpath(path.c_str(), nullptr)) {  // so that a link is kept and its target replaced
     target_ = real;
     std::free(real);

@@ -100,8 +100,8 @@ class HeaderParser {
     while (!accept(')')) {
       sizes.push_back(number());
       if (!accept(',')) {
-        need(sizes.size() != 1, "a tuple of one size without a comma");
         expect(')');
+        need(sizes.size() != 1, "a tuple of one size without a comma");
         break;
       }
     }

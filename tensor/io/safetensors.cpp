@@ -155,6 +155,8 @@ TensorFile load_safetensors(const std::string& path) {
         ": not a safetensors file: its header does not begin with '{'");
 
   HeaderReader header(path);
+  // Without this the parser would take a zero byte for the end of the text.
+  check(text.find('\0') == std::string::npos, path, ": malformed safetensors header: it has zero bytes");
   nlohmann::json::sax_parse(text, &header);
 
   // The elements are read in the order in which they lie, which need not be the header's.
