@@ -66,7 +66,8 @@ LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
 }
 
 std::string LayerNorm::describe() const {
-  return repr(normalized_shape) + ", eps=" + repr(eps) + ", elementwise_affine=" + repr(weight.defined());
+  return repr(normalized_shape) + ", eps=" + repr(eps) + ", elementwise_affine=" + repr(weight.defined()) +
+         ", bias=" + repr(bias.defined());
 }
 
 GroupNorm::GroupNorm(int64_t groups, int64_t channels, const GroupNormOptions& options)

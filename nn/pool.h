@@ -16,10 +16,10 @@ struct AvgPool2dOptions {
   bool count_include_pad = true;  // padding counts in the number divided by
 };
 
+// Constructors throw Error for sizes that are not positive and padding of more than half the kernel.
 struct MaxPool2d : Stateless {
   PoolOptions options;
-  explicit MaxPool2d(Pair kernel_size, const MaxPool2dOptions& o = {})
-      : options{kernel_size, o.stride.value_or(kernel_size), o.padding} {}
+  explicit MaxPool2d(Pair kernel_size, const MaxPool2dOptions& o = {});
 
   Tensor operator()(const Tensor& x) const {
     Call call(*this);
@@ -32,9 +32,7 @@ struct MaxPool2d : Stateless {
 struct AvgPool2d : Stateless {
   PoolOptions options;
   bool count_include_pad;
-  explicit AvgPool2d(Pair kernel_size, const AvgPool2dOptions& o = {})
-      : options{kernel_size, o.stride.value_or(kernel_size), o.padding},
-        count_include_pad(o.count_include_pad) {}
+  explicit AvgPool2d(Pair kernel_size, const AvgPool2dOptions& o = {});
 
   Tensor operator()(const Tensor& x) const {
     Call call(*this);
@@ -47,7 +45,7 @@ struct AvgPool2d : Stateless {
 // The mean over windows chosen so that the output has a given size, whatever that of the input.
 struct AdaptiveAvgPool2d : Stateless {
   Pair output_size;
-  explicit AdaptiveAvgPool2d(Pair out) : output_size(out) {}
+  explicit AdaptiveAvgPool2d(Pair out);
 
   Tensor operator()(const Tensor& x) const {
     Call call(*this);
