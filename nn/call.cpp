@@ -26,35 +26,38 @@ std::optional<std::string> path_inside(const Module& outer, const Module* wanted
 
 // What summary() gathers while the model runs.
 struct Row {
-  const Module* module;
+  const Module* module;  // may be gone by the time the table is made
+  const char* type;
   std::string path;
   int64_t outer = -1;  // the row it was called in
   int depth = 0;
   std::optional<Shape> shape = {};
   int64_t bytes = 0;
-  int64_t flops = 0;  // its own, those of rows inside it taken off
+  int64_t flops_before = 0;  // counted when it began
+  int64_t flops = 0;         // its own, those of rows inside it taken off
   int64_t parameters = 0;
 };
 
 struct Recorder {
   std::vector<Row> rows;
-  std::vector<std::weak_ptr<Storage>>
-      outputs;  // counted before: an output handed on, or a view, is no new memory
+  // Counted already: an output that is handed on, or a view of one, is no new memory.
+  std::vector<std::weak_ptr<Storage>> outputs;
   int64_t current = -1;
 
   // The new row, or -1 where a module only calls itself on (the model, or an operator() of a base class).
   int64_t enter(const Module& module, std::string path) {
     if (current >= 0 && rows[current].module == &module) return -1;
-    rows.push_back({&module, std::move(path), current, current < 0 ? 0 : rows[current].depth + 1});
+    rows.push_back(
+        {&module, module.type(), std::move(path), current, current < 0 ? 0 : rows[current].depth + 1});
     current = int64_t(rows.size()) - 1;
-    rows[current].flops = -flops_counted();
+    rows[current].flops_before = flops_counted();
     return current;
   }
   void leave(int64_t row) {
-    int64_t all = rows[row].flops + flops_counted();
-    rows[row].flops = all;
+    int64_t counted = flops_counted() - rows[row].flops_before;
+    rows[row].flops += counted;
     current = rows[row].outer;
-    if (current >= 0) rows[current].flops -= all;
+    if (current >= 0) rows[current].flops -= counted;
   }
   void result(int64_t row, const Tensor& output) {
     if (!output.defined()) return;
@@ -170,10 +173,12 @@ std::string summary(Module& model, const std::function<void()>& run) {
   for (const Row& row : rows) {
     output_bytes += row.bytes;
     flops += row.flops;
-    std::string name =
-        row.outer < 0 ? "(model)"
-                      : row.path.substr(rows[row.outer].path.empty() ? 0 : rows[row.outer].path.size() + 1);
-    table.push_back({std::string(2 * row.depth, ' ') + name, row.module->type(),
+    std::string name = "(model)";
+    if (row.outer >= 0) {
+      const std::string& outer = rows[row.outer].path;
+      name = row.path == outer ? "(not visited)" : row.path.substr(outer.empty() ? 0 : outer.size() + 1);
+    }
+    table.push_back({std::string(2 * row.depth, ' ') + name, row.type,
                      row.shape ? to_string(*row.shape) : "-",
                      row.parameters ? with_commas(row.parameters) : "-",
                      row.bytes ? bytes_text(row.bytes) : "-", row.flops ? flops_text(row.flops) : "-"});

@@ -73,6 +73,16 @@ struct Tied : nn::Module {
   const char* type() const override { return "Tied"; }
 };
 
+// Uses a module that is not part of it.
+struct Holder : nn::Stateless {
+  Tensor operator()(const Tensor& x) const {
+    nn::Call call(*this);
+    Linear stranger(3, 3);
+    return call(stranger(x));
+  }
+  const char* type() const override { return "Holder"; }
+};
+
 static_assert(!std::is_copy_constructible_v<Linear> && std::is_move_constructible_v<Linear>);
 static_assert(!std::is_copy_constructible_v<Sequential> && std::is_move_constructible_v<Tower>);
 
@@ -287,14 +297,6 @@ TEST(Errors, BeginWithThePathOfTheModule) {
 }
 
 TEST(Errors, ModulesOfNoOneArePassedOver) {
-  struct Holder : nn::Stateless {
-    Tensor operator()(const Tensor& x) const {
-      nn::Call call(*this);
-      Linear unknown(3, 3);
-      return call(unknown(x));
-    }
-    const char* type() const override { return "Holder"; }
-  };
   Sequential model{Holder()};
   EXPECT_EQ(error_of([&] {
               model(ones({1, 2}));
@@ -427,6 +429,9 @@ parameters take 1.05 KiB; 270 are trainable
   EXPECT_THROW(nn::summary(model, ones({1, 2, 4, 4})), Error);
   EXPECT_TRUE(model.training());
   EXPECT_FALSE(model.features.training());
+  Sequential odd{Holder()};
+  EXPECT_NE(nn::summary(odd, ones({1, 3})).find("    (not visited)  Linear      [1, 3]           -"),
+            std::string::npos);
   Tied tied;
   std::string table = nn::summary(tied, [&] { tied(tensor({1, 2}, {.dtype = int64})); });
   EXPECT_NE(table.find("  out    Linear     [2, 7]           -"), std::string::npos) << table;

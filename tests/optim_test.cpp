@@ -348,8 +348,8 @@ TEST(Schedules, FollowPyTorchFor50Steps) {
     expect_near(momenta, row["momenta"], name + " momentum");
     expect_near(losses, row["losses"], name + " losses");
     expect_near(problem.numbers(), row["final"], name + " final");
-    if (schedule)
-      for (int64_t step = 0; step <= 50; ++step) EXPECT_EQ(schedule->lr(step), lrs[size_t(step)]) << name;
+    for (int64_t step = 0; schedule && step <= 50; ++step)
+      EXPECT_EQ(schedule->lr(step), lrs[size_t(step)]) << name;
   }
 }
 
