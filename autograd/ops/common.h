@@ -15,4 +15,37 @@ Tensor as_floating(const Tensor& x);
 // Brings both to one dtype, device and shape, the first two by promotion and the last by broadcasting.
 std::pair<Tensor, Tensor> align(const char* op, const Tensor& a, const Tensor& b);
 
+// Products, softmax, normalisation and losses are computed in float32 or float64.
+inline void check_computable(const char* op, const Tensor& x) {
+  check(x.dtype() == float32 || x.dtype() == float64, op, ": needs float32 or float64, got ", x.dtype());
+}
+
+// Converts both to the type that arithmetic between them gives.
+inline void promote_both(const char* op, Tensor& a, Tensor& b) {
+  check(a.device() == b.device(), op, ": operands are on ", a.device(), " and ", b.device());
+  DType common = promote(a.dtype(), b.dtype());
+  if (a.dtype() != common) a = a.to(common);
+  if (b.dtype() != common) b = b.to(common);
+  check_computable(op, a);
+}
+
+// Converts an optional operand, such as a bias, to the type and device `x` has; undefined stays undefined.
+inline Tensor match(const char* op, const Tensor& optional, const Tensor& x) {
+  if (!optional.defined()) return optional;
+  check(optional.device() == x.device(), op, ": operands are on ", x.device(), " and ", optional.device());
+  return optional.dtype() == x.dtype() ? optional : optional.to(x.dtype());
+}
+
+// The numbers of `x` in row-major order, outside any graph: what a kernel that takes bare pointers wants.
+inline Tensor plain(const Tensor& x) { return x.detach().contiguous(); }
+inline void* data_of(const Tensor& x) { return x.defined() ? x.raw().data : nullptr; }
+
+// Indices into `count` things; throws Error naming the first that is outside, unless it is `except`.
+void check_indices(const char* op, const Tensor& index, int64_t count, const char* things,
+                   std::optional<int64_t> except = {});
+
+inline std::string to_string(const Pair& p) {
+  return "(" + std::to_string(p.h) + ", " + std::to_string(p.w) + ")";
+}
+
 }  // namespace gradus

@@ -1,7 +1,7 @@
 // Convolution (cross-correlation, as everywhere in deep learning). Three linear functions are each other's
 // gradients, so derivatives of any order come out: with y = conv(x, w),
 //   dx = conv_input(g, w), dw = conv_weight(x, g).
-#include "autograd/ops/checks.h"
+#include "autograd/ops/common.h"
 
 namespace gradus {
 

@@ -1,4 +1,4 @@
-#include "autograd/ops/checks.h"
+#include "autograd/ops/common.h"
 
 namespace gradus {
 

@@ -1,10 +1,22 @@
 // Picking elements by index, and putting them back.
 #include <algorithm>
 
-#include "autograd/ops/checks.h"
 #include "autograd/ops/common.h"
 
 namespace gradus {
+
+void check_indices(const char* op, const Tensor& index, int64_t count, const char* things,
+                   std::optional<int64_t> except) {
+  check(index.dtype() == int64, op, ": indices must be int64, got ", index.dtype());
+  Tensor flat = plain(index).to(Device::cpu);
+  const int64_t* values = flat.data<int64_t>();
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    if (values[i] >= 0 && values[i] < count) continue;
+    check(values[i] == except, op, ": index ", values[i], " at position ", i, " is out of range for ", count,
+          " ", things);
+  }
+}
+
 namespace {
 
 // x seen as (outer, n, inner) around dimension d.

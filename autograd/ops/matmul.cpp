@@ -1,7 +1,7 @@
-#include <array>
+#include <cassert>
 #include <map>
 
-#include "autograd/ops/checks.h"
+#include "autograd/ops/common.h"
 
 namespace gradus {
 
@@ -33,6 +33,7 @@ View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows
   v.strides[0] = batch_stride;
   v.strides[1] = rows == 1 && column_stride != 1 ? 1 : row_stride;
   v.strides[2] = columns == 1 && row_stride != 1 ? 1 : column_stride;
+  assert(v.strides[1] == 1 || v.strides[2] == 1);
   return v;
 }
 

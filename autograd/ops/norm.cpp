@@ -2,7 +2,7 @@
 // is to be differentiated again.
 #include <cmath>
 
-#include "autograd/ops/checks.h"
+#include "autograd/ops/common.h"
 
 namespace gradus {
 
