@@ -1,0 +1,34 @@
+// What the program does.
+#pragma once
+
+#include "config.h"
+
+namespace image_classifier {
+
+// Trains (or goes on, where options.resume is set), writes checkpoints and the log into options.out, and
+// prints how well the model does on the test images.
+void train(const Options& options);
+
+struct EvaluateOptions {
+  std::string checkpoint = "out";
+  std::string data;  // "": what the model was trained on
+  int64_t batch = 256, workers = 1;
+};
+void evaluate(const EvaluateOptions& options);
+
+struct PredictOptions {
+  std::string checkpoint = "out";
+  std::vector<std::string> files;
+  int64_t top = 3;
+  bool invert = false;  // dark on light, where the model has learnt light on dark
+};
+void predict(const PredictOptions& options);
+
+struct ShowOptions {
+  std::string checkpoint = "out";
+  int64_t count = 8;
+};
+// Test images in the terminal, with what the model takes them for.
+void show(const ShowOptions& options);
+
+}  // namespace image_classifier

@@ -1,0 +1,232 @@
+// Learns to tell images apart: train, evaluate, predict, show, demo. See README.md.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+
+#include "commands.h"
+#include "data_sets.h"
+#include "tensor/io/file.h"
+#include "tensor/kernels/cpu/threads.h"
+#include "train/interrupt.h"
+
+using namespace image_classifier;
+
+namespace {
+
+CLI::Validator whole(int64_t low, int64_t high) {
+  return CLI::Validator(
+      [low, high](std::string& text) {
+        int64_t value = 0;
+        const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return ok ? ""
+                  : "'" + text + "' is not a whole number from " + std::to_string(low) + " to " +
+                        std::to_string(high);
+      },
+      std::to_string(low) + ".." + std::to_string(high));
+}
+
+CLI::Validator learning_rate() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double value = 0;
+        const bool ok = CLI::detail::lexical_cast(text, value) && value > 0 && value <= 1000;
+        return ok ? "" : "'" + text + "' is not a number above 0 and up to 1000";
+      },
+      "above 0");
+}
+
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : "|") + name;
+  return CLI::Validator(
+      [names, list](std::string& text) {
+        const bool ok = std::find(names.begin(), names.end(), text) != names.end();
+        return ok ? "" : "'" + text + "' is none of " + list;
+      },
+      list);
+}
+
+CLI::Validator data_argument() {
+  return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
+                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|folder:DIR");
+}
+
+constexpr int64_t many = 1'000'000'000;
+
+struct Arguments {
+  Options train;
+  EvaluateOptions evaluate;
+  PredictOptions predict;
+  ShowOptions show;
+  int threads = gradus::num_threads();
+};
+
+void add_threads(CLI::App& command, Arguments& a) {
+  command.add_option("--threads", a.threads, "threads that compute; the result does not depend on them")
+      ->check(whole(1, 1024))
+      ->capture_default_str();
+}
+
+void add_checkpoint(CLI::App& command, std::string& checkpoint) {
+  command.add_option("--checkpoint", checkpoint, "a .safetensors file, or the folder that train wrote")
+      ->capture_default_str();
+}
+
+void add_train(CLI::App& command, Arguments& a) {
+  Options& o = a.train;
+  command.add_option("--data", o.data, "what to learn from")->check(data_argument())->capture_default_str();
+  command.add_option("--samples", o.samples, "training images to use (0: all; of digits 10000)")
+      ->check(whole(0, many))
+      ->capture_default_str();
+  command.add_option("--size", o.size, "height and width that images of a folder are brought to")
+      ->check(whole(8, 4096))
+      ->capture_default_str();
+  command.add_flag("--grey", o.grey, "take the colours from images of a folder");
+  command.add_option("--model", o.model, "")->check(one_of(model_names))->capture_default_str();
+  command.add_option("--epochs", o.epochs, "times through the training images")
+      ->check(whole(0, many))
+      ->capture_default_str();
+  command.add_option("--batch", o.batch, "images for one update")
+      ->check(whole(1, many))
+      ->capture_default_str();
+  command.add_option("--optimizer", o.optimizer, "")->check(one_of(optimizer_names))->capture_default_str();
+  command
+      .add_option("--lr", o.lr,
+                  "learning rate, the highest of the schedule (default: adamw and adam 0.002, sgd 0.05, "
+                  "rmsprop 0.001)")
+      ->check(learning_rate());
+  command.add_option("--schedule", o.schedule, "how the learning rate changes")
+      ->check(one_of(schedule_names))
+      ->capture_default_str();
+  command.add_option("--augment", o.augment, "changes to the training images, with commas between them")
+      ->delimiter(',')
+      ->check(one_of(augment_names));
+  command.add_option("--seed", o.seed, "of everything random")
+      ->check(whole(0, INT64_MAX))
+      ->capture_default_str();
+  command.add_option("--workers", o.workers, "threads that prepare batches")
+      ->check(whole(0, 256))
+      ->capture_default_str();
+  command.add_option("--save-every", o.save_every, "updates between checkpoints within an epoch (0: none)")
+      ->check(whole(0, many))
+      ->capture_default_str();
+  command.add_option("--log", o.log, "log.csv alone, or TensorBoard's files too")
+      ->check(one_of({"csv", "tensorboard"}))
+      ->capture_default_str();
+  command.add_option("--out", o.out, "folder for checkpoints and logs")->capture_default_str();
+}
+
+// With --resume, an option that is not given is what it was when the checkpoint was written.
+void train_command(CLI::App& command, Arguments& a) {
+  Options options = a.train;
+  if (!options.resume.empty()) {
+    const std::string path = gradus::train::find_checkpoint(options.resume);
+    const Options saved = options_from(gradus::load_safetensors(path).metadata, path);
+    auto restore = [&](const char* name, auto member) {
+      if (command.count(name) == 0) options.*member = saved.*member;
+    };
+    restore("--data", &Options::data);
+    restore("--samples", &Options::samples);
+    restore("--size", &Options::size);
+    restore("--grey", &Options::grey);
+    restore("--model", &Options::model);
+    restore("--epochs", &Options::epochs);
+    restore("--batch", &Options::batch);
+    restore("--optimizer", &Options::optimizer);
+    restore("--lr", &Options::lr);
+    restore("--schedule", &Options::schedule);
+    restore("--augment", &Options::augment);
+    restore("--seed", &Options::seed);
+    options.resume = path;
+    if (command.count("--out") == 0) {
+      const size_t slash = path.rfind('/');
+      options.out = slash == std::string::npos ? "." : path.substr(0, slash);
+    }
+  }
+  train(options);
+}
+
+int run(int argc, char** argv) {
+  Arguments a;
+  CLI::App app("Learns to tell images apart. COMMAND --help lists a command's options.");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+
+  CLI::App* train_app = app.add_subcommand("train", "train a model and save it");
+  add_train(*train_app, a);
+  train_app->add_option(
+      "--resume", a.train.resume,
+      "go on from this checkpoint (a file or a folder) with the options it was trained with");
+  add_threads(*train_app, a);
+
+  CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
+  add_checkpoint(*evaluate_app, a.evaluate.checkpoint);
+  evaluate_app->add_option("--data", a.evaluate.data, "other test images than those of the training's data")
+      ->check(data_argument());
+  evaluate_app->add_option("--batch", a.evaluate.batch, "images at a time")
+      ->check(whole(1, many))
+      ->capture_default_str();
+  evaluate_app->add_option("--workers", a.evaluate.workers, "threads that prepare batches")
+      ->check(whole(0, 256))
+      ->capture_default_str();
+  add_threads(*evaluate_app, a);
+
+  CLI::App* predict_app = app.add_subcommand("predict", "say what is on images (PNG, JPEG, BMP, PGM, PPM)");
+  add_checkpoint(*predict_app, a.predict.checkpoint);
+  predict_app->add_option("--top", a.predict.top, "classes to list")
+      ->check(whole(1, many))
+      ->capture_default_str();
+  predict_app->add_flag("--invert", a.predict.invert, "turn light and dark round, for ink on paper");
+  predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
+  add_threads(*predict_app, a);
+
+  CLI::App* show_app =
+      app.add_subcommand("show", "draw test images in the terminal, with the model's answers");
+  add_checkpoint(*show_app, a.show.checkpoint);
+  show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
+  add_threads(*show_app, a);
+
+  CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
+  std::string demo_out = "out/demo";
+  demo_app->add_option("--out", demo_out, "folder for checkpoints and logs")->capture_default_str();
+  add_threads(*demo_app, a);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "error: %s (--help lists what there is)\n", gradus::printable(e.what()).c_str());
+    return 2;
+  }
+
+  gradus::set_num_threads(a.threads);
+  if (*train_app) train_command(*train_app, a);
+  if (*evaluate_app) evaluate(a.evaluate);
+  if (*predict_app) predict(a.predict);
+  if (*show_app) show(a.show);
+  if (*demo_app) {
+    train({.epochs = 2, .out = demo_out});
+    show({.checkpoint = demo_out});
+  }
+  gradus::check(std::fflush(stdout) == 0 && !std::ferror(stdout), "standard output: cannot write to it");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const gradus::train::Interrupted& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return gradus::train::interrupted_exit_code;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "error: out of memory\n");
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+  }
+  return 1;
+}
