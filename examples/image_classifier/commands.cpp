@@ -145,7 +145,6 @@ void train(const Options& options) {
   data::DataLoader<data::ImageBatch> loader = train_loader(sets.train, recipe, options);
   data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
   const std::unique_ptr<optim::Optimizer> optimizer = make_optimizer(options, model);
-  const auto schedule = make_schedule(options.schedule, *optimizer, options.epochs * loader.batches());
   std::printf("%s: %lld training and %lld test images of %lldx%lldx%lld, %zu classes\n",
               printable(options.data).c_str(), static_cast<long long>(sets.train->size()),
               static_cast<long long>(sets.test->size()), static_cast<long long>(recipe.image[0]),
@@ -154,6 +153,7 @@ void train(const Options& options) {
   std::printf("%s: %lld parameters, %s, learning rate %g\n", options.model.c_str(),
               static_cast<long long>(model.parameter_count()), optimizer->type(), optimizer->lr());
   std::fflush(stdout);
+  const auto schedule = make_schedule(options.schedule, *optimizer, options.epochs * loader.batches());
 
   const bool mix = has(options.augment, "mixup");
   auto train_step = [&](data::ImageBatch& batch) -> train::BatchResult {
