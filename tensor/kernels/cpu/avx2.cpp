@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #include <math.h>
 
+#include <utility>
+
 #include "tensor/allocator.h"
 #include "tensor/kernels/backends.h"
 #include "tensor/kernels/cpu/threads.h"
@@ -21,6 +23,8 @@ namespace {
 #include "tensor/kernels/cpu/loops.inl"
 #include "tensor/kernels/cpu/elementwise.inl"
 #include "tensor/kernels/cpu/rows.inl"
+#include "tensor/kernels/cpu/gemm_avx2.inl"
+#include "tensor/kernels/cpu/gemm.inl"
 // clang-format on
 
 }  // namespace
@@ -28,6 +32,7 @@ namespace {
 void fill_table(KernelTable& table) {
   fill_elementwise(table);
   fill_rows(table);
+  fill_products(table);
 }
 
 }  // namespace gradus::avx2

@@ -12,6 +12,8 @@
 #include <immintrin.h>
 #include <math.h>
 
+#include <utility>
+
 #include "tensor/allocator.h"
 #include "tensor/kernels/backends.h"
 #include "tensor/kernels/cpu/threads.h"
@@ -27,6 +29,8 @@ namespace {
 #include "tensor/kernels/cpu/loops.inl"
 #include "tensor/kernels/cpu/elementwise.inl"
 #include "tensor/kernels/cpu/rows.inl"
+#include "tensor/kernels/cpu/gemm_avx512.inl"
+#include "tensor/kernels/cpu/gemm.inl"
 // clang-format on
 
 }  // namespace
@@ -34,6 +38,7 @@ namespace {
 void fill_table(KernelTable& table) {
   fill_elementwise(table);
   fill_rows(table);
+  fill_products(table);
 }
 
 }  // namespace gradus::avx512

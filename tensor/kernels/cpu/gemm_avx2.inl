@@ -1,0 +1,51 @@
+// What the matrix products need of AVX2: tile sizes and shuffles.
+
+// The tile of C that a micro-kernel keeps in registers is 6 x 16: 12 accumulators, 2 registers of B, one of
+// A: 15 of 16. Tiles of few rows are made wider, to have at least the 8 sums under way that hide the
+// multiply's latency.
+constexpr int max_rows = 6;
+constexpr int most_vectors = 8;
+constexpr int max_vectors = 2;
+constexpr int vectors_for(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
+// The tile of dot products: 3 x 4 accumulators, 3 registers of A and one of B: all 16.
+constexpr int dot_rows = 3;
+constexpr int dot_columns = 4;
+
+constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
+
+// A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
+inline Vec load_where(const float* p, const int32_t* keep) {
+  return _mm256_and_ps(load(p).v, load(reinterpret_cast<const float*>(keep)).v);
+}
+
+// r becomes its transpose: first within 2 x 2 and 4 x 4 blocks, then the blocks of the two halves.
+inline void transpose(Vec (&r)[8]) {
+  __m256 t[8], q[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(r[i].v, r[i + 1].v);
+    t[i + 1] = _mm256_unpackhi_ps(r[i].v, r[i + 1].v);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int half = 0; half < 2; ++half) {
+      q[i + 2 * half] = _mm256_shuffle_ps(t[i + half], t[i + half + 2], 0x44);
+      q[i + 2 * half + 1] = _mm256_shuffle_ps(t[i + half], t[i + half + 2], 0xee);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm256_permute2f128_ps(q[i], q[i + 4], 0x20);
+    r[i + 4] = _mm256_permute2f128_ps(q[i], q[i + 4], 0x31);
+  }
+}
+
+// Lane i of the result is the sum of the lanes of r[i]. Each step halves the number of registers.
+inline Vec sums(const Vec (&r)[8]) {
+  Vec quad[2];
+  for (int i = 0; i < 2; ++i) {
+    const Vec* s = r + 4 * i;
+    const Vec x = Vec(_mm256_unpacklo_ps(s[0].v, s[1].v)) + Vec(_mm256_unpackhi_ps(s[0].v, s[1].v));
+    const Vec y = Vec(_mm256_unpacklo_ps(s[2].v, s[3].v)) + Vec(_mm256_unpackhi_ps(s[2].v, s[3].v));
+    quad[i] = Vec(_mm256_shuffle_ps(x.v, y.v, 0x44)) + Vec(_mm256_shuffle_ps(x.v, y.v, 0xee));
+  }
+  return Vec(_mm256_permute2f128_ps(quad[0].v, quad[1].v, 0x20)) +
+         Vec(_mm256_permute2f128_ps(quad[0].v, quad[1].v, 0x31));
+}

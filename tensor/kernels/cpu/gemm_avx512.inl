@@ -1,0 +1,63 @@
+// What the matrix products need of AVX-512: tile sizes and shuffles.
+
+// The tile of C that a micro-kernel keeps in registers is 14 x 32: 28 accumulators, 2 registers of B, and one
+// of A that the multiply reads from memory itself: 31 of 32. Per step of k it loads 14 + 2 values for 28
+// multiply-adds, well under the two loads a cycle can bring. Tiles of few rows are made wider, to have at
+// least the 8 sums under way that hide the multiply's latency.
+constexpr int max_rows = 14;
+constexpr int most_vectors = 8;
+constexpr int max_vectors = 2;
+constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 2; }
+// The tile of dot products: 6 x 4 accumulators, 4 registers of B and one of A: 29 of 32.
+constexpr int dot_rows = 6;
+constexpr int dot_columns = 4;
+
+constexpr bool masks_are_free = true;  // whether a masked load costs no more than another
+
+// A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
+inline Vec load_where(const float* p, const int32_t* keep) {
+  return _mm512_maskz_loadu_ps(_mm512_movepi32_mask(_mm512_loadu_si512(keep)), p);
+}
+
+// r becomes its transpose: first within 2 x 2 and 4 x 4 blocks, then blocks among the four quarters.
+inline void transpose(Vec (&r)[16]) {
+  __m512 t[16], q[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i].v, r[i + 1].v);
+    t[i + 1] = _mm512_unpackhi_ps(r[i].v, r[i + 1].v);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    for (int half = 0; half < 2; ++half) {
+      q[i + 2 * half] = _mm512_shuffle_ps(t[i + half], t[i + half + 2], 0x44);
+      q[i + 2 * half + 1] = _mm512_shuffle_ps(t[i + half], t[i + half + 2], 0xee);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_f32x4(q[i], q[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_f32x4(q[i], q[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_f32x4(q[i + 8], q[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_f32x4(q[i + 8], q[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 8; ++i) {
+    r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+  }
+}
+
+// Lane i of the result is the sum of the lanes of r[i]. Each step halves the number of registers.
+inline Vec sums(const Vec (&r)[16]) {
+  Vec quad[4];
+  for (int i = 0; i < 4; ++i) {
+    const Vec* s = r + 4 * i;
+    const Vec x = Vec(_mm512_unpacklo_ps(s[0].v, s[1].v)) + Vec(_mm512_unpackhi_ps(s[0].v, s[1].v));
+    const Vec y = Vec(_mm512_unpacklo_ps(s[2].v, s[3].v)) + Vec(_mm512_unpackhi_ps(s[2].v, s[3].v));
+    quad[i] = Vec(_mm512_shuffle_ps(x.v, y.v, 0x44)) + Vec(_mm512_shuffle_ps(x.v, y.v, 0xee));
+  }
+  Vec pair[2];
+  for (int i = 0; i < 2; ++i) {
+    const __m512 x = quad[2 * i].v, y = quad[2 * i + 1].v;
+    pair[i] = Vec(_mm512_shuffle_f32x4(x, y, 0x44)) + Vec(_mm512_shuffle_f32x4(x, y, 0xee));
+  }
+  return Vec(_mm512_shuffle_f32x4(pair[0].v, pair[1].v, 0x88)) +
+         Vec(_mm512_shuffle_f32x4(pair[0].v, pair[1].v, 0xdd));
+}
