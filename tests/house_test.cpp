@@ -111,7 +111,8 @@ TEST(House, LayersIncludeOnlyWhatIsBelowThem) {
 }
 
 TEST(House, KernelsKnowNothingOfTensors) {
-  const std::set<std::string> allowed = {"tensor/device.h", "tensor/dtype.h", "tensor/error.h"};
+  const std::set<std::string> allowed = {"tensor/allocator.h", "tensor/device.h", "tensor/dtype.h",
+                                         "tensor/error.h"};
   for (const std::string& path : code_in("tensor/kernels"))
     for (const Include& include : includes_of(path))
       EXPECT_TRUE(!include.quoted || is_kernel(include.file) || allowed.count(include.file))
@@ -162,7 +163,7 @@ TEST(House, TheUmbrellaReachesEveryPublicHeader) {
   for (const std::string& layer : core)
     for (const std::string& path : code_in(layer)) {
       if (!is_header(path) || is_kernel(path)) continue;
-      EXPECT_EQ(reached.count(path) > 0, !internal.count(path)) << path;
+      EXPECT_TRUE(reached.count(path) || internal.count(path)) << path << " is not in gradus/gradus.h";
     }
 }
 
