@@ -110,15 +110,41 @@ void Module::zero_grad() const {
 }
 
 void Module::requires_grad_(bool required) {
-  std::vector<Tensor> made;  // one leaf for all that are tied
-  walk(*this, [&](const std::string&, Tensor& tensor, Kind kind) {
-    if (kind == Kind::buffer || tensor.requires_grad() == required) return;
-    auto tied = std::find_if(made.begin(), made.end(), [&](const Tensor& other) {
-      return other.storage() == tensor.storage() && other.shape() == tensor.shape() &&
-             other.strides() == tensor.strides() && other.layout().offset == tensor.layout().offset;
-    });
-    tensor = tied != made.end() ? *tied : made.emplace_back(tensor.requires_grad_(required));
-  });
+  struct OwnParameters : Visitor {
+    std::function<void(const std::string&, Tensor&)> f;
+    void parameter(const std::string& name, Tensor& tensor) override {
+      if (tensor.defined()) f(name, tensor);
+    }
+    void buffer(const std::string&, Tensor&) override {}
+    void child(const std::string&, Module&) override {}
+  } visitor;
+  auto same = [](const Tensor& a, const Tensor& b) {
+    return a.storage() == b.storage() && a.shape() == b.shape() && a.strides() == b.strides() &&
+           a.layout().offset == b.layout().offset;
+  };
+  std::vector<Tensor> made;  // one new leaf for all that are tied
+  for (const auto& entry : named_modules()) {
+    Module& module = *entry.second;
+    visitor.f = [&](const std::string& name, Tensor& tensor) {
+      if (tensor.requires_grad() == required) return;
+      if (!required) {
+        tensor.zero_grad();  // or an optimiser would go on by it
+        module.frozen_[name] = tensor;
+        tensor = tensor.detach();
+        return;
+      }
+      auto frozen = module.frozen_.find(name);
+      if (frozen != module.frozen_.end() && same(frozen->second, tensor)) {
+        tensor = frozen->second;
+        tensor.node()->dtype = tensor.dtype();  // it may have been converted meanwhile
+        tensor.node()->device = tensor.device();
+        return;
+      }
+      auto tied = std::find_if(made.begin(), made.end(), [&](const Tensor& t) { return same(t, tensor); });
+      tensor = tied != made.end() ? *tied : made.emplace_back(tensor.requires_grad_());
+    };
+    module.visit(visitor);
+  }
 }
 
 void Module::to(DType dtype) {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -81,6 +82,7 @@ class Module {
 
  private:
   bool training_ = true;
+  std::map<std::string, Tensor> frozen_;  // its own frozen parameters as they were, by name
 };
 
 // A module with nothing to train or save, and nothing inside.

@@ -255,18 +255,33 @@ TEST(Module, ConversionLeavesIntegersAlone) {
 
 TEST(Module, FreezesAndThaws) {
   Tied model;
+  optim::SGD optimizer(model.parameters(), {.lr = 0.5});
+  Tensor index = tensor({1, 2}, {.dtype = int64});
+  model(index).sum().backward();
   model.requires_grad_(false);
   EXPECT_FALSE(model.embed.weight.requires_grad());
   EXPECT_EQ(model.named_parameters().size(), 1u);
-  Tensor index = tensor({1, 2}, {.dtype = int64});
   EXPECT_FALSE(model(index).requires_grad());
+  std::vector<double> before = model.embed.weight.to_vector();
+  optimizer.step();  // nothing is left to go by
+  EXPECT_EQ(model.embed.weight.to_vector(), before);
+
+  model.to(float64);
+  model.out.requires_grad_(true);
   model.requires_grad_(true);
   model(index).sum().backward();
-  // One leaf for both: its gradient has the part of each.
+  // One leaf for both, the one that the optimiser knows: its gradient has the part of each.
   EXPECT_EQ(model.embed.weight.node(), model.out.weight.node());
-  EXPECT_TRUE(model.out.weight.grad().defined());
+  optimizer.step();
+  EXPECT_NE(model.embed.weight.to_vector(), before);
   model.zero_grad();
-  EXPECT_FALSE(model.embed.weight.grad().defined());
+  EXPECT_FALSE(optimizer.parameters(0)[0].grad().defined());
+
+  Tied plain;  // parameters that never were leaves become one where they are tied
+  plain.embed.weight = plain.out.weight = zeros({7, 4});
+  plain.requires_grad_(true);
+  EXPECT_TRUE(plain.out.weight.requires_grad());
+  EXPECT_EQ(plain.embed.weight.node(), plain.out.weight.node());
 }
 
 // --- errors
