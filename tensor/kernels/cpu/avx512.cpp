@@ -31,6 +31,7 @@ namespace {
 #include "tensor/kernels/cpu/rows.inl"
 #include "tensor/kernels/cpu/gemm_avx512.inl"
 #include "tensor/kernels/cpu/gemm.inl"
+#include "tensor/kernels/cpu/conv.inl"
 // clang-format on
 
 }  // namespace
@@ -39,6 +40,7 @@ void fill_table(KernelTable& table) {
   fill_elementwise(table);
   fill_rows(table);
   fill_products(table);
+  fill_convolutions(table);
 }
 
 }  // namespace gradus::avx512

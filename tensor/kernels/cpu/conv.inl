@@ -1,0 +1,407 @@
+// Convolutions of float images, without im2col. Included after gemm.inl.
+//
+// A padded copy of the image, split by the stride so that neighbouring outputs read neighbouring elements,
+// turns every convolution into one of stride 1 without padding. Its output, computed at the copy's row
+// length, is then a matrix product in which row (channel, tap) of the right matrix is simply the copy from
+// some offset on: nothing is rearranged per tap. The few columns that the copy has more than the output are
+// dropped (`Frame::columns` against out_w). Offsets are all that differs between the forward product and the
+// gradients.
+
+// The padded copy of some rows of an image: row r, column q of phase (a, b) of a channel is the image's
+// (top + r stride_h + a, left + q stride_w + b), and 0 outside it.
+struct Frame {
+  int64_t channels, height, width;  // of the image
+  int64_t stride_h = 1, stride_w = 1;
+  int64_t phases_h = 1, phases_w = 1;  // those that are used, at most the strides
+  int64_t top, left;
+  int64_t rows, columns;
+
+  int64_t plane() const { return rows * columns; }
+  int64_t size() const { return channels * phases_h * phases_w * plane(); }
+};
+
+inline void copy_floats(const float* from, int64_t n, float* to) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(to + i, load(from + i));
+  if (i < n) store(to + i, load(from + i, n - i), n - i);
+}
+
+inline void clear_floats(float* to, int64_t n) {
+  const Vec nothing(0.0);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(to + i, nothing);
+  if (i < n) store(to + i, nothing, n - i);
+}
+
+inline void fill_frame(const Frame& f, const float* image, float* to) {
+  for (int64_t c = 0; c < f.channels; ++c, image += f.height * f.width) {
+    for (int64_t a = 0; a < f.phases_h; ++a) {
+      for (int64_t b = 0; b < f.phases_w; ++b) {
+        // Columns [first, last) lie in the image.
+        const int64_t left = f.left + b, step = f.stride_w;
+        const int64_t first = least(f.columns, left < 0 ? blocks_of(-left, step) : 0);
+        const int64_t last =
+            most(first, least(f.columns, left < f.width ? blocks_of(f.width - left, step) : 0));
+        for (int64_t r = 0; r < f.rows; ++r, to += f.columns) {
+          const int64_t y = f.top + r * f.stride_h + a;
+          if (y < 0 || y >= f.height) {
+            clear_floats(to, f.columns);
+            continue;
+          }
+          const float* row = image + y * f.width + left;
+          clear_floats(to, first);
+          if (step == 1)
+            copy_floats(row + first, last - first, to + first);
+          else
+            for (int64_t q = first; q < last; ++q) to[q] = row[q * step];
+          clear_floats(to + last, f.columns - last);
+        }
+      }
+    }
+  }
+}
+
+// Rows of weights for micro-kernels: tiles of `height` rows one after another, each with its rows side by
+// side.
+inline int64_t weight_tile(int64_t rows) { return equal_blocks(rows, max_rows); }
+
+// out (rows, length) = weights (rows, k) times the matrix whose row p begins at frame + offsets[p].
+inline void correlate(const float* frame, const int32_t* offsets, int64_t k, const float* weights,
+                      int64_t rows, int64_t length, float* out, int64_t out_row) {
+  const int64_t height = weight_tile(rows);
+  const int64_t width = vectors_for(int(height)) * lanes;
+  Tile t;
+  t.b_rows = offsets;
+  t.b_step = 0;
+  t.k = k;
+  t.c_row = out_row;
+  for (int64_t j = 0; j < length; j += width) {
+    t.b = frame + j;
+    t.columns = least(width, length - j);
+    for (int64_t i = 0; i < rows; i += height) {
+      const int64_t tile_rows = least(height, rows - i);
+      t.a = weights + i * k;
+      t.a_step = tile_rows;
+      t.c = out + i * out_row + j;
+      micro_kernel_for<true, BRows::table>(tile_rows, t.columns)(t);
+    }
+  }
+}
+
+// Work space: floats (or words of the same size), given back at the end of the scope.
+class Space {
+ public:
+  explicit Space(int64_t floats) : bytes_(size_t(floats) * sizeof(float)), data_(allocate(bytes_)) {}
+  ~Space() { deallocate(data_, bytes_); }
+  Space(const Space&) = delete;
+  Space& operator=(const Space&) = delete;
+  float* floats() const { return static_cast<float*>(data_); }
+  int32_t* words() const { return static_cast<int32_t*>(data_); }
+
+ private:
+  size_t bytes_;
+  void* data_;
+};
+
+// Floats that a task's copy of an image and its output may take, each: 256 KB, so that both stay in L2.
+constexpr int64_t frame_floats = 1 << 16;
+
+// As many of `rows` rows as the budget allows, at least one, in equal strips.
+inline int64_t strip_rows(int64_t rows, int64_t floats_per_row) {
+  return equal_blocks(rows, most(1, frame_floats / most(1, floats_per_row)));
+}
+
+// The frame that the outputs of `strip` rows read, but for `top`.
+inline Frame input_frame(const Conv2d& c, int64_t channels) {
+  const int64_t reach_h = (c.kernel_h - 1) * c.dilation_h, reach_w = (c.kernel_w - 1) * c.dilation_w;
+  Frame f;
+  f.channels = channels;
+  f.height = c.height;
+  f.width = c.width;
+  f.stride_h = c.stride_h;
+  f.stride_w = c.stride_w;
+  f.phases_h = least(c.stride_h, reach_h + 1);
+  f.phases_w = least(c.stride_w, reach_w + 1);
+  f.left = -c.pad_w;
+  f.columns = c.out_w + reach_w / c.stride_w;
+  f.rows = 0;
+  return f;
+}
+
+// The rows of such a frame that so many rows of the output read.
+inline int64_t input_rows(const Conv2d& c, int64_t out_rows) {
+  return out_rows + (c.kernel_h - 1) * c.dilation_h / c.stride_h;
+}
+
+// Where in the frame each (channel, tap) finds what the first output needs of it.
+inline void input_offsets(const Conv2d& c, const Frame& f, int32_t* offsets) {
+  for (int64_t i = 0; i < f.channels; ++i) {
+    for (int64_t kh = 0; kh < c.kernel_h; ++kh) {
+      for (int64_t kw = 0; kw < c.kernel_w; ++kw) {
+        const int64_t h = kh * c.dilation_h, v = kw * c.dilation_w;
+        const int64_t plane = (i * f.phases_h + h % c.stride_h) * f.phases_w + v % c.stride_w;
+        *offsets++ = int32_t(plane * f.plane() + h / c.stride_h * f.columns + v / c.stride_w);
+      }
+    }
+  }
+}
+
+inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bias, void* y) {
+  if (c.batch * c.out_channels * c.out_h * c.out_w == 0) return;
+  const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
+  const int64_t k = in * c.kernel_h * c.kernel_w;
+  Frame f = input_frame(c, in);
+  const int64_t strip = strip_rows(c.out_h, f.columns * most(out, in * f.phases_h * f.phases_w));
+  const int64_t strips = blocks_of(c.out_h, strip);
+  f.rows = input_rows(c, strip);
+
+  const Space offsets(k), weights(c.out_channels * k + slack);
+  input_offsets(c, f, offsets.words());
+  const int64_t height = weight_tile(out);
+  for (int64_t g = 0; g < c.groups; ++g) {
+    for (int64_t i = 0; i < out; i += height) {
+      const int64_t row = g * out + i, rows = least(height, out - i);
+      pack_transposed(static_cast<const float*>(w) + row * k, k, rows, k, weights.floats() + row * k, rows);
+    }
+  }
+
+  const int64_t work = most(1, out * k * strip * f.columns);
+  parallel_for(c.batch * c.groups * strips, most(1, task_work / work), [&](int64_t begin, int64_t end) {
+    const int64_t flat_row = round_up((strip - 1) * f.columns + c.out_w, lanes);
+    const Space frame(f.size() + slack), flat(out * flat_row);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t image = task / (c.groups * strips), g = task / strips % c.groups;
+      const int64_t first = task % strips * strip, rows = least(strip, c.out_h - first);
+      Frame mine = f;
+      mine.top = first * c.stride_h - c.pad_h;
+      fill_frame(mine, static_cast<const float*>(x) + (image * c.in_channels + g * in) * c.height * c.width,
+                 frame.floats());
+      correlate(frame.floats(), offsets.words(), k, weights.floats() + g * out * k, out,
+                (rows - 1) * f.columns + c.out_w, flat.floats(), flat_row);
+      for (int64_t o = 0; o < out; ++o) {
+        const int64_t channel = g * out + o;
+        const Vec b(bias ? static_cast<const float*>(bias)[channel] : 0.0f);
+        float* to = static_cast<float*>(y) + ((image * c.out_channels + channel) * c.out_h + first) * c.out_w;
+        for (int64_t r = 0; r < rows; ++r, to += c.out_w) {
+          const float* from = flat.floats() + o * flat_row + r * f.columns;
+          int64_t q = 0;
+          for (; q + lanes <= c.out_w; q += lanes) store(to + q, load(from + q) + b);
+          if (q < c.out_w) store(to + q, load(from + q, c.out_w - q) + b, c.out_w - q);
+        }
+      }
+    }
+  });
+}
+
+constexpr int64_t floor_div(int64_t x, int64_t y) { return x >= 0 ? x / y : -blocks_of(-x, y); }
+
+// dx at s t + r - pad is the sum of w[tap] g[t - tap dilation / s] over the taps with tap dilation mod s = r:
+// for each residue r modulo the stride s, a convolution of g with some of the taps. (One dimension shown.)
+inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, void* dx) {
+  if (c.batch * c.in_channels * c.height * c.width == 0) return;
+  const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
+  const int64_t taps = c.kernel_h * c.kernel_w, residues = c.stride_h * c.stride_w;
+  const int64_t reach_h = (c.kernel_h - 1) * c.dilation_h / c.stride_h;
+  const int64_t reach_w = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
+  // Along height t, along width u: their range over all residues.
+  const int64_t t_begin = floor_div(c.pad_h, c.stride_h);
+  const int64_t t_end = floor_div(c.height - 1 + c.pad_h, c.stride_h) + 1;
+  const int64_t u_begin = floor_div(c.pad_w, c.stride_w);
+  const int64_t u_end = floor_div(c.width - 1 + c.pad_w, c.stride_w) + 1;
+  Frame f;
+  f.channels = out;
+  f.height = c.out_h;
+  f.width = c.out_w;
+  f.left = u_begin - reach_w;
+  f.columns = u_end - u_begin + reach_w;
+  const int64_t strip = strip_rows(t_end - t_begin, f.columns * most(in, out));
+  const int64_t strips = blocks_of(t_end - t_begin, strip);
+  f.rows = strip + reach_h;
+
+  // Residue r has the taps firsts[r] up to firsts[r + 1] of the sorted taps; (out, those) are its k.
+  const Space sorted(taps), firsts(residues + 1), offsets(out * taps), weights(c.in_channels * out * taps);
+  int32_t count = 0;
+  int32_t* offset = offsets.words();
+  float* packed = weights.floats();
+  const int64_t height = weight_tile(in);
+  for (int64_t r = 0; r < residues; ++r) {
+    const int32_t first = firsts.words()[r] = count;
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int64_t h = tap / c.kernel_w * c.dilation_h, v = tap % c.kernel_w * c.dilation_w;
+      if (h % c.stride_h * c.stride_w + v % c.stride_w == r) sorted.words()[count++] = int32_t(tap);
+    }
+    firsts.words()[r + 1] = count;
+    for (int64_t o = 0; o < out; ++o) {
+      for (int32_t i = first; i < count; ++i) {
+        const int64_t tap = sorted.words()[i];
+        const int64_t h = tap / c.kernel_w * c.dilation_h, v = tap % c.kernel_w * c.dilation_w;
+        *offset++ = int32_t(o * f.plane() - h / c.stride_h * f.columns - v / c.stride_w);
+      }
+    }
+    for (int64_t group = 0; group < c.groups; ++group) {
+      for (int64_t i = 0; i < in; i += height) {
+        const int64_t rows = least(height, in - i);
+        for (int64_t o = 0; o < out; ++o) {
+          const float* from = static_cast<const float*>(w) + ((group * out + o) * in + i) * taps;
+          for (int32_t s = first; s < count; ++s) {
+            for (int64_t j = 0; j < rows; ++j) *packed++ = from[j * taps + sorted.words()[s]];
+          }
+        }
+      }
+    }
+  }
+
+  const int64_t work = most(1, in * out * taps * strip * f.columns);
+  parallel_for(c.batch * c.groups * strips, most(1, task_work / work), [&](int64_t begin, int64_t end) {
+    const int64_t flat_row = round_up((strip - 1) * f.columns + u_end - u_begin, lanes);
+    const Space frame(f.size() + slack), flat(in * flat_row);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t image = task / (c.groups * strips), group = task / strips % c.groups;
+      const int64_t t0 = t_begin + task % strips * strip;
+      Frame mine = f;
+      mine.top = t0 - reach_h;
+      fill_frame(mine,
+                 static_cast<const float*>(g) + (image * c.out_channels + group * out) * c.out_h * c.out_w,
+                 frame.floats());
+      float* images = static_cast<float*>(dx) + (image * c.in_channels + group * in) * c.height * c.width;
+      for (int64_t r = 0; r < residues; ++r) {
+        // The element of dx at (t, u) is (s t + h, s u + v).
+        const int64_t h = r / c.stride_w - c.pad_h, v = r % c.stride_w - c.pad_w;
+        const int64_t first_t = most(t0, -floor_div(h, c.stride_h));
+        const int64_t last_t = least(least(t0 + strip, t_end), floor_div(c.height - 1 - h, c.stride_h) + 1);
+        const int64_t first_u = -floor_div(v, c.stride_w);
+        const int64_t last_u = floor_div(c.width - 1 - v, c.stride_w) + 1;
+        if (first_t >= last_t || first_u >= last_u) continue;
+        const int64_t skipped = out * firsts.words()[r], mine_k = out * firsts.words()[r + 1] - skipped;
+        correlate(frame.floats() + (first_t - mine.top) * f.columns + first_u - f.left,
+                  offsets.words() + skipped, mine_k,
+                  weights.floats() + in * (skipped * c.groups + group * mine_k), in,
+                  (last_t - first_t - 1) * f.columns + last_u - first_u, flat.floats(), flat_row);
+        for (int64_t i = 0; i < in; ++i) {
+          for (int64_t t = first_t; t < last_t; ++t) {
+            const float* from = flat.floats() + i * flat_row + (t - first_t) * f.columns;
+            float* to = images + (i * c.height + t * c.stride_h + h) * c.width + first_u * c.stride_w + v;
+            if (c.stride_w == 1)
+              copy_floats(from, last_u - first_u, to);
+            else
+              for (int64_t u = 0; u < last_u - first_u; ++u) to[u * c.stride_w] = from[u];
+          }
+        }
+      }
+    }
+  });
+}
+
+// dw (out, in x taps) is g (out, positions) times the transpose of the matrix of conv2d: dot products of g,
+// laid out with the frame's row length, and the frame from each offset on. Channels and outputs are cut into
+// blocks for tasks of their own; where these are few, images are too, in chunks that each have their own sum.
+inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, void* dw) {
+  const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
+  const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
+  if (total == 0) return;
+  if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
+
+  // Enough (channel, tap) pairs per task to make up for copying g: its copy costs about a tenth of 72 pairs.
+  const int64_t some_in = equal_blocks(in, blocks_of(72, taps)), in_blocks = blocks_of(in, some_in);
+  Frame f = input_frame(c, some_in);
+  // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or
+  // some images.
+  const int64_t strip = equal_blocks(c.out_h, most(1, dot_k_block / f.columns)),
+                strips = blocks_of(c.out_h, strip);
+  const int64_t length = round_up((strip - 1) * f.columns + c.out_w, lanes);
+  const int64_t parts = strips > 1 ? 1 : least(c.batch, most(1, dot_k_block / length));
+  const int64_t some_out = equal_blocks(out, most(dot_rows, frame_floats / (parts * length)));
+  const int64_t out_blocks = blocks_of(out, some_out);
+  f.rows = input_rows(c, strip);
+  const int64_t frame_size = round_up(f.size() + slack, lanes), g_size = some_out * length;
+
+  const int64_t blocks = c.groups * out_blocks * in_blocks, pieces = c.batch * strips;
+  const int64_t per_chunk = round_up(blocks_of(pieces, blocks_of(16, blocks)), parts);
+  const int64_t chunks = blocks_of(pieces, per_chunk);
+  const Space offsets(some_in * taps), partial(chunks > 1 ? chunks * total : 0);
+  input_offsets(c, f, offsets.words());
+
+  parallel_for(blocks * chunks, 1, [&](int64_t begin, int64_t end) {
+    const Space frames(parts * frame_size), gs(parts * g_size), keep(length);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t chunk = task / blocks, group = task / (out_blocks * in_blocks) % c.groups;
+      const int64_t o0 = task / in_blocks % out_blocks * some_out, outs = least(some_out, out - o0);
+      const int64_t i0 = task % in_blocks * some_in, ins = least(some_in, in - i0);
+      float* to = chunks > 1 ? partial.floats() + chunk * total : static_cast<float*>(dw);
+      to += (group * out + o0) * k + i0 * taps;
+      int64_t kept_rows = 0;
+      const int64_t piece_begin = chunk * per_chunk, piece_end = least(pieces, piece_begin + per_chunk);
+      for (int64_t piece = piece_begin; piece < piece_end; piece += parts) {
+        const int64_t now = least(parts, piece_end - piece);
+        const int64_t first = piece % strips * strip, rows = least(strip, c.out_h - first);
+        const int64_t steps = round_up((rows - 1) * f.columns + c.out_w, lanes);
+        if (rows != kept_rows) {
+          for (int64_t p = 0; p < steps; ++p) {
+            keep.words()[p] = p / f.columns < rows && p % f.columns < c.out_w ? -1 : 0;
+          }
+          kept_rows = rows;
+        }
+        for (int64_t part = 0; part < now; ++part) {
+          const int64_t image = (piece + part) / strips;
+          Frame mine = f;
+          mine.channels = ins;
+          mine.top = first * c.stride_h - c.pad_h;
+          fill_frame(
+              mine,
+              static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width,
+              frames.floats() + part * frame_size);
+          for (int64_t o = 0; o < outs; ++o) {
+            const int64_t channel = image * c.out_channels + group * out + o0 + o;
+            const float* from = static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w;
+            float* row = gs.floats() + part * g_size + o * length;
+            for (int64_t r = 0; r < rows; ++r, from += c.out_w) {
+              copy_floats(from, c.out_w, row + r * f.columns);
+              const int64_t filled = r * f.columns + c.out_w;
+              clear_floats(row + filled, (r + 1 < rows ? (r + 1) * f.columns : steps) - filled);
+            }
+          }
+        }
+        DotTile t;
+        t.a_row = length;
+        t.b = frames.floats();
+        t.k = steps;
+        t.keep = keep.words();
+        t.parts = now;
+        t.a_part = g_size;
+        t.b_part = frame_size;
+        const int64_t height = equal_blocks(outs, dot_rows);
+        float sum[round_up(dot_rows * dot_columns, lanes)];
+        for (int64_t o = 0; o < outs; o += height) {
+          const int64_t tile_rows = least(height, outs - o);
+          t.a = gs.floats() + o * length;
+          for (int64_t p = 0; p < ins * taps; p += dot_columns) {
+            const int64_t tile_columns = least(dot_columns, ins * taps - p);
+            for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = offsets.words()[p + l];
+            dot_kernel_for<true>(tile_rows, tile_columns)(t, sum);
+            for (int64_t r = 0; r < tile_rows; ++r) {
+              float* element = to + (o + r) * k + p;
+              for (int64_t l = 0; l < tile_columns; ++l) {
+                const float value = sum[r * tile_columns + l];
+                element[l] = piece > piece_begin ? element[l] + value : value;
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+  if (chunks == 1) return;
+  parallel_for(total, 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float sum = 0;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial.floats()[chunk * total + i];
+      static_cast<float*>(dw)[i] = sum;
+    }
+  });
+}
+
+inline void fill_convolutions(KernelTable& table) {
+  table.conv2d = conv2d;
+  table.conv2d_grad_input = conv2d_grad_input;
+  table.conv2d_grad_weight = conv2d_grad_weight;
+}
