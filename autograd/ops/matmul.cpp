@@ -92,7 +92,11 @@ Tensor product(Tensor a, Tensor b, const Tensor& bias = {}) {
   return c;
 }
 
-Tensor rows_of(const Tensor& x) { return x.reshape({x.size(-1) ? x.numel() / x.size(-1) : 0, x.size(-1)}); }
+Tensor rows_of(const Tensor& x) {
+  int64_t rows = 1;
+  for (int d = 0; d < x.dim() - 1; ++d) rows *= x.size(d);  // x may be empty: not numel / columns
+  return x.reshape({rows, x.size(-1)});
+}
 
 // The same for operands of two or more dimensions, with its gradient.
 Tensor recorded_product(const Tensor& a, const Tensor& b) {
