@@ -74,7 +74,7 @@ Tensor cos(const Tensor& x);
 Tensor floor(const Tensor& x);
 Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);  // half to even
-Tensor clamp(const Tensor& x, double low, double high);  // either may be infinite
+Tensor clamp(const Tensor& x, double low, double high);  // either may be infinite; gradient 0 at both
 Tensor relu(const Tensor& x);                            // gradient 0 at 0
 Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
 Tensor gelu(const Tensor& x, const std::string& approximate = "none");  // or "tanh"

@@ -131,7 +131,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
   auto rule = [low, high](const Tensor& g, const Kept& k) {
     Tensor at = k.input().detach();
     if (!grad_enabled()) return grads(fused(Unary::clamp, at, g, low, high));
-    return grads(g.masked_fill(logical_or(at < low, at > high), 0));
+    return grads(where(logical_and(at > low, at < high), g, zeros_like(g)));
   };
   return unary("clamp", Unary::clamp, x, Keep::inputs, rule, low, high);
 }

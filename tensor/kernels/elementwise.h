@@ -91,7 +91,7 @@ inline V apply_grad(V kept, V g, V a, V b) {
   }
   if constexpr (op == Unary::softplus) return select(a * kept > b, g, g * sigmoid(a * kept));
   if constexpr (op == Unary::abs) return g * apply<Unary::sign>(kept, a, b);
-  if constexpr (op == Unary::clamp) return select(kept >= a, select(kept <= b, g, V(0)), V(0));
+  if constexpr (op == Unary::clamp) return select(kept > a, select(kept < b, g, V(0)), V(0));
   if constexpr (op == Unary::tanh) return g * (V(1) - kept * kept);
   if constexpr (op == Unary::sigmoid) return g * (V(1) - kept) * kept;
 }
