@@ -66,6 +66,9 @@ bool any_requires_grad(Inputs inputs) {
 void begin_inplace(const char* op, const Tensor& x) {
   check(!(recording && x.requires_grad()), op, ": an in-place change of a tensor that requires grad (shape ",
         x.shape(), ") cannot be recorded; use NoGrad, or the function that returns a new tensor");
+  for (int d = 0; d < x.dim(); ++d)
+    check(x.strides()[d] != 0 || x.shape()[d] <= 1, op, ": several elements of an expanded tensor (shape ", x.shape(),
+          ") are one number in memory; change a clone of it");
   x.storage()->bump_version();
 }
 
