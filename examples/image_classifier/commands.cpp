@@ -61,7 +61,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const Options& options, const n
 
 std::unique_ptr<optim::Schedule> make_schedule(const std::string& name, optim::Optimizer& optimizer,
                                                int64_t updates) {
-  const int64_t steps = std::max<int64_t>(updates, 1);
+  const int64_t steps = std::max<int64_t>(updates, 2);  // so many that a schedule has a beginning and an end
   if (name == "onecycle") {
     return std::make_unique<optim::OneCycleLR>(
         optimizer, optim::OneCycleLROptions{.max_lr = optimizer.lr(), .steps = steps});
@@ -72,8 +72,8 @@ std::unique_ptr<optim::Schedule> make_schedule(const std::string& name, optim::O
   }
   if (name == "step") {
     return std::make_unique<optim::MultiStepLR>(
-        optimizer, optim::MultiStepLROptions{
-                       .milestones = {std::max<int64_t>(steps / 2, 1), std::max<int64_t>(steps * 4 / 5, 2)}});
+        optimizer,
+        optim::MultiStepLROptions{.milestones = {steps / 2, std::max(steps * 4 / 5, steps / 2 + 1)}});
   }
   return nullptr;
 }

@@ -13,6 +13,8 @@ using namespace image_classifier;
 
 namespace {
 
+constexpr int64_t many = 1'000'000'000;
+
 CLI::Validator whole(int64_t low, int64_t high) {
   return CLI::Validator(
       [low, high](std::string& text) {
@@ -22,7 +24,7 @@ CLI::Validator whole(int64_t low, int64_t high) {
                   : "'" + text + "' is not a whole number from " + std::to_string(low) + " to " +
                         std::to_string(high);
       },
-      std::to_string(low) + ".." + std::to_string(high));
+      high == many ? "from " + std::to_string(low) : std::to_string(low) + " to " + std::to_string(high));
 }
 
 CLI::Validator learning_rate() {
@@ -50,8 +52,6 @@ CLI::Validator data_argument() {
   return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
                         "digits|mnist[:DIR]|fashion_mnist[:DIR]|folder:DIR");
 }
-
-constexpr int64_t many = 1'000'000'000;
 
 struct Arguments {
   Options train;
@@ -82,14 +82,16 @@ void add_train(CLI::App& command, Arguments& a) {
       ->check(whole(8, 4096))
       ->capture_default_str();
   command.add_flag("--grey", o.grey, "take the colours from images of a folder");
-  command.add_option("--model", o.model, "")->check(one_of(model_names))->capture_default_str();
+  command.add_option("--model", o.model, "what to train")->check(one_of(model_names))->capture_default_str();
   command.add_option("--epochs", o.epochs, "times through the training images")
       ->check(whole(0, many))
       ->capture_default_str();
   command.add_option("--batch", o.batch, "images for one update")
       ->check(whole(1, many))
       ->capture_default_str();
-  command.add_option("--optimizer", o.optimizer, "")->check(one_of(optimizer_names))->capture_default_str();
+  command.add_option("--optimizer", o.optimizer, "how the weights are changed")
+      ->check(one_of(optimizer_names))
+      ->capture_default_str();
   command
       .add_option("--lr", o.lr,
                   "learning rate, the highest of the schedule (default: adamw and adam 0.002, sgd 0.05, "
@@ -101,9 +103,7 @@ void add_train(CLI::App& command, Arguments& a) {
   command.add_option("--augment", o.augment, "changes to the training images, with commas between them")
       ->delimiter(',')
       ->check(one_of(augment_names));
-  command.add_option("--seed", o.seed, "of everything random")
-      ->check(whole(0, INT64_MAX))
-      ->capture_default_str();
+  command.add_option("--seed", o.seed, "of everything random")->check(whole(0, many))->capture_default_str();
   command.add_option("--workers", o.workers, "threads that prepare batches")
       ->check(whole(0, 256))
       ->capture_default_str();
@@ -189,6 +189,10 @@ int run(int argc, char** argv) {
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
   demo_app->add_option("--out", demo_out, "folder for checkpoints and logs")->capture_default_str();
+  int64_t demo_samples = 0;
+  demo_app->add_option("--samples", demo_samples, "digits to draw for training (0: 10000)")
+      ->check(whole(0, many))
+      ->capture_default_str();
   add_threads(*demo_app, a);
 
   try {
@@ -197,6 +201,12 @@ int run(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::CallForAllHelp& e) {
     return app.exit(e);
+  } catch (const CLI::RequiredError& e) {
+    const bool command = app.get_subcommands().empty();
+    std::fprintf(stderr, "error: %s\n",
+                 command ? "expected a command: train|evaluate|predict|show|demo (--help says what they do)"
+                         : e.what());
+    return 2;
   } catch (const CLI::ParseError& e) {
     std::fprintf(stderr, "error: %s (--help lists what there is)\n", gradus::printable(e.what()).c_str());
     return 2;
@@ -208,7 +218,7 @@ int run(int argc, char** argv) {
   if (*predict_app) predict(a.predict);
   if (*show_app) show(a.show);
   if (*demo_app) {
-    train({.epochs = 2, .out = demo_out});
+    train({.samples = demo_samples, .epochs = 2, .out = demo_out});
     show({.checkpoint = demo_out});
   }
   gradus::check(std::fflush(stdout) == 0 && !std::ferror(stdout), "standard output: cannot write to it");

@@ -1,0 +1,343 @@
+// The program as a user runs it.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "autograd/ops.h"
+#include "data/digits.h"
+#include "data/image.h"
+#include "tensor/io/file.h"
+#include "tests/paths.h"
+
+namespace gradus {
+namespace {
+
+namespace fs = std::filesystem;
+using gradus::testing::shell;
+using gradus::testing::TempDir;
+
+const std::string& program() {
+  static const std::string path = gradus::testing::program("image_classifier");
+  return path;
+}
+
+struct Outcome {
+  int status;
+  std::string output;
+};
+Outcome run(const std::string& arguments, const std::string& before = "") {
+  Outcome r;
+  r.status = shell(before + " " + program() + " " + arguments, &r.output);
+  return r;
+}
+
+std::string last_line(const std::string& text) {
+  const size_t end = text.find_last_not_of('\n');
+  const size_t start = text.rfind('\n', end);
+  return text.substr(start + 1, end - start);
+}
+
+// Of "test accuracy: NN.NN%", exactly so; else -1.
+double accuracy_in(const std::string& line) {
+  const std::string begin = "test accuracy: ";
+  if (!line.starts_with(begin) || !line.ends_with("%")) return -1;
+  const std::string number = line.substr(begin.size(), line.size() - begin.size() - 1);
+  const size_t point = number.find('.');
+  const bool ok = point != std::string::npos && number.size() == point + 3 &&
+                  number.find_first_not_of("0123456789.") == std::string::npos;
+  return ok ? std::atof(number.c_str()) : -1;
+}
+
+void expect_error(const Outcome& r, int status, const std::string& says) {
+  EXPECT_EQ(r.status, status) << r.output;
+  const std::string line = last_line(r.output);
+  EXPECT_TRUE(line.starts_with("error: ")) << r.output;
+  EXPECT_NE(line.find(says), std::string::npos) << line << "\nshould say: " << says;
+}
+
+TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
+  TempDir dir;
+  const Outcome trained =
+      run("train --model mlp --samples 3000 --epochs 4 --log tensorboard --out " + (dir / "out"));
+  ASSERT_EQ(trained.status, 0) << trained.output;
+  EXPECT_GT(accuracy_in(last_line(trained.output)), 85) << trained.output;
+  for (const char* part : {"3000 training and 2000 test images of 1x28x28, 10 classes",
+                           "mlp: 235146 parameters", "epoch 4/4", "f1-score", "weighted avg"}) {
+    EXPECT_NE(trained.output.find(part), std::string::npos) << part;
+  }
+  EXPECT_TRUE(file_exists(dir / "out/last.safetensors"));
+  const std::string log = read_file(dir / "out/log.csv");
+  EXPECT_TRUE(log.starts_with("epoch,loss,accuracy,test_loss,test_accuracy\n")) << log;
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 5);
+  int events = 0;
+  for (const auto& entry : fs::directory_iterator(dir / "out")) {
+    events += entry.path().filename().string().find("tfevents") != std::string::npos;
+  }
+  EXPECT_EQ(events, 1);
+
+  for (const char* checkpoint : {"out", "out/last.safetensors"}) {
+    const Outcome evaluated = run("evaluate --checkpoint " + (dir / checkpoint));
+    EXPECT_EQ(evaluated.status, 0) << evaluated.output;
+    EXPECT_EQ(last_line(evaluated.output), last_line(trained.output));
+  }
+
+  // Ten digits in files of several sizes and kinds.
+  std::string files;
+  for (int64_t d = 0; d < 10; ++d) {
+    const Tensor image = data::resize(data::draw_digit(d, 77, d), 20 + 13 * d, 28 + 7 * d);
+    const std::string path = dir / ("digit" + std::to_string(d) + (d % 2 ? ".png" : ".pgm"));
+    if (d % 2) {
+      data::write_png(path, d % 3 ? image : data::to_channels(image, 3));
+    } else {
+      const std::string size = std::to_string(image.size(2)) + " " + std::to_string(image.size(1));
+      const uint8_t* pixels = image.data<uint8_t>();
+      std::ofstream(path) << "P5 " << size << " 255\n" << std::string(pixels, pixels + image.numel());
+    }
+    files += " " + path;
+  }
+  const Outcome predicted = run("predict --top 2 --checkpoint " + (dir / "out") + files);
+  ASSERT_EQ(predicted.status, 0) << predicted.output;
+  EXPECT_EQ(std::count(predicted.output.begin(), predicted.output.end(), '\n'), 30) << predicted.output;
+  int right = 0;
+  for (int64_t d = 0; d < 10; ++d) {
+    const std::string name = "digit" + std::to_string(d);
+    const size_t at = predicted.output.find('\n', predicted.output.find(name)) + 1;
+    const std::string first = predicted.output.substr(at, predicted.output.find('\n', at) - at);
+    EXPECT_NE(first.find('%'), std::string::npos) << first;
+    right += first.ends_with("  " + std::to_string(d));
+  }
+  EXPECT_GE(right, 6) << predicted.output;
+
+  // The other way round, light and dark are the same picture.
+  data::write_png(dir / "ink.png", (255 - data::draw_digit(3, 77, 3)).to(uint8));
+  data::write_png(dir / "chalk.png", data::draw_digit(3, 77, 3));
+  const std::string with = " --checkpoint " + (dir / "out") + " ";
+  const std::string ink = run("predict --invert" + with + (dir / "ink.png")).output;
+  const std::string chalk = run("predict" + with + (dir / "chalk.png")).output;
+  EXPECT_EQ(ink.substr(ink.find('\n')), chalk.substr(chalk.find('\n')));
+
+  const Outcome shown = run("show --count 3" + with, "LC_ALL=C.UTF-8");
+  EXPECT_EQ(shown.status, 0) << shown.output;
+  EXPECT_NE(shown.output.find("▄"), std::string::npos) << shown.output;
+  const Outcome ascii = run("show --count 3" + with, "LC_ALL=C");
+  EXPECT_TRUE(std::all_of(ascii.output.begin(), ascii.output.end(), [](char c) { return c > 0; }))
+      << ascii.output;
+  EXPECT_NE(ascii.output.find('%'), std::string::npos);
+}
+
+TEST(ImageClassifier, Demo) {
+  TempDir dir;
+  const Outcome r = run("demo --samples 300 --out " + (dir / "demo"), "LC_ALL=C.UTF-8");
+  EXPECT_EQ(r.status, 0) << r.output;
+  EXPECT_NE(r.output.find("test accuracy: "), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("█"), std::string::npos) << r.output;
+}
+
+// Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup.
+const std::string tiny =
+    "train --model cnn --samples 200 --epochs 2 --batch 20 --augment crop,rotate,mixup --save-every 2 --seed "
+    "5 ";
+
+TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
+  TempDir dir;
+  ASSERT_EQ(run(tiny + "--threads 1 --workers 0 --out " + (dir / "a")).status, 0);
+  ASSERT_EQ(run(tiny + "--threads 2 --workers 3 --out " + (dir / "b")).status, 0);
+  EXPECT_EQ(read_file(dir / "a/last.safetensors"), read_file(dir / "b/last.safetensors"));
+  EXPECT_EQ(read_file(dir / "a/log.csv"), read_file(dir / "b/log.csv"));
+}
+
+// Starts a training, sends it a signal once it has written its third checkpoint, and gives what waitpid says.
+int stop_with(int signal, const std::string& out, const std::string& log) {
+  std::vector<std::string> words = {program()};
+  std::istringstream text(tiny + "--out " + out);
+  for (std::string word; text >> word;) words.push_back(word);
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int file = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(file, 1);
+    dup2(file, 2);
+    std::signal(SIGINT, SIG_DFL);  // whatever the shell that runs the tests does
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  // A checkpoint is replaced by renaming: each new one is another file.
+  int status = 0, seen = 0;
+  ino_t last = 0;
+  while (seen < 3 && waitpid(child, &status, WNOHANG) == 0) {
+    struct stat info;
+    if (stat((out + "/last.safetensors").c_str(), &info) == 0 && info.st_ino != last) {
+      ++seen;
+      last = info.st_ino;
+    }
+    usleep(1000);
+  }
+  if (seen == 3) {
+    kill(child, signal);
+    waitpid(child, &status, 0);
+  }
+  return status;
+}
+
+TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
+  TempDir dir;
+  ASSERT_EQ(run(tiny + "--out " + (dir / "whole")).status, 0);
+  const std::string whole = read_file(dir / "whole/last.safetensors");
+  const int killed = stop_with(SIGKILL, dir / "killed", dir / "log");
+  EXPECT_TRUE(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL) << read_file(dir / "log");
+  EXPECT_NE(read_file(dir / "killed/last.safetensors"), whole);
+  const Outcome resumed = run("train --resume " + (dir / "killed"));
+  EXPECT_EQ(resumed.status, 0) << resumed.output;
+  EXPECT_EQ(read_file(dir / "killed/last.safetensors"), whole);
+  EXPECT_EQ(read_file(dir / "killed/log.csv"), read_file(dir / "whole/log.csv"));
+
+  const int stopped = stop_with(SIGINT, dir / "stopped", dir / "log");
+  const std::string output = read_file(dir / "log");
+  EXPECT_TRUE(WIFEXITED(stopped) && WEXITSTATUS(stopped) == 130) << stopped << output;
+  EXPECT_NE(output.find("to go on, resume from"), std::string::npos) << output;
+  EXPECT_EQ(output.find("error"), std::string::npos) << output;
+  const Outcome again = run("train --threads 2 --resume " + (dir / "stopped/last.safetensors"));
+  EXPECT_EQ(again.status, 0) << again.output;
+  EXPECT_EQ(read_file(dir / "stopped/last.safetensors"), whole);
+}
+
+TEST(ImageClassifier, LearnsFromFolders) {
+  TempDir dir;
+  for (int64_t i = 0; i < 60; ++i) {
+    const std::string folder = dir / (i % 2 ? "set/one" : "set/zero");
+    make_folder(folder);
+    data::write_png(folder + "/" + std::to_string(i) + ".png", data::draw_digit(i % 2, 3, i));
+  }
+  const std::string arguments = "train --data folder:" + (dir / "set") +
+                                " --size 20 --grey --model linear --epochs 8 "
+                                "--batch 8 --out " +
+                                (dir / "out");
+  const Outcome r = run(arguments);
+  ASSERT_EQ(r.status, 0) << r.output;
+  EXPECT_NE(r.output.find("48 training and 12 test images of 1x20x20, 2 classes"), std::string::npos)
+      << r.output;
+  EXPECT_GT(accuracy_in(last_line(r.output)), 75) << r.output;
+  const Outcome colours =
+      run("train --data folder:" + (dir / "set") + " --size 24 --epochs 1 --out " + (dir / "colour"));
+  EXPECT_EQ(colours.status, 0) << colours.output;
+  EXPECT_NE(colours.output.find("of 3x24x24"), std::string::npos) << colours.output;
+
+  // A bad file is named, and the checkpoint of before is not touched.
+  const std::string before = read_file(dir / "out/last.safetensors");
+  write_file(dir / "set/one/11.png", "damaged");
+  expect_error(run(arguments), 1, "set/one/11.png: not a PNG");
+  EXPECT_EQ(read_file(dir / "out/last.safetensors"), before);
+}
+
+TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
+  const struct {
+    const char* arguments;
+    const char* says;
+  } cases[] = {
+      {"", "train|evaluate|predict|show|demo"},
+      {"fly", "train|evaluate|predict|show|demo"},
+      {"train --threads 0", "--threads: '0' is not a whole number from 1 to 1024"},
+      {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
+      {"train --epochs 1e99", "--epochs"},
+      {"train --epochs 99999999999999999999", "--epochs"},
+      {"train --batch 0", "--batch: '0' is not a whole number from 1 to"},
+      {"train --seed x", "--seed: 'x' is not a whole number from 0 to"},
+      {"train --lr 0", "--lr: '0' is not a number above 0"},
+      {"train --lr nan", "--lr: 'nan' is not a number above 0"},
+      {"train --model resnet", "--model: 'resnet' is none of linear|mlp|cnn"},
+      {"train --optimizer lion", "--optimizer: 'lion' is none of adamw|adam|sgd|rmsprop"},
+      {"train --schedule noam", "--schedule: 'noam' is none of onecycle|cosine|step|constant"},
+      {"train --augment crop,zoom", "--augment: 'zoom' is none of crop|flip|rotate|cutout|mixup"},
+      {"train --data cifar", "'cifar' is none of digits, mnist[:DIR], fashion_mnist[:DIR], folder:DIR"},
+      {"train --data folder:", "folder:DIR"},
+      {"train --data digits:x", "digits"},
+      {"train --workers 1000", "--workers: '1000' is not a whole number from 0 to 256"},
+      {"train --log xml", "--log: 'xml' is none of csv|tensorboard"},
+      {"train --no-such-option", "--no-such-option"},
+      {"train extra", "extra"},
+      {"train --model", "--model"},
+      {"predict", "FILES"},
+      {"predict --top 0 x.png", "--top"},
+      {"show --count 0", "--count"},
+      {"evaluate --threads many", "--threads: 'many' is not a whole number from 1 to 1024"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.arguments);
+    const Outcome r = run(c.arguments);
+    expect_error(r, 2, c.says);
+    EXPECT_EQ(std::count(r.output.begin(), r.output.end(), '\n'), 1) << r.output;
+  }
+  const Outcome help = run("train --help");
+  EXPECT_EQ(help.status, 0);
+  for (const char* part :
+       {"linear|mlp|cnn", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
+    EXPECT_NE(help.output.find(part), std::string::npos) << part;
+  }
+}
+
+TEST(ImageClassifier, BadInputIsOneLine) {
+  TempDir dir;
+  ASSERT_EQ(run("train --model linear --samples 50 --epochs 1 --out " + (dir / "out")).status, 0);
+  const std::string good = read_file(dir / "out/last.safetensors");
+  const std::string at = " --checkpoint " + (dir / "out") + " ";
+  write_file(dir / "cut.safetensors", good.substr(0, good.size() - 100));
+  write_file(dir / "empty.safetensors", "");
+  std::string other = good;
+  other.replace(other.find("linear"), 6, "liNear");
+  write_file(dir / "other.safetensors", other);
+  std::string mismatch = good;
+  mismatch.replace(mismatch.find("1,28,28"), 7, "1,28,27");
+  write_file(dir / "mismatch.safetensors", mismatch);
+  write_file(dir / "text.png", "not an image");
+  data::write_png(dir / "good.png", data::draw_digit(1, 1, 1));
+  const struct {
+    std::string arguments, says;
+  } cases[] = {
+      {"evaluate --checkpoint " + (dir / "nowhere"), "nowhere: no such file"},
+      {"evaluate --checkpoint " + dir.path(), dir.path() + ": has no last.safetensors"},
+      {"evaluate --checkpoint " + (dir / "cut.safetensors"), "cut.safetensors"},
+      {"evaluate --checkpoint " + (dir / "empty.safetensors"), "empty.safetensors"},
+      {"evaluate --checkpoint " + (dir / "other.safetensors"), "expected one of linear"},
+      {"evaluate --checkpoint " + (dir / "mismatch.safetensors"), "mismatch.safetensors"},
+      {"evaluate --checkpoint " + (dir / "text.png"), "text.png"},
+      {"evaluate --data mnist:" + dir.path() + at, "train-images-idx3-ubyte"},
+      {"predict" + at + (dir / "good.png") + " " + (dir / "text.png"), "text.png: not a PNG"},
+      {"predict" + at + (dir / "missing.png"), "missing.png"},
+      {"predict" + at + dir.path(), dir.path()},
+      {"train --data folder:" + (dir / "nowhere"), "nowhere"},
+      {"train --data folder:" + dir.path() + " --out " + (dir / "x"), "out: no image files"},
+      {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
+      {"train --resume " + (dir / "out") + " --seed 9", "seed"},
+      {"train --resume " + (dir / "out") + " --model mlp", "last.safetensors: model"},
+      {"train --resume " + (dir / "out") + " --batch 7", "batch size was 64, now 7"},
+      {"train --samples 50 --model linear --out " + (dir / "good.png"), "good.png"},
+      {"train --samples 50 --model linear --lr 1000 --optimizer sgd --epochs 500 --out " + (dir / "nan"),
+       "loss is"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.arguments);
+    const Outcome r = run(c.arguments);
+    expect_error(r, 1, c.says);
+    EXPECT_EQ(read_file(dir / "out/last.safetensors"), good);
+  }
+  expect_error(run("evaluate" + at + " > /dev/full"), 1, "standard output");
+  // A disk that fills up, played by a limit on the size of files.
+  expect_error(run("train --resume " + (dir / "out") + " --epochs 3", "trap '' XFSZ; ulimit -f 16;"), 1,
+               "last.safetensors");
+  EXPECT_EQ(read_file(dir / "out/last.safetensors"), good);
+  EXPECT_EQ(run("evaluate" + at).status, 0);
+}
+
+}  // namespace
+}  // namespace gradus
