@@ -1,0 +1,216 @@
+// Convolutions and pooling of each instruction set against the reference, which is plain loops.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tensor/error.h"
+#include "tensor/kernels/cpu/threads.h"
+#include "tensor/kernels/table.h"
+
+namespace gradus {
+namespace {
+
+constexpr float inf = std::numeric_limits<float>::infinity();
+
+class PlaneKernels : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    before_ = isa();
+    threads_ = num_threads();
+    try {
+      set_isa(GetParam());
+    } catch (const Error& e) {
+      GTEST_SKIP() << e.what();
+    }
+  }
+  void TearDown() override {
+    set_isa(before_.c_str());
+    set_num_threads(threads_);
+  }
+  // f's result by the reference.
+  template <class F>
+  auto reference(F f) {
+    set_isa("reference");
+    auto result = f();
+    set_isa(GetParam());
+    return result;
+  }
+  std::string before_;
+  int threads_ = 1;
+};
+using ConvKernel = PlaneKernels;
+using PoolKernel = PlaneKernels;
+
+using Floats = std::vector<float>;
+const KernelTable& table() { return kernels(Device::cpu, float32); }
+
+// The place of the first element in which the two differ, or -1. NaN equals NaN here.
+int64_t difference(const Floats& a, const Floats& b) {
+  if (a.size() != b.size()) return 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!(a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i])))) return int64_t(i);
+  }
+  return -1;
+}
+
+std::string name(const Conv2d& c) {
+  std::string s;
+  for (int64_t x : {c.batch, c.in_channels, c.height, c.width, c.out_channels, c.kernel_h, c.kernel_w,
+                    c.stride_h, c.stride_w, c.pad_h, c.pad_w, c.dilation_h, c.dilation_w, c.groups}) {
+    s += std::to_string(x) + " ";
+  }
+  return s;
+}
+
+struct Convolution {
+  Conv2d c;
+  Floats x, w, bias, g;
+
+  template <class F>
+  Convolution(const Conv2d& setting, F next) : c(setting) {
+    c.out_h = (c.height + 2 * c.pad_h - c.dilation_h * (c.kernel_h - 1) - 1) / c.stride_h + 1;
+    c.out_w = (c.width + 2 * c.pad_w - c.dilation_w * (c.kernel_w - 1) - 1) / c.stride_w + 1;
+    auto fill = [&](Floats& v, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) v.push_back(next());
+    };
+    fill(x, c.batch * c.in_channels * c.height * c.width);
+    fill(w, c.out_channels * (c.in_channels / c.groups) * c.kernel_h * c.kernel_w);
+    fill(bias, c.out_channels);
+    fill(g, c.batch * c.out_channels * c.out_h * c.out_w);
+  }
+  Floats forward(bool biased) const {
+    Floats y(g.size(), NAN);
+    table().conv2d(c, x.data(), w.data(), biased ? bias.data() : nullptr, y.data());
+    return y;
+  }
+  Floats grad_input() const {
+    Floats dx(x.size(), NAN);
+    table().conv2d_grad_input(c, g.data(), w.data(), dx.data());
+    return dx;
+  }
+  Floats grad_weight() const {
+    Floats dw(w.size(), NAN);
+    table().conv2d_grad_weight(c, x.data(), g.data(), dw.data());
+    return dw;
+  }
+};
+
+// Small whole numbers have exact sums, whatever their order.
+TEST_P(ConvKernel, EqualsReference) {
+  std::mt19937 random(1);
+  auto below = [&](int64_t n) { return int64_t(random() % uint64_t(n)); };
+  auto whole = [&] { return float(below(7) - 3); };
+  int tried = 0;
+  while (tried < 300) {
+    Conv2d c{};
+    c.groups = below(3) ? 1 : 1 + below(4);
+    c.batch = 1 + below(4);
+    c.in_channels = c.groups * (1 + below(below(4) ? 4 : 12));
+    c.out_channels = c.groups * (1 + below(below(4) ? 6 : 40));
+    c.height = 1 + below(18), c.width = 1 + below(below(3) ? 18 : 50);
+    c.kernel_h = 1 + below(5), c.kernel_w = 1 + below(5);
+    c.stride_h = 1 + below(3), c.stride_w = 1 + below(3);
+    c.pad_h = below(4), c.pad_w = below(4);
+    c.dilation_h = 1 + below(3), c.dilation_w = 1 + below(3);
+    if (c.height + 2 * c.pad_h < c.dilation_h * (c.kernel_h - 1) + 1) continue;
+    if (c.width + 2 * c.pad_w < c.dilation_w * (c.kernel_w - 1) + 1) continue;
+    ++tried;
+    Convolution conv(c, whole);
+    bool biased = below(2);
+    ASSERT_EQ(difference(conv.forward(biased), reference([&] { return conv.forward(biased); })), -1)
+        << name(c);
+    ASSERT_EQ(difference(conv.grad_input(), reference([&] { return conv.grad_input(); })), -1) << name(c);
+    ASSERT_EQ(difference(conv.grad_weight(), reference([&] { return conv.grad_weight(); })), -1) << name(c);
+  }
+}
+
+// What networks use, and what is cut into strips, blocks of channels and chunks of images.
+std::vector<Conv2d> common_shapes() {
+  auto shape = [](int64_t batch, int64_t in, int64_t size, int64_t out, int64_t kernel, int64_t stride,
+                  int64_t pad) {
+    Conv2d c{};
+    c.batch = batch, c.in_channels = in, c.height = c.width = size, c.out_channels = out;
+    c.kernel_h = c.kernel_w = kernel;
+    c.stride_h = c.stride_w = stride;
+    c.pad_h = c.pad_w = pad;
+    return c;
+  };
+  Conv2d depthwise = shape(2, 24, 20, 24, 3, 1, 1);
+  depthwise.groups = 24;
+  Conv2d flat = shape(3, 5, 1, 7, 1, 1, 0);  // one-dimensional
+  flat.width = 300, flat.kernel_w = 9, flat.pad_w = 4;
+  return {shape(20, 1, 28, 32, 3, 1, 1),
+          shape(6, 32, 14, 40, 3, 1, 1),
+          shape(1, 3, 120, 16, 7, 2, 3),
+          shape(2, 3, 32, 48, 4, 4, 0),
+          shape(5, 64, 7, 70, 3, 1, 1),
+          shape(1, 1, 90, 1, 5, 1, 2),
+          shape(3, 16, 1, 8, 1, 1, 0),
+          shape(1, 4, 150, 300, 1, 2, 0),
+          depthwise,
+          flat};
+}
+
+TEST_P(ConvKernel, CommonShapes) {
+  std::mt19937 random(2);
+  auto whole = [&] { return float(int(random() % 5) - 2); };
+  for (const Conv2d& c : common_shapes()) {
+    Convolution conv(c, whole);
+    ASSERT_EQ(difference(conv.forward(true), reference([&] { return conv.forward(true); })), -1) << name(c);
+    ASSERT_EQ(difference(conv.grad_input(), reference([&] { return conv.grad_input(); })), -1) << name(c);
+    ASSERT_EQ(difference(conv.grad_weight(), reference([&] { return conv.grad_weight(); })), -1) << name(c);
+  }
+}
+
+TEST_P(ConvKernel, SameBitsForAnyThreads) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (const Conv2d& c : common_shapes()) {
+    Convolution conv(c, [&] { return normal(random); });
+    set_num_threads(1);
+    Floats y = conv.forward(true), dx = conv.grad_input(), dw = conv.grad_weight();
+    for (int threads : {2, 4}) {
+      set_num_threads(threads);
+      EXPECT_EQ(std::memcmp(y.data(), conv.forward(true).data(), y.size() * sizeof(float)), 0) << name(c);
+      EXPECT_EQ(std::memcmp(dx.data(), conv.grad_input().data(), dx.size() * sizeof(float)), 0) << name(c);
+      EXPECT_EQ(std::memcmp(dw.data(), conv.grad_weight().data(), dw.size() * sizeof(float)), 0) << name(c);
+    }
+  }
+}
+
+// An image gives the same output alone as among others, and what is not finite stays where it belongs.
+TEST_P(ConvKernel, ImagesDoNotMix) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  Conv2d c{};
+  c.batch = 3, c.in_channels = 2, c.height = 9, c.width = 11, c.out_channels = 5;
+  c.kernel_h = c.kernel_w = 3;
+  Convolution all(c, [&] { return normal(random); });
+  Floats y = all.forward(true);
+  Convolution one = all;
+  size_t in = all.x.size() / 3, out = y.size() / 3;
+  one.c.batch = 1;
+  one.x = Floats(all.x.begin() + std::ptrdiff_t(in), all.x.begin() + std::ptrdiff_t(2 * in));
+  one.g.resize(out);
+  Floats alone = one.forward(true);
+  EXPECT_EQ(std::memcmp(&y[out], alone.data(), out * sizeof(float)), 0);
+
+  all.x[in + 10] = inf;  // the end of the first row: only the last column of taps ever sees it
+  Floats dw = all.grad_weight(), spoiled = all.forward(true);
+  for (size_t i = 0; i < dw.size(); ++i) EXPECT_EQ(std::isfinite(dw[i]), i / 9 % 2 == 1 || i % 9 != 2) << i;
+  for (size_t i = 0; i < y.size(); ++i) {
+    bool reached = i / out == 1 && i % 63 == 8;
+    EXPECT_EQ(std::isfinite(spoiled[i]), !reached) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, ConvKernel, testing::Values("avx2", "avx512"),
+                         [](const auto& i) { return i.param; });
+
+}  // namespace
+}  // namespace gradus
