@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# What is too slow for every change. Each step runs, whatever became of those before; the last line counts them.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+passed=0 failed=0 skipped=0
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  echo "=== $name"
+  if "$@"; then passed=$((passed + 1)) word=passed; else failed=$((failed + 1)) word=FAILED; fi
+  echo "=== $name: $word after $((SECONDS - start)) s"
+}
+skip() {
+  skipped=$((skipped + 1))
+  echo "=== $1: skipped, $2"
+}
+
+clang_build() {
+  CXX=clang++ cmake --preset release -B build/clang && cmake --build build/clang --parallel "$(nproc)" &&
+    ctest --test-dir build/clang --output-on-failure --parallel "$(nproc)" --no-tests=error
+}
+
+step "release" ./run test
+step "address and undefined behaviour sanitizers" ./run check asan
+step "debug" ./run check debug
+step "the same bits from debug and release" tests/same_bits.sh
+if command -v clang++ >/dev/null; then
+  step "thread sanitizer" ./run check tsan
+  step "clang" clang_build
+else
+  skip "thread sanitizer, clang" "there is no clang++"
+fi
+if [ -n "${GRADUS_SOURCES:-}" ] || git ls-remote --exit-code https://github.com/google/googletest.git HEAD >/dev/null 2>&1
+then
+  step "pinned dependencies" tests/fetch_dependencies.sh
+else
+  skip "pinned dependencies" "GRADUS_SOURCES is not set and github.com does not answer"
+fi
+if [ -e "${GRADUS_DATA:-../shared/data}/fashion-mnist" ]; then
+  step "real data" tests/real_data.sh
+else
+  skip "real data" "there is none, see ./run data"
+fi
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]
