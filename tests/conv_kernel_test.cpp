@@ -1,6 +1,7 @@
 // Convolutions and pooling of each instruction set against the reference, which is plain loops.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -43,8 +44,8 @@ class PlaneKernels : public testing::TestWithParam<const char*> {
   std::string before_;
   int threads_ = 1;
 };
-using ConvKernel = PlaneKernels;
-using PoolKernel = PlaneKernels;
+class ConvKernel : public PlaneKernels {};
+class PoolKernel : public PlaneKernels {};
 
 using Floats = std::vector<float>;
 const KernelTable& table() { return kernels(Device::cpu, float32); }
@@ -209,8 +210,124 @@ TEST_P(ConvKernel, ImagesDoNotMix) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, ConvKernel, testing::Values("avx2", "avx512"),
-                         [](const auto& i) { return i.param; });
+std::string name(const Pool2d& p) {
+  std::string s = p.adaptive ? "adaptive " : p.count_include_pad ? "include pad " : "";
+  for (int64_t x : {p.planes, p.height, p.width, p.out_h, p.out_w, p.kernel_h, p.kernel_w, p.stride_h,
+                    p.stride_w, p.pad_h, p.pad_w}) {
+    s += std::to_string(x) + " ";
+  }
+  return s;
+}
+
+struct Pooled {
+  Floats y;
+  std::vector<int64_t> argmax;
+};
+
+Pooled max_pool(const Pool2d& p, const Floats& x) {
+  size_t n = size_t(p.planes * p.out_h * p.out_w);
+  Pooled r{Floats(n, NAN), std::vector<int64_t>(n, -1)};
+  table().max_pool2d(p, x.data(), r.y.data(), r.argmax.data());
+  return r;
+}
+Floats avg_pool(const Pool2d& p, const Floats& x) {
+  Floats y(size_t(p.planes * p.out_h * p.out_w), NAN);
+  table().avg_pool2d(p, x.data(), y.data());
+  return y;
+}
+Floats avg_pool_grad(const Pool2d& p, const Floats& g) {
+  Floats dx(size_t(p.planes * p.height * p.width), NAN);
+  table().avg_pool2d_grad(p, g.data(), dx.data());
+  return dx;
+}
+
+double largest_error(const Floats& a, const Floats& b) {
+  double error = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    double d = std::abs(double(a[i]) - b[i]);
+    if (!(d <= error)) error = d;
+  }
+  return error;
+}
+
+Pool2d random_pool(std::mt19937& random) {
+  auto below = [&](int64_t n) { return int64_t(random() % uint64_t(n)); };
+  for (;;) {
+    Pool2d p{};
+    p.planes = 1 + below(5), p.height = 1 + below(12), p.width = 1 + below(60);
+    p.kernel_h = 1 + below(4), p.kernel_w = 1 + below(4);
+    p.stride_h = 1 + below(3), p.stride_w = 1 + below(4);
+    p.pad_h = below(p.kernel_h / 2 + 1), p.pad_w = below(p.kernel_w / 2 + 1);
+    p.count_include_pad = below(2);
+    if (p.height + 2 * p.pad_h < p.kernel_h || p.width + 2 * p.pad_w < p.kernel_w) continue;
+    p.out_h = (p.height + 2 * p.pad_h - p.kernel_h) / p.stride_h + 1;
+    p.out_w = (p.width + 2 * p.pad_w - p.kernel_w) / p.stride_w + 1;
+    return p;
+  }
+}
+
+// With ties, infinities and NaN: values and places are those of the reference to the letter.
+TEST_P(PoolKernel, Max) {
+  std::mt19937 random(5);
+  for (int trial = 0; trial < 300; ++trial) {
+    Pool2d p = random_pool(random);
+    Floats x(size_t(p.planes * p.height * p.width));
+    for (float& v : x) {
+      unsigned r = random() % 20;
+      v = r == 0 ? NAN : r < 5 ? -inf : r == 6 ? inf : float(random() % 5) - 2;
+    }
+    if (trial % 10 == 0) std::fill(x.begin(), x.end(), -inf);
+    Pooled got = max_pool(p, x), expected = reference([&] { return max_pool(p, x); });
+    ASSERT_EQ(difference(got.y, expected.y), -1) << name(p);
+    ASSERT_EQ(got.argmax, expected.argmax) << name(p);
+  }
+}
+
+TEST_P(PoolKernel, Average) {
+  std::mt19937 random(6);
+  std::normal_distribution<float> normal;
+  for (int trial = 0; trial < 300; ++trial) {
+    Pool2d p = random_pool(random);
+    if (trial % 3 == 0) {
+      p.adaptive = true;
+      p.out_h = 1 + int64_t(random() % 6), p.out_w = 1 + int64_t(random() % 20);
+    }
+    Floats x(size_t(p.planes * p.height * p.width)), g(size_t(p.planes * p.out_h * p.out_w));
+    for (float& v : x) v = normal(random);
+    for (float& v : g) v = normal(random);
+    Floats y = avg_pool(p, x), dx = avg_pool_grad(p, g);
+    ASSERT_LE(largest_error(y, reference([&] { return avg_pool(p, x); })), 2e-6) << name(p);
+    ASSERT_LE(largest_error(dx, reference([&] { return avg_pool_grad(p, g); })), 2e-5) << name(p);
+  }
+}
+
+TEST_P(PoolKernel, SameBitsForAnyThreads) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  Pool2d p{};
+  p.planes = 50, p.height = p.width = 30, p.out_h = p.out_w = 15;
+  p.kernel_h = p.kernel_w = p.stride_h = p.stride_w = 2;
+  p.count_include_pad = true;
+  Floats x(size_t(p.planes * p.height * p.width)), g(size_t(p.planes * p.out_h * p.out_w));
+  for (float& v : x) v = normal(random);
+  for (float& v : g) v = normal(random);
+  set_num_threads(1);
+  Pooled best = max_pool(p, x);
+  Floats y = avg_pool(p, x), dx = avg_pool_grad(p, g);
+  for (int threads : {2, 4}) {
+    set_num_threads(threads);
+    Pooled again = max_pool(p, x);
+    EXPECT_EQ(again.y, best.y);
+    EXPECT_EQ(again.argmax, best.argmax);
+    EXPECT_EQ(avg_pool(p, x), y);
+    EXPECT_EQ(avg_pool_grad(p, g), dx);
+  }
+}
+
+const auto isas = testing::Values("avx2", "avx512");
+const auto isa_name = [](const auto& i) { return i.param; };
+INSTANTIATE_TEST_SUITE_P(Isa, ConvKernel, isas, isa_name);
+INSTANTIATE_TEST_SUITE_P(Isa, PoolKernel, isas, isa_name);
 
 }  // namespace
 }  // namespace gradus

@@ -26,6 +26,7 @@ namespace {
 #include "tensor/kernels/cpu/gemm_avx2.inl"
 #include "tensor/kernels/cpu/gemm.inl"
 #include "tensor/kernels/cpu/conv.inl"
+#include "tensor/kernels/cpu/pool.inl"
 // clang-format on
 
 }  // namespace
@@ -35,6 +36,7 @@ void fill_table(KernelTable& table) {
   fill_rows(table);
   fill_products(table);
   fill_convolutions(table);
+  fill_pools(table);
 }
 
 }  // namespace gradus::avx2

@@ -32,6 +32,7 @@ namespace {
 #include "tensor/kernels/cpu/gemm_avx512.inl"
 #include "tensor/kernels/cpu/gemm.inl"
 #include "tensor/kernels/cpu/conv.inl"
+#include "tensor/kernels/cpu/pool.inl"
 // clang-format on
 
 }  // namespace
@@ -41,6 +42,7 @@ void fill_table(KernelTable& table) {
   fill_rows(table);
   fill_products(table);
   fill_convolutions(table);
+  fill_pools(table);
 }
 
 }  // namespace gradus::avx512

@@ -1,4 +1,4 @@
-// What the matrix products need of AVX2: tile sizes and shuffles.
+// What products, convolutions and pooling need of AVX2: tile sizes and shuffles.
 
 // The tile of C that a micro-kernel keeps in registers is 6 x 16: 12 accumulators, 2 registers of B, one of
 // A: 15 of 16. Tiles of few rows are made wider, to have at least the 8 sums under way that hide the
@@ -16,6 +16,12 @@ constexpr bool masks_are_free = false;  // whether a masked load costs no more t
 // A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
 inline Vec load_where(const float* p, const int32_t* keep) {
   return _mm256_and_ps(load(p).v, load(reinterpret_cast<const float*>(keep)).v);
+}
+
+// The elements 0, 2, 4 ... of a and then of b.
+inline Vec even_lanes(Vec a, Vec b) {
+  const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
 }
 
 // r becomes its transpose: first within 2 x 2 and 4 x 4 blocks, then the blocks of the two halves.

@@ -1,4 +1,4 @@
-// What the matrix products need of AVX-512: tile sizes and shuffles.
+// What products, convolutions and pooling need of AVX-512: tile sizes and shuffles.
 
 // The tile of C that a micro-kernel keeps in registers is 14 x 32: 28 accumulators, 2 registers of B, and one
 // of A that the multiply reads from memory itself: 31 of 32. Per step of k it loads 14 + 2 values for 28
@@ -17,6 +17,12 @@ constexpr bool masks_are_free = true;  // whether a masked load costs no more th
 // A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
 inline Vec load_where(const float* p, const int32_t* keep) {
   return _mm512_maskz_loadu_ps(_mm512_movepi32_mask(_mm512_loadu_si512(keep)), p);
+}
+
+// The elements 0, 2, 4 ... of a and then of b.
+inline Vec even_lanes(Vec a, Vec b) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_ps(a.v, even, b.v);
 }
 
 // r becomes its transpose: first within 2 x 2 and 4 x 4 blocks, then blocks among the four quarters.

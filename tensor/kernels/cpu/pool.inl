@@ -1,0 +1,150 @@
+// Pooling of float images. Included after conv.inl. A register holds neighbouring outputs of a row; the
+// window is walked tap by tap, with what lies outside the plane replaced by a value that does not count.
+
+// Where a window of the plane begins and ends along one dimension, cut off at the plane, and its length as an
+// average counts it.
+struct Span {
+  int64_t begin, end;
+  float length;
+};
+
+inline Span pool_span(int64_t i, int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad,
+                      const Pool2d& p) {
+  if (p.adaptive) {
+    const int64_t begin = i * size / out, end = blocks_of((i + 1) * size, out);
+    return {begin, end, float(end - begin)};
+  }
+  const int64_t begin = i * stride - pad, end = least(begin + kernel, size + pad);
+  const int64_t first = most(begin, 0), last = least(end, size);
+  return {first, last, float(p.count_include_pad ? end - begin : last - first)};
+}
+
+inline Span rows_of(const Pool2d& p, int64_t i) {
+  return pool_span(i, p.height, p.out_h, p.kernel_h, p.stride_h, p.pad_h, p);
+}
+inline Span columns_of(const Pool2d& p, int64_t j) {
+  return pool_span(j, p.width, p.out_w, p.kernel_w, p.stride_w, p.pad_w, p);
+}
+
+// row[begin + l step] in lane l < n, and `outside` where that is not in [0, width).
+inline Vec load_taps(const float* row, int64_t width, int64_t begin, int64_t step, int64_t n, float outside) {
+  if (begin >= 0 && begin + (n - 1) * step < width) {
+    const float* from = row + begin;
+    if (step == 1) return load(from, n);
+    if (step == 2) {
+      const int64_t reach = 2 * n - 1;
+      return even_lanes(load(from, least(reach, lanes)),
+                        reach > lanes ? load(from + lanes, reach - lanes) : Vec(0.0));
+    }
+  }
+  float taps[lanes];
+  for (int64_t l = 0; l < lanes; ++l) {
+    const int64_t at = begin + l * step;
+    taps[l] = l < n && at >= 0 && at < width ? row[at] : outside;
+  }
+  return load(taps);
+}
+
+constexpr int64_t pool_work = 1 << 14;  // elements of input that are worth a task
+
+inline int64_t planes_per_task(const Pool2d& p) { return most(1, pool_work / most(1, p.height * p.width)); }
+
+inline void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax) {
+  constexpr float lowest = -__builtin_inff();
+  int32_t steps[lanes];
+  for (int l = 0; l < lanes; ++l) steps[l] = int32_t(l * p.stride_w);
+  const Bits lane_steps = bits(load(reinterpret_cast<const float*>(steps)));
+  parallel_for(p.planes, planes_per_task(p), [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const float* from = static_cast<const float*>(x) + plane * p.height * p.width;
+      for (int64_t i = 0; i < p.out_h; ++i) {
+        const Span rows = rows_of(p, i);
+        const int64_t at = (plane * p.out_h + i) * p.out_w;
+        for (int64_t j = 0; j < p.out_w; j += lanes) {
+          const int64_t n = least(lanes, p.out_w - j), left = j * p.stride_w - p.pad_w;
+          // Places count from the first row of the window. A window of nothing but -inf gives its first
+          // place.
+          int32_t place[lanes];
+          for (int64_t l = 0; l < lanes; ++l) place[l] = int32_t(most(0, left + l * p.stride_w));
+          Vec best(lowest), best_place = load(reinterpret_cast<const float*>(place));
+          for (int64_t h = rows.begin; h < rows.end; ++h) {
+            for (int64_t k = 0; k < p.kernel_w; ++k) {
+              const Vec tap = load_taps(from + h * p.width, p.width, left + k, p.stride_w, n, lowest);
+              const Vec tap_place = from_bits(lane_steps + bits(int((h - rows.begin) * p.width + left + k)));
+              const Mask number = best == best, stays = tap <= best;  // NaN: takes over, and then stays
+              best_place = select(number, select(stays, best_place, tap_place), best_place);
+              best = select(number, select(stays, best, tap), best);
+            }
+          }
+          store(static_cast<float*>(y) + at + j, best, n);
+          store(reinterpret_cast<float*>(place), best_place);
+          for (int64_t l = 0; l < n; ++l) argmax[at + j + l] = rows.begin * p.width + place[l];
+        }
+      }
+    }
+  });
+}
+
+inline void avg_pool2d(const Pool2d& p, const void* x, void* y) {
+  parallel_for(p.planes, planes_per_task(p), [&](int64_t begin, int64_t end) {
+    const Space lengths(p.out_w);
+    for (int64_t j = 0; j < p.out_w; ++j) lengths.floats()[j] = columns_of(p, j).length;
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const float* from = static_cast<const float*>(x) + plane * p.height * p.width;
+      for (int64_t i = 0; i < p.out_h; ++i) {
+        const Span rows = rows_of(p, i);
+        float* to = static_cast<float*>(y) + (plane * p.out_h + i) * p.out_w;
+        if (p.adaptive) {  // windows of many sizes, often large: along each of them
+          for (int64_t j = 0; j < p.out_w; ++j) {
+            const Span columns = columns_of(p, j);
+            Vec total(0.0);
+            for (int64_t h = rows.begin; h < rows.end; ++h) {
+              for (int64_t v = columns.begin; v < columns.end; v += lanes) {
+                total = total + load(from + h * p.width + v, least(lanes, columns.end - v));
+              }
+            }
+            to[j] = horizontal(total, [](__m128 a, __m128 b) { return _mm_add_ps(a, b); }) /
+                    (rows.length * columns.length);
+          }
+          continue;
+        }
+        for (int64_t j = 0; j < p.out_w; j += lanes) {
+          const int64_t n = least(lanes, p.out_w - j), left = j * p.stride_w - p.pad_w;
+          Vec total(0.0);
+          for (int64_t h = rows.begin; h < rows.end; ++h) {
+            for (int64_t k = 0; k < p.kernel_w; ++k) {
+              total = total + load_taps(from + h * p.width, p.width, left + k, p.stride_w, n, 0.0f);
+            }
+          }
+          store(to + j, total / (Vec(rows.length) * load(lengths.floats() + j, n)), n);
+        }
+      }
+    }
+  });
+}
+
+inline void avg_pool2d_grad(const Pool2d& p, const void* g, void* dx) {
+  parallel_for(p.planes, planes_per_task(p), [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      float* to = static_cast<float*>(dx) + plane * p.height * p.width;
+      clear_floats(to, p.height * p.width);
+      for (int64_t i = 0; i < p.out_h; ++i) {
+        const Span rows = rows_of(p, i);
+        const float* from = static_cast<const float*>(g) + (plane * p.out_h + i) * p.out_w;
+        for (int64_t j = 0; j < p.out_w; ++j) {
+          const Span columns = columns_of(p, j);
+          const float share = from[j] / (rows.length * columns.length);
+          for (int64_t h = rows.begin; h < rows.end; ++h) {
+            for (int64_t v = columns.begin; v < columns.end; ++v) to[h * p.width + v] += share;
+          }
+        }
+      }
+    }
+  });
+}
+
+inline void fill_pools(KernelTable& table) {
+  table.max_pool2d = max_pool2d;
+  table.avg_pool2d = avg_pool2d;
+  table.avg_pool2d_grad = avg_pool2d_grad;
+}
