@@ -236,6 +236,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "error: out of memory\n");
   } catch (const std::exception& e) {
+    std::fflush(stdout);  // what went well comes first
     std::fprintf(stderr, "error: %s\n", e.what());
   }
   return 1;
