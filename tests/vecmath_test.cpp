@@ -6,11 +6,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
-#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "tensor/error.h"
 #include "tensor/kernels/cpu/threads.h"
 #include "tensor/kernels/table.h"
 
@@ -19,21 +19,6 @@ namespace {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-
-// The instruction sets of this machine that have vector mathematics.
-std::vector<std::string> vector_isas() {
-  std::vector<std::string> names;
-  std::string before = isa();
-  for (const char* name : {"avx2", "avx512", "neon"}) {
-    try {
-      set_isa(name);
-      names.push_back(name);
-    } catch (const std::exception&) {
-    }
-  }
-  set_isa(before.c_str());
-  return names;
-}
 
 std::vector<float> run(Unary op, std::vector<float> x) {
   View view{x.data(), 1, {int64_t(x.size())}, {1}};
@@ -76,10 +61,14 @@ const Case cases[] = {
     {"cos", Unary::cos, std::cos, 1.5},
 };
 
-class VecMath : public testing::TestWithParam<std::string> {
+class VecMath : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    set_isa(GetParam().c_str());
+    try {
+      set_isa(GetParam());
+    } catch (const Error&) {
+      GTEST_SKIP() << "this machine has no " << GetParam();
+    }
     set_flush_denormals(false);
   }
   void TearDown() override {
@@ -100,7 +89,7 @@ TEST_P(VecMath, StaysWithinItsErrorBounds) {
     x.push_back(std::bit_cast<float>(bits));
     x.push_back(-x.back());
   }
-  std::printf("%-8s %zu points\n", GetParam().c_str(), x.size());
+  std::printf("%-8s %zu points\n", GetParam(), x.size());
   for (const Case& c : cases) {
     std::vector<float> y = run(c.op, x);
     double worst = 0;
@@ -215,9 +204,8 @@ TEST_P(VecMath, TheSameAtEveryPlace) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, VecMath, testing::ValuesIn(vector_isas()),
+INSTANTIATE_TEST_SUITE_P(Isas, VecMath, testing::Values("avx2", "avx512"),
                          [](const auto& i) { return i.param; });
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(VecMath);  // a machine may have none of them
 
 }  // namespace
 }  // namespace gradus

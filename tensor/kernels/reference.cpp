@@ -68,11 +68,16 @@ template <class F, class... Rest>
 void walk(F f, const View& first, const Rest&... rest) {
   constexpr int count = 1 + sizeof...(Rest);
   const View* views[count] = {&first, &rest...};
-  int64_t index[8] = {}, at[count] = {};
-  for (int64_t left = first.numel(); left > 0; --left) {
-    [&]<size_t... k>(std::index_sequence<k...>) { f(at[k]...); }
+  int last = first.ndim - 1;
+  int64_t inner = last >= 0 ? first.shape[last] : 1, steps[count] = {};
+  for (int k = 0; last >= 0 && k < count; ++k) steps[k] = views[k]->strides[last];
+  int64_t rows = inner ? first.numel() / inner : 0, index[8] = {}, at[count] = {};
+  for (; rows > 0; --rows) {
+    [&]<size_t... k>(std::index_sequence<k...>) {
+      for (int64_t i = 0; i < inner; ++i) f(at[k] + i * steps[k]...);
+    }
     (std::make_index_sequence<count>());
-    for (int d = first.ndim - 1; d >= 0; --d) {
+    for (int d = last - 1; d >= 0; --d) {
       for (int k = 0; k < count; ++k) at[k] += views[k]->strides[d];
       if (++index[d] < first.shape[d]) break;
       for (int k = 0; k < count; ++k) at[k] -= views[k]->strides[d] * index[d];

@@ -22,6 +22,7 @@ namespace {
 #include "tensor/kernels/elementwise.h"
 #include "tensor/kernels/cpu/loops.inl"
 #include "tensor/kernels/cpu/elementwise.inl"
+#include "tensor/kernels/cpu/reduce.inl"
 #include "tensor/kernels/cpu/rows.inl"
 #include "tensor/kernels/cpu/gemm_avx2.inl"
 #include "tensor/kernels/cpu/gemm.inl"
@@ -33,6 +34,7 @@ namespace {
 
 void fill_table(KernelTable& table) {
   fill_elementwise(table);
+  fill_reduce(table);
   fill_rows(table);
   fill_products(table);
   fill_convolutions(table);

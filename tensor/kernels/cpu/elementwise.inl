@@ -3,16 +3,12 @@
 
 template <class X, class Y, class F>
 inline void map_row(int64_t n, const X& x, const Y& y, const F& f) {
-  packs(
-      n, [&](int64_t i) { y.put(i, f(x.get(i))); },
-      [&](int64_t i, int64_t k) { y.put(i, f(x.get(i, k)), k); });
+  packs(n, [&](int64_t i, auto... k) { y.put(i, f(x.get(i, k...)), k...); });
 }
 
 template <class A, class B, class Y, class F>
 inline void map_row(int64_t n, const A& a, const B& b, const Y& y, const F& f) {
-  packs(
-      n, [&](int64_t i) { y.put(i, f(a.get(i), b.get(i))); },
-      [&](int64_t i, int64_t k) { y.put(i, f(a.get(i, k), b.get(i, k)), k); });
+  packs(n, [&](int64_t i, auto... k) { y.put(i, f(a.get(i, k...), b.get(i, k...)), k...); });
 }
 
 constexpr int64_t unit = sizeof(float);
@@ -175,28 +171,25 @@ void predicate(Predicate op, const View& x, const View& y) {
 }
 
 void where(const View& condition, const View& a, const View& b, const View& y) {
-  for_rows(collapse<4>({&y, &condition, &a, &b}, {unit, 1, unit, unit}), [](int64_t n, char* const* p,
-                                                                            const int64_t* s) {
-    BoolStrided c(p[1], s[1]);
-    auto run = [&](const auto& u, const auto& v, const auto& to) {
-      packs(
-          n, [&](int64_t i) { to.put(i, select(c.get(i), u.get(i), v.get(i))); },
-          [&](int64_t i, int64_t k) { to.put(i, select(c.get(i, k), u.get(i, k), v.get(i, k)), k); });
-    };
-    if (s[0] == unit && s[2] == unit && s[3] == unit)
-      run(Unit(p[2], 0), Unit(p[3], 0), Unit(p[0], 0));
-    else
-      run(Strided(p[2], s[2]), Strided(p[3], s[3]), Strided(p[0], s[0]));
-  });
+  for_rows(collapse<4>({&y, &condition, &a, &b}, {unit, 1, unit, unit}),
+           [](int64_t n, char* const* p, const int64_t* s) {
+             BoolStrided c(p[1], s[1]);
+             auto run = [&](const auto& u, const auto& v, const auto& to) {
+               packs(n, [&](int64_t i, auto... k) {
+                 to.put(i, select(c.get(i, k...), u.get(i, k...), v.get(i, k...)), k...);
+               });
+             };
+             if (s[0] == unit && s[2] == unit && s[3] == unit)
+               run(Unit(p[2], 0), Unit(p[3], 0), Unit(p[0], 0));
+             else
+               run(Strided(p[2], s[2]), Strided(p[3], s[3]), Strided(p[0], s[0]));
+           });
 }
 
 void fill(const View& y, double value) {
   Vec v(value);
   for_rows(collapse<1>({&y}, {unit}), [&](int64_t n, char* const* p, const int64_t* s) {
-    auto run = [&](const auto& to) {
-      packs(
-          n, [&](int64_t i) { to.put(i, v); }, [&](int64_t i, int64_t k) { to.put(i, v, k); });
-    };
+    auto run = [&](const auto& to) { packs(n, [&](int64_t i, auto... k) { to.put(i, v, k...); }); };
     if (s[0] == unit)
       run(Unit(p[0], 0));
     else

@@ -140,10 +140,10 @@ struct Strided {
   }
 };
 
-// Calls whole(i) for each full pack of a row of n, then part(i, remaining) for what is left.
-template <class Whole, class Part>
-inline void packs(int64_t n, const Whole& whole, const Part& part) {
+// Calls body(i) for each full pack of a row of n, then body(i, k) for the k elements left.
+template <class Body>
+inline void packs(int64_t n, const Body& body) {
   int64_t i = 0;
-  for (; i + Vec::lanes <= n; i += Vec::lanes) whole(i);
-  if (i < n) part(i, n - i);
+  for (; i + Vec::lanes <= n; i += Vec::lanes) body(i);
+  if (i < n) body(i, n - i);
 }

@@ -1,0 +1,284 @@
+// Reductions over any dimensions. The elements of each output are cut into blocks by the shape alone; a block
+// is summed on one thread, and the blocks are joined in their order, in double. So the bits do not depend on
+// the threads, and long sums lose little: within a block each of several dozen lanes adds a few hundred
+// numbers.
+
+// Uninitialised floats for the length of a kernel.
+class Scratch {
+ public:
+  explicit Scratch(int64_t count) : bytes_(size_t(count) * sizeof(float)), data_(floats(allocate(bytes_))) {}
+  ~Scratch() { deallocate(data_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  float* data() const { return data_; }
+
+ private:
+  size_t bytes_;
+  float* data_;
+};
+
+template <Reduce op>
+inline __m128 join_quads(__m128 a, __m128 b) {
+  if constexpr (op == Reduce::prod)
+    return _mm_mul_ps(a, b);
+  else if constexpr (op == Reduce::max)
+    return _mm_blendv_ps(_mm_max_ps(a, b), a, _mm_cmpunord_ps(a, a));
+  else if constexpr (op == Reduce::min)
+    return _mm_blendv_ps(_mm_min_ps(a, b), a, _mm_cmpunord_ps(a, a));
+  else
+    return _mm_add_ps(a, b);
+}
+
+// All lanes joined.
+template <Reduce op>
+inline float total(Vec x) {
+  return horizontal(x, join_quads<op>);
+}
+
+// Reduces get(i) over packs and get(i, k) over the last k elements, into four accumulators that live across
+// rows.
+template <Reduce op>
+struct Fold {
+  Vec part[4];
+  Fold() {
+    for (Vec& p : part) p = Vec(identity<op>());
+  }
+  template <class Get>
+  void row(int64_t n, const Get& get) {
+    int64_t i = 0;
+    for (; i + 4 * Vec::lanes <= n; i += 4 * Vec::lanes) {
+      for (int j = 0; j < 4; ++j) part[j] = absorb<op>(part[j], get(i + j * Vec::lanes));
+    }
+    for (int j = 0; i + Vec::lanes <= n; i += Vec::lanes, ++j) part[j] = absorb<op>(part[j], get(i));
+    if (i < n) part[3] = first(n - i, absorb<op>(part[3], get(i, n - i)), part[3]);
+  }
+  float result() const {
+    return total<op>(combine<op>(combine<op>(part[0], part[1]), combine<op>(part[2], part[3])));
+  }
+};
+
+// The reduction of one row.
+template <Reduce op, class Get>
+inline float fold(int64_t n, const Get& get) {
+  Fold<op> sums;
+  sums.row(n, get);
+  return sums.result();
+}
+
+// A contiguous row as what Fold asks of.
+struct RowOf {
+  const float* x;
+  Vec operator()(int64_t i) const { return load(x + i); }
+  Vec operator()(int64_t i, int64_t k) const { return load(x + i, k); }
+};
+
+// Up to `block_rows` rows, whose places are given as offsets from x.
+constexpr int64_t block_rows = 256;
+// Elements in a block, about.
+constexpr int64_t block_elements = 16384;
+
+template <Reduce op>
+float fold_rows(const float* x, const int64_t* offsets, int64_t rows, int64_t n) {
+  Fold<op> sums;
+  for (int64_t r = 0; r < rows; ++r) sums.row(n, RowOf{x + offsets[r]});
+  return sums.result();
+}
+
+// y[c] = the reduction of x[offset + c] over the offsets.
+template <Reduce op>
+void fold_columns(const float* x, const int64_t* offsets, int64_t rows, int64_t columns, float* y) {
+  int64_t c = 0;
+  for (; c + 4 * Vec::lanes <= columns; c += 4 * Vec::lanes) {
+    Vec sums[4] = {Vec(identity<op>()), Vec(identity<op>()), Vec(identity<op>()), Vec(identity<op>())};
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* row = x + offsets[r] + c;
+      for (int j = 0; j < 4; ++j) sums[j] = absorb<op>(sums[j], load(row + j * Vec::lanes));
+    }
+    for (int j = 0; j < 4; ++j) store(y + c + j * Vec::lanes, sums[j]);
+  }
+  for (; c < columns; c += Vec::lanes) {
+    int64_t k = smaller(Vec::lanes, columns - c);
+    Vec sum{identity<op>()};
+    for (int64_t r = 0; r < rows; ++r) sum = absorb<op>(sum, load(x + offsets[r] + c, k));
+    store(y + c, sum, k);
+  }
+}
+
+// Some dimensions of x: a small index space of its own.
+struct Space {
+  int ndim = 0;
+  int64_t shape[8], x_strides[8], y_strides[8];
+  int64_t size() const {
+    int64_t n = 1;
+    for (int d = 0; d < ndim; ++d) n *= shape[d];
+    return n;
+  }
+  int64_t offset(int64_t i, const int64_t (&strides)[8]) const {
+    int64_t at = 0;
+    for (int d = ndim - 1; d >= 0; --d) {
+      at += i % shape[d] * strides[d];
+      i /= shape[d];
+    }
+    return at;
+  }
+  // Of the elements from `begin` on, in x.
+  void offsets(int64_t begin, int64_t count, int64_t* at) const {
+    for (int64_t i = 0; i < count; ++i) {
+      at[i] = ndim == 1 ? (begin + i) * x_strides[0] : offset(begin + i, x_strides);
+    }
+  }
+  void add(int64_t size, int64_t x_stride, int64_t y_stride) {
+    if (ndim > 0 && x_strides[ndim - 1] == x_stride * size && y_strides[ndim - 1] == y_stride * size) {
+      shape[ndim - 1] *= size;  // continues the one before
+    } else {
+      shape[ndim++] = size;
+    }
+    x_strides[ndim - 1] = x_stride;
+    y_strides[ndim - 1] = y_stride;
+  }
+};
+
+// combine<op> of two doubles.
+template <Reduce op>
+inline double join(double a, double b) {
+  if constexpr (op == Reduce::prod)
+    return a * b;
+  else if constexpr (op == Reduce::max)
+    return a != a || a > b ? a : b;
+  else if constexpr (op == Reduce::min)
+    return a != a || a < b ? a : b;
+  else
+    return a + b;
+}
+
+// Joins parts[0], parts[step] ... in order.
+template <Reduce op>
+void join_blocks(const float* parts, int64_t blocks, int64_t step, float* y) {
+  double sum = parts[0];
+  for (int64_t b = 1; b < blocks; ++b) sum = join<op>(sum, double(parts[b * step]));
+  *y = float(sum);
+}
+
+// The innermost dimension is reduced: each output is a set of rows of n.
+template <Reduce op>
+void reduce_rows(const Space& kept, const Space& rows, int64_t n, const float* x, float* y) {
+  int64_t outputs = kept.size(), row_count = rows.size();
+  // A block is a piece of a row, or several rows.
+  int64_t pieces = (n + block_elements - 1) / block_elements;
+  int64_t rows_per_block = pieces > 1 ? 1 : smaller(block_rows, larger(1, block_elements / n));
+  int64_t blocks = pieces > 1 ? row_count * pieces : (row_count + rows_per_block - 1) / rows_per_block;
+  auto run = [&](int64_t output, int64_t block) {
+    const float* from = x + kept.offset(output, kept.x_strides);
+    int64_t offsets[block_rows];
+    if (pieces > 1) {
+      int64_t begin = block % pieces * block_elements;
+      offsets[0] = rows.offset(block / pieces, rows.x_strides) + begin;
+      return fold_rows<op>(from, offsets, 1, smaller(block_elements, n - begin));
+    }
+    int64_t begin = block * rows_per_block, count = smaller(rows_per_block, row_count - begin);
+    rows.offsets(begin, count, offsets);
+    return fold_rows<op>(from, offsets, count, n);
+  };
+  if (blocks == 1) {
+    parallel_for(outputs, row_grain(row_count * n), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) y[kept.offset(o, kept.y_strides)] = run(o, 0);
+    });
+    return;
+  }
+  Scratch parts(outputs * blocks);
+  parallel_for(outputs * blocks, row_grain(block_elements), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) parts.data()[t] = run(t / blocks, t % blocks);
+  });
+  for (int64_t o = 0; o < outputs; ++o) {
+    join_blocks<op>(parts.data() + o * blocks, blocks, 1, y + kept.offset(o, kept.y_strides));
+  }
+}
+
+// The innermost dimension is kept: rows of `columns` outputs side by side.
+template <Reduce op>
+void reduce_columns(const Space& kept, const Space& rows, int64_t columns, int64_t y_stride, const float* x,
+                    float* y) {
+  int64_t outputs = kept.size(), row_count = rows.size();
+  constexpr int64_t tile = 1024;  // columns on one thread
+  int64_t tiles = (columns + tile - 1) / tile;
+  int64_t rows_per_block =
+      smaller(64, larger(16, block_elements / columns));  // one accumulator adds them all
+  int64_t blocks = (row_count + rows_per_block - 1) / rows_per_block;
+  Scratch parts(outputs * blocks * columns);
+  parallel_for(outputs * blocks * tiles, row_grain(rows_per_block * smaller(tile, columns)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t t = begin; t < end; ++t) {
+                   int64_t first_column = t % tiles * tile, part = t / tiles;
+                   int64_t first_row = part % blocks * rows_per_block;
+                   int64_t count = smaller(rows_per_block, row_count - first_row);
+                   int64_t offsets[block_rows];
+                   for (int64_t r = 0; r < count; ++r)
+                     offsets[r] = rows.offset(first_row + r, rows.x_strides);
+                   fold_columns<op>(x + kept.offset(part / blocks, kept.x_strides) + first_column, offsets,
+                                    count, smaller(tile, columns - first_column),
+                                    parts.data() + part * columns + first_column);
+                 }
+               });
+  parallel_for(outputs * columns, row_grain(blocks), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      int64_t output = t / columns, c = t % columns;
+      join_blocks<op>(parts.data() + output * blocks * columns + c, blocks, columns,
+                      y + kept.offset(output, kept.y_strides) + c * y_stride);
+    }
+  });
+}
+
+void (*plain_reduce)(Reduce, const View&, const View&);  // the reference's, for what is too odd or too small
+
+template <Reduce op>
+void reduce_by(const View& x, const View& y) {
+  struct Dim {
+    int64_t size, x_stride, y_stride;
+    int64_t reach() const { return x_stride < 0 ? -x_stride : x_stride ? x_stride : INT64_MAX; }
+  };
+  Dim dims[8];
+  int count = 0;
+  for (int d = 0; d < x.ndim; ++d) {
+    if (x.shape[d] == 1) continue;
+    Dim dim{x.shape[d], x.strides[d], y.strides[d]};
+    int at = count++;  // sorted so that x's strides fall, expanded dimensions first
+    for (; at > 0 && dims[at - 1].reach() < dim.reach(); --at) dims[at] = dims[at - 1];
+    dims[at] = dim;
+  }
+  if (count == 0 || dims[count - 1].x_stride != 1 || x.numel() == 0) return plain_reduce(op, x, y);
+  // Dimensions of one kind may merge across dimensions of the other only where they are neighbours in memory,
+  // which `add` checks.
+  Space kept, rows;
+  for (int d = 0; d + 1 < count; ++d)
+    (dims[d].y_stride ? kept : rows).add(dims[d].size, dims[d].x_stride, dims[d].y_stride);
+  Dim inner = dims[count - 1];
+  Space& space = inner.y_stride ? kept : rows;
+  // The innermost joins its neighbour of the same kind.
+  if (space.ndim > 0) {
+    int last = space.ndim - 1;
+    if (space.x_strides[last] == inner.size && space.y_strides[last] == inner.y_stride * inner.size) {
+      inner.size *= space.shape[last];
+      space.ndim = last;
+    }
+  }
+  if (inner.y_stride)
+    reduce_columns<op>(kept, rows, inner.size, inner.y_stride, floats(x.data), floats(y.data));
+  else
+    reduce_rows<op>(kept, rows, inner.size, floats(x.data), floats(y.data));
+}
+
+void reduce(Reduce op, const View& x, const View& y) {
+  switch (op) {
+    case Reduce::sum: return reduce_by<Reduce::sum>(x, y);
+    case Reduce::prod: return reduce_by<Reduce::prod>(x, y);
+    case Reduce::max: return reduce_by<Reduce::max>(x, y);
+    case Reduce::min: return reduce_by<Reduce::min>(x, y);
+    case Reduce::sum_squares: return reduce_by<Reduce::sum_squares>(x, y);
+    case Reduce::count_: return;
+  }
+}
+
+void fill_reduce(KernelTable& table) {
+  plain_reduce = table.reduce;
+  table.reduce = reduce;
+}
