@@ -11,11 +11,12 @@ struct View {
   int64_t shape[8];
   int64_t strides[8];  // in elements; 0 where a dimension is expanded, negative only for flips
 
+  // Always inline: a copy compiled for AVX-512 must never serve a backend that runs anywhere.
   template <class T>
-  T* as() const {
+  [[gnu::always_inline]] T* as() const {
     return static_cast<T*>(data);
   }
-  int64_t numel() const {
+  [[gnu::always_inline]] int64_t numel() const {
     int64_t n = 1;
     for (int i = 0; i < ndim; ++i) n *= shape[i];
     return n;

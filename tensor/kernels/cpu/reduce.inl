@@ -105,7 +105,7 @@ void fold_columns(const float* x, const int64_t* offsets, int64_t rows, int64_t 
 }
 
 // Some dimensions of x: a small index space of its own.
-struct Space {
+struct IndexSpace {
   int ndim = 0;
   int64_t shape[8], x_strides[8], y_strides[8];
   int64_t size() const {
@@ -161,7 +161,7 @@ void join_blocks(const float* parts, int64_t blocks, int64_t step, float* y) {
 
 // The innermost dimension is reduced: each output is a set of rows of n.
 template <Reduce op>
-void reduce_rows(const Space& kept, const Space& rows, int64_t n, const float* x, float* y) {
+void reduce_rows(const IndexSpace& kept, const IndexSpace& rows, int64_t n, const float* x, float* y) {
   int64_t outputs = kept.size(), row_count = rows.size();
   // A block is a piece of a row, or several rows.
   int64_t pieces = (n + block_elements - 1) / block_elements;
@@ -196,8 +196,8 @@ void reduce_rows(const Space& kept, const Space& rows, int64_t n, const float* x
 
 // The innermost dimension is kept: rows of `columns` outputs side by side.
 template <Reduce op>
-void reduce_columns(const Space& kept, const Space& rows, int64_t columns, int64_t y_stride, const float* x,
-                    float* y) {
+void reduce_columns(const IndexSpace& kept, const IndexSpace& rows, int64_t columns, int64_t y_stride,
+                    const float* x, float* y) {
   int64_t outputs = kept.size(), row_count = rows.size();
   constexpr int64_t tile = 1024;  // columns on one thread
   int64_t tiles = (columns + tile - 1) / tile;
@@ -248,11 +248,11 @@ void reduce_by(const View& x, const View& y) {
   if (count == 0 || dims[count - 1].x_stride != 1 || x.numel() == 0) return plain_reduce(op, x, y);
   // Dimensions of one kind may merge across dimensions of the other only where they are neighbours in memory,
   // which `add` checks.
-  Space kept, rows;
+  IndexSpace kept, rows;
   for (int d = 0; d + 1 < count; ++d)
     (dims[d].y_stride ? kept : rows).add(dims[d].size, dims[d].x_stride, dims[d].y_stride);
   Dim inner = dims[count - 1];
-  Space& space = inner.y_stride ? kept : rows;
+  IndexSpace& space = inner.y_stride ? kept : rows;
   // The innermost joins its neighbour of the same kind.
   if (space.ndim > 0) {
     int last = space.ndim - 1;
