@@ -1,7 +1,6 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
-#include <cassert>
 #include <filesystem>
 
 #include "tensor/io/file.h"
@@ -61,7 +60,8 @@ void save_checkpoint(const std::string& path, const std::vector<CheckpointPart>&
   TensorFile file{{}, metadata};
   for (const CheckpointPart& part : parts)
     for (auto& [name, tensor] : part.state()) {
-      assert(!part.name.empty() || name.find('/') == std::string::npos);
+      check(!part.name.empty() || name.find('/') == std::string::npos, printable(path), ": the model's '",
+            printable(name), "' has a slash, which sets parts of a checkpoint apart");
       file.tensors.emplace_back(part.name.empty() ? name : part.name + "/" + name, tensor);
     }
   save_safetensors(path, file);
@@ -86,12 +86,12 @@ Metadata load_checkpoint(const std::string& path, const std::vector<CheckpointPa
   TensorFile file = load_safetensors(path);
   std::map<std::string, StateDict> states = by_part(file);
   for (const CheckpointPart& part : parts)
-    check(states.count(part.name), path, ": is no checkpoint of this run: it lacks the ", title(part),
-          "'s state");
+    check(states.count(part.name), printable(path), ": is no checkpoint of this run: it lacks the ",
+          title(part), "'s state");
   for (const auto& [name, state] : states)
     check(std::any_of(parts.begin(), parts.end(),
                       [&](const CheckpointPart& part) { return part.name == name; }),
-          path, ": has the state of '", printable(name), "', which this run has not");
+          printable(path), ": has the state of '", printable(name), "', which this run has not");
 
   // Each part loads all or nothing; those loaded before one that fails are put back.
   std::vector<StateDict> before;
@@ -104,7 +104,7 @@ Metadata load_checkpoint(const std::string& path, const std::vector<CheckpointPa
     for (; done < parts.size(); ++done) parts[done].load(states[parts[done].name]);
   } catch (const Error& error) {
     for (size_t i = 0; i < done; ++i) parts[i].load(before[i]);
-    fail({path, ": ", title(parts[done]), ": ", error.what()});
+    fail({printable(path), ": ", title(parts[done]), ": ", error.what()});
   }
   return file.metadata;
 }

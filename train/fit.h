@@ -12,6 +12,7 @@
 //       .evaluate = [&] { return train::evaluate(model, test_loader, step, "test_"); }});
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <optional>
 #include <string>

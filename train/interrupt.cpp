@@ -1,22 +1,24 @@
 #include "train/interrupt.h"
 
+#include <atomic>
 #include <csignal>
 
 namespace gradus::train {
 
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
+std::atomic<bool> flag = false;  // the handler may run in any thread
+static_assert(std::atomic<bool>::is_always_lock_free);
 int guards = 0;
 struct sigaction before_int, before_term;
 
-void note(int) { flag = 1; }
+void note(int) { flag = true; }
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   if (guards++ > 0) return;
-  flag = 0;
+  flag = false;
   struct sigaction action = {};
   action.sa_handler = note;
   action.sa_flags = int(SA_RESETHAND) | SA_RESTART;  // the second signal does what it does by default
@@ -33,6 +35,6 @@ InterruptGuard::~InterruptGuard() {
   sigaction(SIGTERM, &before_term, nullptr);
 }
 
-bool InterruptGuard::requested() { return flag != 0; }
+bool InterruptGuard::requested() { return flag; }
 
 }  // namespace gradus::train

@@ -68,7 +68,6 @@ void Progress::clear() {
 }
 
 void Progress::draw() {
-  state_.rate = rate();
   winsize size = {};
   bool known = terminal_ && ioctl(fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
   int width = known ? size.ws_col : 80;
@@ -82,6 +81,7 @@ void Progress::draw() {
 
 void Progress::update(int64_t done, const std::string& values) {
   state_.done = done;
+  state_.rate = rate();
   state_.values = values;
   Clock::time_point now = Clock::now();
   if (now - shown_ < (terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(10))) return;
@@ -99,7 +99,7 @@ void Progress::print(const std::string& line) {
 
 void Progress::finish(const std::string& summary) {
   double seconds = std::chrono::duration<double>(Clock::now() - began_).count();
-  print(state_.label + "  " + summary + format("  (%.1f s, ", seconds) + rate_text(rate()) + ")");
+  print(state_.label + "  " + summary + format("  (%.1f s, ", seconds) + rate_text(state_.rate) + ")");
   clear();
 }
 

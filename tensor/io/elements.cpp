@@ -67,7 +67,7 @@ int64_t file_bytes(const Shape& shape, const ElementType& type) {
 
 Tensor read_elements(InputFile& file, const std::string& name, const Shape& shape, const ElementType& type) {
   int64_t count = numel(shape);
-  check(file_bytes(shape, type) <= file.left(), file.path(), ": ", name, " of shape ", shape, " takes ",
+  check(file_bytes(shape, type) <= file.left(), file.name(), ": ", name, " of shape ", shape, " takes ",
         file_bytes(shape, type), " bytes, ", file.left(), " are left");
   Tensor x = empty(shape, {.dtype = type.dtype});
   char* to = static_cast<char*>(x.storage()->data());
@@ -84,7 +84,7 @@ Tensor read_elements(InputFile& file, const std::string& name, const Shape& shap
   }
   if (type.dtype == boolean)  // a bool that is neither has no meaning in C++
     for (int64_t i = 0; i < count; ++i)
-      check(uint8_t(to[i]) <= 1, file.path(), ": ", name, ": element ", i, " is ", int(uint8_t(to[i])),
+      check(uint8_t(to[i]) <= 1, file.name(), ": ", name, ": element ", i, " is ", int(uint8_t(to[i])),
             ", a bool is 0 or 1");
   return x;
 }

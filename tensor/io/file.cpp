@@ -41,7 +41,7 @@ static size_t write_all(int fd, const char* from, size_t bytes) {
   return done;
 }
 
-InputFile::InputFile(const std::string& path) : path_(path) {
+InputFile::InputFile(const std::string& path) : name_(name_of(path)) {
   fd_ = open_file(path, O_RDONLY | O_NONBLOCK);  // or opening a pipe would wait for a writer
   if (fd_ < 0) fail_with_errno(path, "open");
   struct stat info;
@@ -49,8 +49,8 @@ InputFile::InputFile(const std::string& path) : path_(path) {
   int code = errno;
   if (!known || !S_ISREG(info.st_mode)) {
     ::close(fd_);
-    check(known, name_of(path), ": cannot read: ", std::strerror(code));
-    fail({name_of(path), S_ISDIR(info.st_mode) ? ": is a folder, not a file" : ": is not a regular file"});
+    check(known, name_, ": cannot read: ", std::strerror(code));
+    fail({name_, S_ISDIR(info.st_mode) ? ": is a folder, not a file" : ": is not a regular file"});
   }
   left_ = info.st_size;
 }
@@ -58,12 +58,12 @@ InputFile::InputFile(const std::string& path) : path_(path) {
 InputFile::~InputFile() { ::close(fd_); }
 
 void InputFile::read(void* to, int64_t bytes) {
-  check(bytes <= left_, name_of(path_), ": truncated: ", bytes, " more bytes expected, ", left_, " left");
+  check(bytes <= left_, name_, ": truncated: ", bytes, " more bytes expected, ", left_, " left");
   for (char* at = static_cast<char*>(to); bytes > 0;) {
     ssize_t n = ::read(fd_, at, size_t(std::min<int64_t>(bytes, 1 << 30)));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_with_errno(path_, "read");
-    check(n > 0, name_of(path_), ": truncated while it was being read");
+    if (n < 0) fail_with_errno(name_, "read");
+    check(n > 0, name_, ": truncated while it was being read");
     at += n;
     bytes -= n;
     left_ -= n;
@@ -155,7 +155,7 @@ void LogFile::write(std::string_view text) {
 
 std::string read_file(const std::string& path, int64_t limit) {
   InputFile file(path);
-  check(file.left() <= limit, name_of(path), ": has ", file.left(), " bytes, at most ", limit, " are read");
+  check(file.left() <= limit, file.name(), ": has ", file.left(), " bytes, at most ", limit, " are read");
   std::string contents(size_t(file.left()), '\0');
   file.read(contents.data(), file.left());
   return contents;

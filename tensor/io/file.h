@@ -17,13 +17,13 @@ class InputFile {
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  const std::string& path() const { return path_; }
-  int64_t left() const { return left_; }  // bytes not yet read
+  const std::string& name() const { return name_; }  // the path, fit for a message
+  int64_t left() const { return left_; }             // bytes not yet read
   // Exactly `bytes` bytes; throws Error where the file ends before.
   void read(void* to, int64_t bytes);
 
  private:
-  std::string path_;
+  std::string name_;
   int64_t left_ = 0;
   int fd_;
 };

@@ -115,17 +115,17 @@ class HeaderParser {
 
 std::string read_header(InputFile& file) {
   char start[8] = {};
-  check(file.left() >= 10, file.path(), ": not a .npy file: only ", file.left(), " bytes");
+  check(file.left() >= 10, file.name(), ": not a .npy file: only ", file.left(), " bytes");
   file.read(start, 8);
-  check(std::string_view(start, 6) == magic, file.path(), ": not a .npy file: it begins with other bytes");
+  check(std::string_view(start, 6) == magic, file.name(), ": not a .npy file: it begins with other bytes");
   int major = uint8_t(start[6]), minor = uint8_t(start[7]);
-  check(major >= 1 && major <= 3 && minor == 0, file.path(), ": .npy version ", major, ".", minor,
+  check(major >= 1 && major <= 3 && minor == 0, file.name(), ": .npy version ", major, ".", minor,
         " is unknown (known: 1.0, 2.0, 3.0)");
   uint32_t length = 0;
   file.read(&length, major == 1 ? 2 : 4);
-  check(length <= file.left(), file.path(), ": truncated: a header of ", length, " bytes, ", file.left(),
+  check(length <= file.left(), file.name(), ": truncated: a header of ", length, " bytes, ", file.left(),
         " left");
-  check(length <= 1 << 20, file.path(), ": malformed .npy header: ", length, " bytes long");
+  check(length <= 1 << 20, file.name(), ": malformed .npy header: ", length, " bytes long");
   std::string header(length, '\0');
   file.read(header.data(), length);
   return header;
@@ -136,21 +136,21 @@ std::string read_header(InputFile& file) {
 Tensor load_npy(const std::string& path) {
   InputFile file(path);
   std::string text = read_header(file);
-  Header header = HeaderParser(path, text).parse();
+  Header header = HeaderParser(file.name(), text).parse();
   const ElementType* type = find_npy_type(header.descr);
-  check(type, path, ": .npy type '", printable(header.descr),
+  check(type, file.name(), ": .npy type '", printable(header.descr),
         "' is not read (known: <f2, <f4, <f8, |i1, <i2, <i4, <i8, |u1, <u2, <u4, |b1)");
-  check(header.shape.size() <= size_t(max_dims), path, ": ", header.shape.size(), " dimensions, at most ",
-        max_dims, " are read");
+  check(header.shape.size() <= size_t(max_dims), file.name(), ": ", header.shape.size(),
+        " dimensions, at most ", max_dims, " are read");
   if (header.fortran_order) std::reverse(header.shape.begin(), header.shape.end());
   Shape shape(header.shape);
   int64_t bytes = -1;
   try {
     bytes = file_bytes(shape, *type);
   } catch (const Error& error) {
-    fail({path, ": ", error.what()});
+    fail({file.name(), ": ", error.what()});
   }
-  check(bytes == file.left(), path, ": shape ", shape, " of '", header.descr, "' takes ", bytes,
+  check(bytes == file.left(), file.name(), ": shape ", shape, " of '", header.descr, "' takes ", bytes,
         " bytes, the file has ", file.left(), " after its header");
   Tensor x = read_elements(file, "the array", shape, *type);
   if (!header.fortran_order) return x;
@@ -161,7 +161,7 @@ Tensor load_npy(const std::string& path) {
 
 void save_npy(const std::string& path, const Tensor& x) {
   const ElementType& type = element_type(x.dtype());
-  check(type.npy, path, ": .npy has no ", x.dtype(), "; convert with .to(float32)");
+  check(type.npy, printable(path), ": .npy has no ", x.dtype(), "; convert with .to(float32)");
   std::string shape;
   for (int64_t size : x.shape()) shape += std::to_string(size) + ", ";
   if (x.dim() == 1) shape.pop_back();  // "(3,)"

@@ -142,21 +142,22 @@ const ElementType& checked_type(const std::string& path, const Entry& e) {
 
 TensorFile load_safetensors(const std::string& path) {
   InputFile file(path);
-  check(file.left() >= 8, path, ": not a safetensors file: only ", file.left(), " bytes");
+  check(file.left() >= 8, file.name(), ": not a safetensors file: only ", file.left(), " bytes");
   uint64_t length = 0;
   file.read(&length, 8);
-  check(length <= uint64_t(max_header), path, ": not a safetensors file: it claims a header of ", length,
-        " bytes, at most ", max_header, " are allowed");
-  check(int64_t(length) <= file.left(), path, ": truncated: a header of ", length, " bytes, ", file.left(),
-        " left");
+  check(length <= uint64_t(max_header), file.name(), ": not a safetensors file: it claims a header of ",
+        length, " bytes, at most ", max_header, " are allowed");
+  check(int64_t(length) <= file.left(), file.name(), ": truncated: a header of ", length, " bytes, ",
+        file.left(), " left");
   std::string text(length, '\0');
   file.read(text.data(), int64_t(length));
-  check(!text.empty() && text[0] == '{', path,
+  check(!text.empty() && text[0] == '{', file.name(),
         ": not a safetensors file: its header does not begin with '{'");
 
-  HeaderReader header(path);
+  HeaderReader header(file.name());
   // Without this the parser would take a zero byte for the end of the text.
-  check(text.find('\0') == std::string::npos, path, ": malformed safetensors header: it has zero bytes");
+  check(text.find('\0') == std::string::npos, file.name(),
+        ": malformed safetensors header: it has zero bytes");
   nlohmann::json::sax_parse(text, &header);
 
   // The elements are read in the order in which they lie, which need not be the header's.
@@ -165,16 +166,17 @@ TensorFile load_safetensors(const std::string& path) {
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return header.entries[a].offsets < header.entries[b].offsets; });
   std::vector<const ElementType*> types;
-  for (const Entry& e : header.entries) types.push_back(&checked_type(path, e));
+  for (const Entry& e : header.entries) types.push_back(&checked_type(file.name(), e));
   int64_t at = 0;
   for (size_t i : order) {
     const Entry& e = header.entries[i];
-    check(e.offsets[0] == at, path, ": tensor '", printable(e.name), "' begins at byte ", e.offsets[0],
+    check(e.offsets[0] == at, file.name(), ": tensor '", printable(e.name), "' begins at byte ", e.offsets[0],
           ", the one before it ends at ", at);
     at = e.offsets[1];
   }
-  check(at <= file.left(), path, ": truncated: ", at, " bytes of elements expected, ", file.left(), " left");
-  check(at == file.left(), path, ": ", file.left() - at, " bytes too many at its end");
+  check(at <= file.left(), file.name(), ": truncated: ", at, " bytes of elements expected, ", file.left(),
+        " left");
+  check(at == file.left(), file.name(), ": ", file.left() - at, " bytes too many at its end");
 
   TensorFile result;
   result.metadata = std::move(header.metadata);
@@ -192,7 +194,7 @@ static std::string json_string(const std::string& path, const std::string& text)
   try {
     return nlohmann::json(text).dump();
   } catch (const nlohmann::json::exception&) {
-    fail({path, ": '", printable(text), "' is not UTF-8"});
+    fail({printable(path), ": '", printable(text), "' is not UTF-8"});
   }
 }
 
@@ -202,7 +204,7 @@ void save_safetensors(const std::string& path, const TensorFile& file) {
   std::vector<size_t> order(file.tensors.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   for (const auto& [name, tensor] : file.tensors)
-    check(tensor.defined(), path, ": tensor '", printable(name), "' is undefined");
+    check(tensor.defined(), printable(path), ": tensor '", printable(name), "' is undefined");
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return size_of(file.tensors[a].second.dtype()) > size_of(file.tensors[b].second.dtype());
   });
@@ -225,7 +227,7 @@ void save_safetensors(const std::string& path, const TensorFile& file) {
   std::set<std::string> names = {"__metadata__"};
   for (size_t i = 0; i < order.size(); ++i) {
     const auto& [name, x] = file.tensors[i];
-    check(names.insert(name).second, path, ": the name '", printable(name), "' twice");
+    check(names.insert(name).second, printable(path), ": the name '", printable(name), "' twice");
     std::string shape;
     for (int64_t size : x.shape()) shape += (shape.empty() ? "" : ",") + std::to_string(size);
     int64_t end = begin[i] + x.numel() * int64_t(size_of(x.dtype()));
@@ -236,8 +238,8 @@ void save_safetensors(const std::string& path, const TensorFile& file) {
   }
   header += "}";
   header.append((8 - header.size() % 8) % 8, ' ');
-  check(int64_t(header.size()) <= max_header, path, ": a header of ", header.size(), " bytes, at most ",
-        max_header, " are allowed");
+  check(int64_t(header.size()) <= max_header, printable(path), ": a header of ", header.size(),
+        " bytes, at most ", max_header, " are allowed");
 
   OutputFile out(path);
   uint64_t length = header.size();
