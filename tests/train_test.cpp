@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
@@ -545,12 +546,12 @@ std::string written(bool to_terminal, const std::function<void(std::FILE*)>& run
   EXPECT_EQ(::ioctl(master, TIOCSWINSZ, &size), 0);
   ::setenv("TERM", "xterm", 1);
   run(slave);
-  std::fflush(slave);
-  std::string text(10000, '\0');
-  ssize_t n = ::read(master, text.data(), text.size());
   std::fclose(slave);
+  std::string text;  // what was written comes in pieces, then an error, since nobody writes any more
+  char piece[1000];
+  for (ssize_t n; (n = ::read(master, piece, sizeof piece)) > 0;) text.append(piece, size_t(n));
   ::close(master);
-  return text.substr(0, size_t(std::max<ssize_t>(n, 0)));
+  return text;
 }
 
 TEST(Progress, PlainLinesWhenPiped) {
@@ -560,27 +561,29 @@ TEST(Progress, PlainLinesWhenPiped) {
     progress.print("a note");
     progress.finish("loss 0.5000");
   });
-  EXPECT_TRUE(text.starts_with("a note\nepoch 1/1  loss 0.5000  (0.")) << text;
+  EXPECT_TRUE(text.starts_with("a note\nepoch 1/1  loss 0.5000  (")) << text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
   EXPECT_EQ(text.find_first_of("\r\033"), std::string::npos);
 }
 
 TEST(Progress, OneLineOnATerminal) {
+  auto began = std::chrono::steady_clock::now();
   std::string text = written(true, [](std::FILE* out) {
     Progress progress("epoch 1/1", 1000, 0, out);
     ::usleep(110000);
-    progress.update(500, "loss 1.0000");
-    progress.update(501, "not drawn: too soon after the one before");
+    for (int i = 0; i < 500; ++i) progress.update(500, "loss 1.0000");
     progress.print("a note");
     progress.finish("loss 0.5000");
   });
+  double tenths = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() * 10;
   EXPECT_TRUE(text.starts_with("\repoch 1/1 [")) << text;
   EXPECT_TRUE(contains(text, " 50%  loss 1.0000"));
   EXPECT_TRUE(contains(text, "\r\033[Ka note"));  // the bar is taken away first
   EXPECT_TRUE(contains(text, "\r\033[Kepoch 1/1  loss 0.5000  ("));
-  EXPECT_FALSE(contains(text.substr(0, text.find("a note")), "not drawn"));
-  size_t end = text.find("\033[K");
-  EXPECT_LE(end, 60u);  // a carriage return and 59 columns
+  EXPECT_LE(text.find("\033[K"), 60u);  // a carriage return and 59 columns
+  int64_t drawn = 0;
+  for (size_t at = 0; (at = text.find("[#", at)) != std::string::npos; ++at) ++drawn;
+  EXPECT_LE(double(drawn), tenths + 1);  // the one more is drawn anew after the note
 }
 
 }  // namespace

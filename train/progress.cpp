@@ -99,8 +99,8 @@ void Progress::print(const std::string& line) {
 
 void Progress::finish(const std::string& summary) {
   double seconds = std::chrono::duration<double>(Clock::now() - began_).count();
-  print(state_.label + "  " + summary + format("  (%.1f s, ", seconds) + rate_text(state_.rate) + ")");
   clear();
+  print(state_.label + "  " + summary + format("  (%.1f s, ", seconds) + rate_text(state_.rate) + ")");
 }
 
 }  // namespace gradus::train
