@@ -81,8 +81,8 @@ void gradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, cons
 // The same for the gradient of the gradient.
 void gradgradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
 
-// While one lives, the first op whose result, or whose gradient, has a NaN or Inf throws Error naming it (and the
-// module it ran in). Costs a pass over every result.
+// While one lives, the first op whose result has a NaN or Inf, or whose gradient rule gives one, throws Error naming
+// it and the module it ran in. Must live during the forward pass and the backward pass. Costs a pass over every result.
 class AnomalyMode {
  public:
   AnomalyMode();

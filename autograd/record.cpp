@@ -1,5 +1,6 @@
 // Recording: how the result of an op becomes part of the graph, and when it does not.
 #include <atomic>
+#include <utility>
 
 #include "autograd/autograd.h"
 #include "tensor/kernels/table.h"
@@ -17,16 +18,41 @@ void save(Node& node, const Tensor& t) {
     node.saved.push_back({});
 }
 
+// While a rule of a watched op runs, its own ops are not looked at: the error is to name what the user
+// called.
+thread_local bool inside_rule = false;
+
+// The rule that also looks at the gradients it gives, and knows which module the op ran in.
+Rule watched(const char* op, Rule rule) {
+  std::string path = error_context ? error_context() : "";
+  std::string name = path.empty() ? op : path + ": " + op;
+  return [name, rule = std::move(rule)](const Tensor& g, const Kept& kept) {
+    struct Scope {
+      bool before = std::exchange(inside_rule, true);
+      ~Scope() { inside_rule = before; }
+    };
+    Gradients gradients;
+    {
+      Scope scope;
+      gradients = rule(g, kept);
+    }
+    if (anomaly_mode())
+      for (const Gradient& each : gradients) check_finite(name.c_str(), "gradient", each.value);
+    return gradients;
+  };
+}
+
 // The common part of both overloads; `each(list, f)` calls f with every tensor of a list.
 template <class List, class Each>
 Tensor record_any(const char* op, const List& inputs, Tensor result, Keep keep, Rule rule, const List& extras,
                   Each each) {
-  if (anomaly_modes.load(std::memory_order_relaxed) > 0) check_finite(op, "result", result);
+  bool watch = anomaly_mode() && !inside_rule;
+  if (watch) check_finite(op, "result", result);
   bool wanted = false;
   if (recording) each(inputs, [&](const Tensor& t) { wanted |= t.requires_grad(); });
   if (!wanted) return result;
   auto node = std::make_shared<Node>(op, result);
-  node->rule = std::move(rule);
+  node->rule = watch ? watched(op, std::move(rule)) : std::move(rule);
   node->keep = keep;
   each(inputs, [&](const Tensor& t) { node->inputs.push_back(t.node()); });
   if (keep == Keep::inputs || keep == Keep::both) each(inputs, [&](const Tensor& t) { save(*node, t); });
@@ -67,8 +93,8 @@ void begin_inplace(const char* op, const Tensor& x) {
   check(!(recording && x.requires_grad()), op, ": an in-place change of a tensor that requires grad (shape ",
         x.shape(), ") cannot be recorded; use NoGrad, or the function that returns a new tensor");
   for (int d = 0; d < x.dim(); ++d)
-    check(x.strides()[d] != 0 || x.shape()[d] <= 1, op, ": several elements of an expanded tensor (shape ", x.shape(),
-          ") are one number in memory; change a clone of it");
+    check(x.strides()[d] != 0 || x.shape()[d] <= 1, op, ": several elements of an expanded tensor (shape ",
+          x.shape(), ") are one number in memory; change a clone of it");
   x.storage()->bump_version();
 }
 
@@ -84,16 +110,18 @@ void check_finite(const char* op, const char* what, const Tensor& t) {
           " at element ", i);
 }
 
-// --- a tensor's place in the graph ----------------------------------------------------------------------------------
+// --- a tensor's place in the graph
+// ----------------------------------------------------------------------------------
 
 bool Tensor::is_leaf() const { return !node_ || node_->is_leaf(); }
 
 Tensor Tensor::requires_grad_(bool required) const {
-  check(!required || is_floating(dtype()), "requires_grad_: only floating point tensors have gradients, this one is ",
-        dtype());
+  check(!required || is_floating(dtype()),
+        "requires_grad_: only floating point tensors have gradients, this one is ", dtype());
   if (!required) return detach();
   if (node_ && node_->is_leaf()) return *this;
-  check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "", " and records already");
+  check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "",
+        " and records already");
   return Tensor(storage_, layout_, std::make_shared<Node>("leaf", *this));
 }
 
