@@ -38,16 +38,15 @@ struct SinCos {
   double sin, cos;
 };
 
-// Of the angle 2 pi word / 2^32: the quadrant is exact, the rest of the angle lies within pi/4 of it.
+// Of the angle 2 pi word / 2^32: the quadrant is exact, the rest of the angle lies within pi/4 of it. The
+// series as x (1 - z/6 (1 - z/20 (...))) and 1 - z/2 (1 - z/12 (...)) with z = x^2.
 inline SinCos portable_sincos(uint32_t word) {
   uint32_t quadrant = (word + 0x20000000u) >> 30;
   double x = double(int32_t(word - (quadrant << 30))) * (1.5707963267948966 / 0x1p30), z = x * x;
-  double s = 0, c = 0;
-  for (int k = 17; k >= 3; k -= 2)
-    s = (1 - s) * z / (k * (k - 1));  // 1 - s is the series from 1 - z/(k (k-1)) on
-  for (int k = 16; k >= 2; k -= 2) c = (1 - c) * z / (k * (k - 1));
-  s = x * (1 - s);
-  c = 1 - c;
+  double s = 1, c = 1;
+  for (int k = 17; k >= 3; k -= 2) s = 1 - s * (z * (1.0 / (k * (k - 1))));
+  for (int k = 16; k >= 2; k -= 2) c = 1 - c * (z * (1.0 / (k * (k - 1))));
+  s *= x;
   switch (quadrant) {
     case 1: return {c, -s};
     case 2: return {-s, -c};

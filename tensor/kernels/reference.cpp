@@ -294,6 +294,7 @@ void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double
         "random: ", kind == Random::uniform ? "uniform" : "normal", " is not implemented for ", dtype_of<T>,
         " on cpu");
   PhiloxBlock block{};
+  NormalPair pair{};
   for (int64_t i = 0; i < n; ++i) {
     if (i % 4 == 0) block = philox(state, uint64_t(i / 4));
     uint32_t word = block.v[i % 4];
@@ -302,11 +303,10 @@ void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double
       case Random::uniform:
         if constexpr (Floating<T>) value = uniform_from(word, T(a), T(b));
         break;
-      case Random::normal: {  // two words make two numbers
-        NormalPair pair = normal_from(block.v[i % 4 / 2 * 2], block.v[i % 4 / 2 * 2 + 1]);
+      case Random::normal:  // two words make two numbers
+        if (i % 2 == 0) pair = normal_from(word, block.v[i % 4 + 1]);
         value = a + b * (i % 2 ? pair.second : pair.first);
         break;
-      }
       case Random::bernoulli: value = word < threshold(a); break;
       case Random::randint: value = a + double(uint64_t(word) * uint64_t(b - a) >> 32); break;
       case Random::count_: break;

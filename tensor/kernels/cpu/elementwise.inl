@@ -221,16 +221,21 @@ inline void transpose_block(const float* x, int64_t x_step, float* y, int64_t y_
   }
 }
 
-// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step.
+// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step. In strips
+// of 32 columns: where the steps are large powers of two, more would fall on the same few places of the
+// cache.
 inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y,
                       int64_t y_step) {
-  for (int64_t i = 0; i < rows; i += 8) {
-    for (int64_t j = 0; j < columns; j += 8) {
-      if (i + 8 <= rows && j + 8 <= columns) {
-        transpose_block(x + j * x_step + i, x_step, y + i * y_step + j, y_step);
-      } else {
-        for (int64_t k = i; k < smaller(i + 8, rows); ++k) {
-          for (int64_t l = j; l < smaller(j + 8, columns); ++l) y[k * y_step + l] = x[l * x_step + k];
+  for (int64_t strip = 0; strip < columns; strip += 32) {
+    int64_t strip_end = smaller(strip + 32, columns);
+    for (int64_t i = 0; i < rows; i += 8) {
+      for (int64_t j = strip; j < strip_end; j += 8) {
+        if (i + 8 <= rows && j + 8 <= columns) {
+          transpose_block(x + j * x_step + i, x_step, y + i * y_step + j, y_step);
+        } else {
+          for (int64_t k = i; k < smaller(i + 8, rows); ++k) {
+            for (int64_t l = j; l < smaller(j + 8, columns); ++l) y[k * y_step + l] = x[l * x_step + k];
+          }
         }
       }
     }

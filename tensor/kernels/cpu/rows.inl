@@ -316,58 +316,70 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
 // --- random
 // ---------------------------------------------------------------------------------------------------------
 
+// Words of the stream from block `block` on, as philox() of philox.h makes them, four to a lane.
+constexpr int64_t words_at_once = 4 * Vec::lanes;
+
+inline void philox_words(PhiloxState state, uint64_t block, uint32_t* words) {
+  uint32_t low[Vec::lanes], high[Vec::lanes];
+  for (int i = 0; i < Vec::lanes; ++i) {
+    uint64_t n = state.offset + block + uint64_t(i);
+    low[i] = uint32_t(n);
+    high[i] = uint32_t(n >> 32);
+  }
+  Bits c0 = load_bits(low), c1 = load_bits(high), c2 = bits(0), c3 = bits(0);
+  uint32_t k0 = uint32_t(state.seed), k1 = uint32_t(state.seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    Halves p0 = multiply(c0, 0xD2511F53u), p1 = multiply(c2, 0xCD9E8D57u);
+    c0 = p1.high ^ c1 ^ bits(int(k0));
+    c1 = p1.low;
+    c2 = p0.high ^ c3 ^ bits(int(k1));
+    c3 = p0.low;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  interleave(c0, c1, c2, c3, words);
+}
+
+// Calls f(i, words, count) for every `words_at_once` elements from i on.
+template <class F>
+inline void each_words(int64_t n, PhiloxState state, const F& f) {
+  parallel_for(n, 8192, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += words_at_once) {
+      uint32_t words[words_at_once];
+      philox_words(state, uint64_t(i / 4), words);
+      f(i, words, smaller(words_at_once, end - i));
+    }
+  });
+}
+
 void (*plain_random)(Random, void*, int64_t, PhiloxState, double, double);
 
-// The reference's numbers, on all threads.
+// The reference's numbers to the bit; normal and randint by the reference itself, on all threads.
 void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double b) {
+  if (kind == Random::uniform) {
+    float lower = float(a), upper = float(b), width = upper - lower, last = ::nextafterf(upper, lower);
+    each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
+      for (int64_t k = 0; k < count; ++k) {
+        float value = lower + float(int32_t(words[k] >> 8)) * 0x1p-24f * width;
+        floats(y)[i + k] = value < upper ? value : last;
+      }
+    });
+    return;
+  }
   parallel_for(n, 4096, [&](int64_t begin, int64_t end) {
     PhiloxState from{state.seed, state.offset + uint64_t(begin / 4)};
     plain_random(kind, floats(y) + begin, end - begin, from, a, b);
   });
 }
 
-// Sixty-four words of the stream, from block `block` on: sixteen blocks side by side, so that the compiler
-// vectorises philox() of philox.h, which this repeats.
-inline void philox_words(PhiloxState state, uint64_t block, uint32_t* words) {
-  constexpr int side = 16;
-  uint32_t c0[side], c1[side], c2[side], c3[side];
-  for (int i = 0; i < side; ++i) {
-    uint64_t n = state.offset + block + uint64_t(i);
-    c0[i] = uint32_t(n);
-    c1[i] = uint32_t(n >> 32);
-    c2[i] = c3[i] = 0;
-  }
-  uint32_t k0 = uint32_t(state.seed), k1 = uint32_t(state.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (int i = 0; i < side; ++i) {
-      uint64_t p0 = uint64_t(0xD2511F53u) * c0[i], p1 = uint64_t(0xCD9E8D57u) * c2[i];
-      c0[i] = uint32_t(p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = uint32_t(p1);
-      c2[i] = uint32_t(p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = uint32_t(p0);
-    }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  for (int i = 0; i < side; ++i) {
-    words[4 * i] = c0[i];
-    words[4 * i + 1] = c1[i];
-    words[4 * i + 2] = c2[i];
-    words[4 * i + 3] = c3[i];
-  }
-}
-
 void dropout(const void* x, void* y, int64_t n, PhiloxState state, double p) {
   uint64_t kept = uint64_t((1 - p) * 0x1p32);
-  float scale = float(1 / (1 - p));
-  parallel_for(n, 8192, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i += 64) {
-      uint32_t words[64];
-      philox_words(state, uint64_t(i / 4), words);
-      const float* from = floats(x) + i;
-      float* to = floats(y) + i;
-      int64_t count = smaller(64, end - i);
-      for (int64_t k = 0; k < count; ++k) to[k] = words[k] < kept ? from[k] * scale : 0;
+  uint32_t last = uint32_t(kept - 1);  // the largest word that keeps
+  float factor = float(1 / (1 - p));
+  each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
+    for (int64_t k = 0; k < count; ++k) {
+      float value = floats(x)[i + k] * factor;
+      floats(y)[i + k] = kept > 0 && words[k] <= last ? value : 0;
     }
   });
 }

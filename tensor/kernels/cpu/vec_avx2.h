@@ -90,6 +90,31 @@ inline Bits shift_right(Bits x) {  // keeps the sign
   return {_mm256_srai_epi32(x.v, n)};
 }
 
+// The upper and lower halves of the unsigned products of each lane with m.
+struct Halves {
+  Bits high, low;
+};
+inline Halves multiply(Bits x, uint32_t m) {
+  __m256i factor = _mm256_set1_epi32(int(m));
+  __m256i even = _mm256_mul_epu32(x.v, factor), odd = _mm256_mul_epu32(_mm256_srli_epi64(x.v, 32), factor);
+  return {{_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa)},
+          {_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)}};
+}
+// a[0] b[0] c[0] d[0] a[1] b[1] ... to `out`.
+inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
+  __m256i ab_low = _mm256_unpacklo_epi32(a.v, b.v), ab_high = _mm256_unpackhi_epi32(a.v, b.v);
+  __m256i cd_low = _mm256_unpacklo_epi32(c.v, d.v), cd_high = _mm256_unpackhi_epi32(c.v, d.v);
+  // Half h of r[j] holds lane 4 h + j of all four.
+  __m256i r[4] = {_mm256_unpacklo_epi64(ab_low, cd_low), _mm256_unpackhi_epi64(ab_low, cd_low),
+                  _mm256_unpacklo_epi64(ab_high, cd_high), _mm256_unpackhi_epi64(ab_high, cd_high)};
+  __m256i* to = reinterpret_cast<__m256i*>(out);
+  _mm256_storeu_si256(to, _mm256_permute2x128_si256(r[0], r[1], 0x20));
+  _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(r[2], r[3], 0x20));
+  _mm256_storeu_si256(to + 2, _mm256_permute2x128_si256(r[0], r[1], 0x31));
+  _mm256_storeu_si256(to + 3, _mm256_permute2x128_si256(r[2], r[3], 0x31));
+}
+inline Bits load_bits(const uint32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+
 // x 2^n for whole n in [-252, 254], rounded once: the first of the two factors leaves a normal number.
 inline Vec scale(Vec x, Vec n) {
   Bits whole = to_int(n), half = shift_right<1>(whole);

@@ -80,6 +80,32 @@ inline Bits shift_right(Bits x) {  // keeps the sign
   return {_mm512_srai_epi32(x.v, n)};
 }
 
+// The upper and lower halves of the unsigned products of each lane with m.
+struct Halves {
+  Bits high, low;
+};
+inline Halves multiply(Bits x, uint32_t m) {
+  __m512i factor = _mm512_set1_epi32(int(m));
+  __m512i even = _mm512_mul_epu32(x.v, factor), odd = _mm512_mul_epu32(_mm512_srli_epi64(x.v, 32), factor);
+  return {{_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd)},
+          {_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32))}};
+}
+// a[0] b[0] c[0] d[0] a[1] b[1] ... to `out`.
+inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
+  __m512i ab_low = _mm512_unpacklo_epi32(a.v, b.v), ab_high = _mm512_unpackhi_epi32(a.v, b.v);
+  __m512i cd_low = _mm512_unpacklo_epi32(c.v, d.v), cd_high = _mm512_unpackhi_epi32(c.v, d.v);
+  // Quarter q of r[j] holds lane 4 q + j of all four.
+  __m512i r[4] = {_mm512_unpacklo_epi64(ab_low, cd_low), _mm512_unpackhi_epi64(ab_low, cd_low),
+                  _mm512_unpacklo_epi64(ab_high, cd_high), _mm512_unpackhi_epi64(ab_high, cd_high)};
+  __m512i even01 = _mm512_shuffle_i32x4(r[0], r[1], 0x88), even23 = _mm512_shuffle_i32x4(r[2], r[3], 0x88);
+  __m512i odd01 = _mm512_shuffle_i32x4(r[0], r[1], 0xdd), odd23 = _mm512_shuffle_i32x4(r[2], r[3], 0xdd);
+  _mm512_storeu_si512(out, _mm512_shuffle_i32x4(even01, even23, 0x88));
+  _mm512_storeu_si512(out + 16, _mm512_shuffle_i32x4(odd01, odd23, 0x88));
+  _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(even01, even23, 0xdd));
+  _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
+}
+inline Bits load_bits(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
+
 // x 2^n for whole n, rounded once.
 inline Vec scale(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }
 
