@@ -221,21 +221,16 @@ inline void transpose_block(const float* x, int64_t x_step, float* y, int64_t y_
   }
 }
 
-// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step. In strips
-// of 32 columns: where the steps are large powers of two, more would fall on the same few places of the
-// cache.
+// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step.
 inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y,
                       int64_t y_step) {
-  for (int64_t strip = 0; strip < columns; strip += 32) {
-    int64_t strip_end = smaller(strip + 32, columns);
+  for (int64_t j = 0; j < columns; j += 8) {
     for (int64_t i = 0; i < rows; i += 8) {
-      for (int64_t j = strip; j < strip_end; j += 8) {
-        if (i + 8 <= rows && j + 8 <= columns) {
-          transpose_block(x + j * x_step + i, x_step, y + i * y_step + j, y_step);
-        } else {
-          for (int64_t k = i; k < smaller(i + 8, rows); ++k) {
-            for (int64_t l = j; l < smaller(j + 8, columns); ++l) y[k * y_step + l] = x[l * x_step + k];
-          }
+      if (i + 8 <= rows && j + 8 <= columns) {
+        transpose_block(x + j * x_step + i, x_step, y + i * y_step + j, y_step);
+      } else {
+        for (int64_t k = i; k < smaller(i + 8, rows); ++k) {
+          for (int64_t l = j; l < smaller(j + 8, columns); ++l) y[k * y_step + l] = x[l * x_step + k];
         }
       }
     }
@@ -254,7 +249,7 @@ void copy(const View& x, const View& y) {
       loop.strides[last][1] % unit == 0) {
     int64_t rows = loop.shape[other], columns = loop.shape[last];
     int64_t x_step = loop.strides[last][1] / unit, y_step = loop.strides[other][0] / unit;
-    constexpr int64_t tile = 64;
+    constexpr int64_t tile = 32;  // two lines of the cache of each of x's rows
     // The rows are cut into tiles, and the tiles take the place of the outer dimensions' last.
     int64_t tiles = (rows + tile - 1) / tile, outer = loop.outer() / larger(1, rows);
     parallel_for(outer * tiles, larger(1, serial_elements / (tile * larger(1, columns))),

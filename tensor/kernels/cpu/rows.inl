@@ -357,12 +357,13 @@ void (*plain_random)(Random, void*, int64_t, PhiloxState, double, double);
 // The reference's numbers to the bit; normal and randint by the reference itself, on all threads.
 void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double b) {
   if (kind == Random::uniform) {
-    float lower = float(a), upper = float(b), width = upper - lower, last = ::nextafterf(upper, lower);
+    Vec lower(a), upper(b), width = upper - lower, last(double(::nextafterf(float(b), float(a))));
     each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
-      for (int64_t k = 0; k < count; ++k) {
-        float value = lower + float(int32_t(words[k] >> 8)) * 0x1p-24f * width;
-        floats(y)[i + k] = value < upper ? value : last;
-      }
+      packs(count, [&](int64_t j, auto... k) {
+        Bits upper_bits = shift_right<8>(load_bits(words + j)) & bits(0xffffff);
+        Vec value = lower + to_float(upper_bits) * Vec(0x1p-24) * width;
+        store(floats(y) + i + j, select(value < upper, value, last), k...);
+      });
     });
     return;
   }
@@ -374,13 +375,14 @@ void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double
 
 void dropout(const void* x, void* y, int64_t n, PhiloxState state, double p) {
   uint64_t kept = uint64_t((1 - p) * 0x1p32);
-  uint32_t last = uint32_t(kept - 1);  // the largest word that keeps
-  float factor = float(1 / (1 - p));
+  if (kept == 0) return fill({y, 1, {n}, {1}}, 0);
+  Bits last = bits(int(uint32_t(kept - 1)));  // the largest word that keeps
+  Vec factor(1 / (1 - p));
   each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
-    for (int64_t k = 0; k < count; ++k) {
-      float value = floats(x)[i + k] * factor;
-      floats(y)[i + k] = kept > 0 && words[k] <= last ? value : 0;
-    }
+    packs(count, [&](int64_t j, auto... k) {
+      Vec value = load(floats(x) + i + j, k...) * factor;
+      store(floats(y) + i + j, select(at_most(load_bits(words + j), last), value, Vec(0)), k...);
+    });
   });
 }
 

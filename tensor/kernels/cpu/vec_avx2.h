@@ -81,6 +81,9 @@ inline Bits operator&(Bits a, Bits b) { return {_mm256_and_si256(a.v, b.v)}; }
 inline Bits operator|(Bits a, Bits b) { return {_mm256_or_si256(a.v, b.v)}; }
 inline Bits operator^(Bits a, Bits b) { return {_mm256_xor_si256(a.v, b.v)}; }
 inline Mask operator==(Bits a, Bits b) { return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(a.v, b.v))}; }
+inline Mask at_most(Bits a, Bits b) {  // unsigned
+  return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a.v, b.v), b.v))};
+}
 template <int n>
 inline Bits shift_left(Bits x) {
   return {_mm256_slli_epi32(x.v, n)};

@@ -71,6 +71,7 @@ inline Bits operator&(Bits a, Bits b) { return {_mm512_and_si512(a.v, b.v)}; }
 inline Bits operator|(Bits a, Bits b) { return {_mm512_or_si512(a.v, b.v)}; }
 inline Bits operator^(Bits a, Bits b) { return {_mm512_xor_si512(a.v, b.v)}; }
 inline Mask operator==(Bits a, Bits b) { return {_mm512_cmpeq_epi32_mask(a.v, b.v)}; }
+inline Mask at_most(Bits a, Bits b) { return {_mm512_cmple_epu32_mask(a.v, b.v)}; }  // unsigned
 template <int n>
 inline Bits shift_left(Bits x) {
   return {_mm512_slli_epi32(x.v, n)};
