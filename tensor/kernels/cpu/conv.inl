@@ -33,6 +33,29 @@ inline void clear_floats(float* to, int64_t n) {
   if (i < n) store(to + i, nothing, n - i);
 }
 
+// from[l step] in lane l < n, and 0 in the others.
+inline Vec load_steps(const float* from, int64_t step, int64_t n) {
+  if (step == 1) return load(from, n);
+  if (step == 2) {
+    const int64_t reach = 2 * n - 1;
+    const Vec rest = reach > lanes ? load(from + lanes, reach - lanes) : Vec(0.0);
+    return even_lanes(load(from, least(reach, lanes)), rest);
+  }
+  float some[lanes] = {};
+  for (int64_t l = 0; l < n; ++l) some[l] = from[l * step];
+  return load(some);
+}
+
+// to[q] = from[q step] for first <= q < last, and 0 in the rest of [0, size). Writes whole registers, which
+// may reach up to `lanes` beyond: rows are laid out from the first to the last.
+inline void lay_row(const float* from, int64_t step, int64_t first, int64_t last, int64_t size, float* to) {
+  const Vec nothing(0.0);
+  for (int64_t q = 0; q < first; q += lanes) store(to + q, nothing);
+  int64_t q = first;
+  for (; q < last; q += lanes) store(to + q, load_steps(from + q * step, step, least(lanes, last - q)));
+  for (; q < size; q += lanes) store(to + q, nothing);
+}
+
 inline void fill_frame(const Frame& f, const float* image, float* to) {
   for (int64_t c = 0; c < f.channels; ++c, image += f.height * f.width) {
     for (int64_t a = 0; a < f.phases_h; ++a) {
@@ -44,17 +67,8 @@ inline void fill_frame(const Frame& f, const float* image, float* to) {
             most(first, least(f.columns, left < f.width ? blocks_of(f.width - left, step) : 0));
         for (int64_t r = 0; r < f.rows; ++r, to += f.columns) {
           const int64_t y = f.top + r * f.stride_h + a;
-          if (y < 0 || y >= f.height) {
-            clear_floats(to, f.columns);
-            continue;
-          }
-          const float* row = image + y * f.width + left;
-          clear_floats(to, first);
-          if (step == 1)
-            copy_floats(row + first, last - first, to + first);
-          else
-            for (int64_t q = first; q < last; ++q) to[q] = row[q * step];
-          clear_floats(to + last, f.columns - last);
+          const bool inside = y >= 0 && y < f.height;
+          lay_row(image + y * f.width + left, step, inside ? first : 0, inside ? last : 0, f.columns, to);
         }
       }
     }
@@ -301,28 +315,40 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
   if (total == 0) return;
   if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
 
-  // Enough (channel, tap) pairs per task to make up for copying g: its copy costs about a tenth of 72 pairs.
-  const int64_t some_in = equal_blocks(in, blocks_of(72, taps)), in_blocks = blocks_of(in, some_in);
-  Frame f = input_frame(c, some_in);
+  Frame f = input_frame(c, in);
   // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or
   // some images.
-  const int64_t strip = equal_blocks(c.out_h, most(1, dot_k_block / f.columns)),
-                strips = blocks_of(c.out_h, strip);
+  const int64_t strip = equal_blocks(c.out_h, most(1, dot_k_block / f.columns));
+  const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips;
   const int64_t length = round_up((strip - 1) * f.columns + c.out_w, lanes);
   const int64_t parts = strips > 1 ? 1 : least(c.batch, most(1, dot_k_block / length));
-  const int64_t some_out = equal_blocks(out, most(dot_rows, frame_floats / (parts * length)));
-  const int64_t out_blocks = blocks_of(out, some_out);
   f.rows = input_rows(c, strip);
-  const int64_t frame_size = round_up(f.size() + slack, lanes), g_size = some_out * length;
 
-  const int64_t blocks = c.groups * out_blocks * in_blocks, pieces = c.batch * strips;
-  const int64_t per_chunk = round_up(blocks_of(pieces, blocks_of(16, blocks)), parts);
+  // About `wanted` tasks. Chunks of images cost a sum of their own each, blocks of channels another copy of
+  // g, blocks of outputs another of x; both copies of a task should fit L2.
+  constexpr int64_t wanted = 16;
+  const int64_t most_chunks = least(blocks_of(pieces, parts), most(1, least(wanted, (1 << 20) / total)));
+  int64_t some_out = equal_blocks(out, most(dot_rows, frame_floats / (parts * length)));
+  int64_t some_in = equal_blocks(in, most(1, frame_floats / (parts * f.phases_h * f.phases_w * f.plane())));
+  while (blocks_of(in, some_in) * blocks_of(out, some_out) * c.groups * most_chunks < wanted) {
+    if (some_out >= some_in * taps && some_out > dot_rows)
+      some_out = equal_blocks(some_out, some_out - 1);
+    else if (some_in > 1)
+      some_in = equal_blocks(some_in, some_in - 1);
+    else
+      break;
+  }
+  f.channels = some_in;
+  const int64_t in_blocks = blocks_of(in, some_in), out_blocks = blocks_of(out, some_out);
+  const int64_t blocks = c.groups * out_blocks * in_blocks;
+  const int64_t per_chunk = round_up(blocks_of(pieces, least(most_chunks, blocks_of(wanted, blocks))), parts);
   const int64_t chunks = blocks_of(pieces, per_chunk);
+  const int64_t frame_size = round_up(f.size() + slack, lanes), g_size = some_out * length;
   const Space offsets(some_in * taps), partial(chunks > 1 ? chunks * total : 0);
   input_offsets(c, f, offsets.words());
 
   parallel_for(blocks * chunks, 1, [&](int64_t begin, int64_t end) {
-    const Space frames(parts * frame_size), gs(parts * g_size), keep(length);
+    const Space frames(parts * frame_size), gs(parts * g_size + slack), keep(length);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t chunk = task / blocks, group = task / (out_blocks * in_blocks) % c.groups;
       const int64_t o0 = task / in_blocks % out_blocks * some_out, outs = least(some_out, out - o0);
@@ -355,9 +381,8 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
             const float* from = static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w;
             float* row = gs.floats() + part * g_size + o * length;
             for (int64_t r = 0; r < rows; ++r, from += c.out_w) {
-              copy_floats(from, c.out_w, row + r * f.columns);
-              const int64_t filled = r * f.columns + c.out_w;
-              clear_floats(row + filled, (r + 1 < rows ? (r + 1) * f.columns : steps) - filled);
+              const int64_t place = r * f.columns;
+              lay_row(from, 1, 0, c.out_w, r + 1 < rows ? f.columns : steps - place, row + place);
             }
           }
         }

@@ -28,15 +28,7 @@ inline Span columns_of(const Pool2d& p, int64_t j) {
 
 // row[begin + l step] in lane l < n, and `outside` where that is not in [0, width).
 inline Vec load_taps(const float* row, int64_t width, int64_t begin, int64_t step, int64_t n, float outside) {
-  if (begin >= 0 && begin + (n - 1) * step < width) {
-    const float* from = row + begin;
-    if (step == 1) return load(from, n);
-    if (step == 2) {
-      const int64_t reach = 2 * n - 1;
-      return even_lanes(load(from, least(reach, lanes)),
-                        reach > lanes ? load(from + lanes, reach - lanes) : Vec(0.0));
-    }
-  }
+  if (begin >= 0 && begin + (n - 1) * step < width) return load_steps(row + begin, step, n);
   float taps[lanes];
   for (int64_t l = 0; l < lanes; ++l) {
     const int64_t at = begin + l * step;
