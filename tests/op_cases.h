@@ -61,9 +61,6 @@ enum class Check {
 struct RowOptions {
   Check check = Check::twice;
   Case large = {};  // big enough to be shared among threads; otherwise that check uses the first case
-  double tolerance32 =
-      1e-5;  // of golden values and between backends in float32, absolute and relative to the largest
-  double tolerance64 = 1e-12;
 };
 
 struct Row {

@@ -56,8 +56,7 @@ class LeavesNothingBehind {
   MemoryStats before_ = memory_stats();
 };
 
-// --- the engine
-// -----------------------------------------------------------------------------------------------------
+// --- the engine ----------------------------------------------------------------------------------
 
 TEST(Engine, TheSameTensorTwice) {
   Tensor a = leaf(3), b = leaf(5);
@@ -231,8 +230,7 @@ TEST(Engine, RegionsOfATensorGatherInOneBuffer) {
   }
 }
 
-// --- what users ask of it
-// -------------------------------------------------------------------------------------------
+// --- what users ask of it ------------------------------------------------------------------------
 
 TEST(Backward, SaysWhatItNeeds) {
   Tensor x = leaf({1, 2});
@@ -369,8 +367,7 @@ TEST(Modes, InPlaceChangesDoNotEscapeTheGraph) {
   EXPECT_TRUE(x.requires_grad());
 }
 
-// --- checkpointing
-// --------------------------------------------------------------------------------------------------
+// --- checkpointing -------------------------------------------------------------------------------
 
 TEST(Checkpoint, EqualsThePlainFunction) {
   manual_seed(3);
@@ -427,8 +424,7 @@ TEST(Checkpoint, NestsAndDifferentiatesTwice) {
   EXPECT_TRUE(allclose(w.grad(), plain[1], 1e-14));
 }
 
-// --- ops from outside the library, and checking them
-// ----------------------------------------------------------------
+// --- ops from outside the library, and checking them ---------------------------------------------
 
 Tensor cube(const Tensor& x) {
   Tensor y = x.detach() * x.detach() * x.detach();
@@ -476,8 +472,7 @@ TEST(Gradcheck, SeesOneWrongElement) {
                   {"float64"});
 }
 
-// --- looking
-// --------------------------------------------------------------------------------------------------------
+// --- looking -------------------------------------------------------------------------------------
 
 struct Bad : nn::Module {
   nn::Linear inner{2, 2};
@@ -544,8 +539,7 @@ TEST(Graph, IsDrawn) {
   expect_contains(graph_dot(y, {{"a\"b", w}}), {"a'b"});
 }
 
-// --- training
-// -------------------------------------------------------------------------------------------------------
+// --- training ------------------------------------------------------------------------------------
 
 struct Tied : nn::Module {
   nn::Embedding embed{7, 4};

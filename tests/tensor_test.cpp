@@ -22,8 +22,7 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 using Numbers = std::vector<double>;
 
-// --- creation
-// -----------------------------------------------------------------------------------------------------
+// --- creation ------------------------------------------------------------------------------------
 
 TEST(Creation, FilledTensors) {
   EXPECT_EQ(zeros({2, 2}).to_vector(), (Numbers{0, 0, 0, 0}));
@@ -78,8 +77,7 @@ TEST(Creation, RefusesWhatCannotBe) {
   EXPECT_NE(error_of([] { ones({2}, {.dtype = int64, .requires_grad = true}); }), "");
 }
 
-// --- elements and views
-// ---------------------------------------------------------------------------------------------
+// --- elements and views --------------------------------------------------------------------------
 
 TEST(Views, ShareStorage) {
   Tensor x = arange(0, 24, 1).reshape({2, 3, 4});
@@ -180,8 +178,7 @@ TEST(Elements, OverlappingCopiesReadFirst) {
   EXPECT_EQ(x.to_vector(), (Numbers{0, 0, 1, 2, 3, 4}));
 }
 
-// --- types
-// --------------------------------------------------------------------------------------------------------
+// --- types ---------------------------------------------------------------------------------------
 
 TEST(Types, Promotion) {
   const DType order[] = {boolean, uint8, int64, bfloat16, float32, float64};
@@ -247,8 +244,7 @@ TEST(Counting, Flops) {
   EXPECT_EQ(flops_counted() - before, 2 * 3 * 4 * 5);
 }
 
-// --- printing
-// -----------------------------------------------------------------------------------------------------
+// --- printing ------------------------------------------------------------------------------------
 
 TEST(Printing, OneFormatForAllElements) {
   EXPECT_EQ(to_string(tensor(3.5)), "tensor(3.5000)");
@@ -297,8 +293,7 @@ TEST(Printing, Options) {
             "tensor([0.0000, 0.1429, 0.2857, 0.4286,\n        0.5714, 0.7143])");
 }
 
-// --- memory
-// -------------------------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
 TEST(Memory, IsCountedReusedAndAligned) {
   MemoryStats before = memory_stats();
@@ -315,8 +310,7 @@ TEST(Memory, IsCountedReusedAndAligned) {
   EXPECT_EQ(memory_stats().live, before.live);
 }
 
-// --- random numbers
-// -------------------------------------------------------------------------------------------------
+// --- random numbers ------------------------------------------------------------------------------
 
 // Philox4x32-10 with all of its counter, written apart from the library's, which uses half.
 std::vector<uint32_t> philox4x32(std::vector<uint32_t> c, std::vector<uint32_t> k) {
