@@ -88,10 +88,11 @@ Metadata load_checkpoint(const std::string& path, const std::vector<CheckpointPa
   for (const CheckpointPart& part : parts)
     check(states.count(part.name), printable(path), ": is no checkpoint of this run: it lacks the ",
           title(part), "'s state");
-  for (const auto& [name, state] : states)
-    check(std::any_of(parts.begin(), parts.end(),
-                      [&](const CheckpointPart& part) { return part.name == name; }),
-          printable(path), ": has the state of '", printable(name), "', which this run has not");
+  for (const auto& entry : states) {
+    auto wanted = [&](const CheckpointPart& part) { return part.name == entry.first; };
+    check(std::any_of(parts.begin(), parts.end(), wanted), printable(path), ": has the state of '",
+          printable(entry.first), "', which this run has not");
+  }
 
   // Each part loads all or nothing; those loaded before one that fails are put back.
   std::vector<StateDict> before;
