@@ -9,7 +9,7 @@
 
 namespace gradus {
 
-// --- recording ----------------------------------------------------------------------------------------------------
+// --- recording -----------------------------------------------------------------------------------------------------
 
 using Inputs = std::initializer_list<std::reference_wrapper<const Tensor>>;
 
@@ -52,7 +52,7 @@ bool any_requires_grad(Inputs inputs);
 // Guards an in-place change of `x`: throws Error naming `op` if that would escape the graph, else counts it.
 void begin_inplace(const char* op, const Tensor& x);
 
-// --- gradients ----------------------------------------------------------------------------------------------------
+// --- gradients -----------------------------------------------------------------------------------------------------
 
 struct GradOptions {
   std::vector<Tensor> grad_outputs = {};  // one for each output; may be left out for outputs of one element
@@ -69,10 +69,10 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
 using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 Tensor checkpoint(const TensorFunction& fn, const std::vector<Tensor>& inputs);
 
-// --- checking and looking -----------------------------------------------------------------------------------------
+// --- checking and looking ------------------------------------------------------------------------------------------
 
 struct GradcheckOptions {
-  double step = 1e-6;   // of the central difference
+  double step = 1e-6;  // of the central difference
   double atol = 1e-6, rtol = 1e-6;
 };
 // Compares the gradient of fn, element by element, with central differences. Inputs must be float64; those that

@@ -45,8 +45,8 @@ class Pass {
  private:
   struct State {
     Tensor gradient;
-    int pending = 0;      // edges over which gradient has yet to come
-    bool needed = true;   // leads to something wanted
+    int pending = 0;     // edges over which gradient has yet to come
+    bool needed = true;  // leads to something wanted
     bool queued = false;
   };
   State& state(const std::shared_ptr<Node>& node) { return states_.find(node.get())->second; }
@@ -56,7 +56,8 @@ class Pass {
     if (i < given.size() && given[i].defined()) {
       check(given[i].shape() == y.shape(), "backward: the gradient's shape ", given[i].shape(),
             " is not the output's, ", y.shape());
-      check(given[i].dtype() == y.dtype(), "backward: the gradient is ", given[i].dtype(), ", the output ", y.dtype());
+      check(given[i].dtype() == y.dtype(), "backward: the gradient is ", given[i].dtype(), ", the output ",
+            y.dtype());
       return given[i];
     }
     check(y.numel() == 1, "backward: an output of shape ", y.shape(),

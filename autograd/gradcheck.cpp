@@ -43,7 +43,8 @@ void gradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, cons
     if (!x.requires_grad()) continue;
     check(x.dtype() == float64, "gradcheck: inputs must be float64, got ", x.dtype());
     for (int d = 0; d < x.dim(); ++d)
-      check(x.strides()[d] != 0 || x.shape()[d] <= 1, "gradcheck: an expanded input shares elements; expand inside fn");
+      check(x.strides()[d] != 0 || x.shape()[d] <= 1,
+            "gradcheck: an expanded input shares elements; expand inside fn");
     leaves.push_back(x);
   }
   check(!leaves.empty(), "gradcheck: no input requires grad");
@@ -55,8 +56,10 @@ void gradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, cons
   check(y.dtype() == float64, "gradcheck: the output must be float64, got ", y.dtype());
   Tensor w = weights_for(y);
   std::vector<Tensor> analytic;
-  if (y.requires_grad()) analytic = grad({y}, leaves, {.grad_outputs = {w}, .allow_unused = true});
-  else analytic.resize(leaves.size());
+  if (y.requires_grad())
+    analytic = grad({y}, leaves, {.grad_outputs = {w}, .allow_unused = true});
+  else
+    analytic.resize(leaves.size());
   for (size_t k = 0; k < leaves.size(); ++k) {
     std::vector<double> given =
         analytic[k].defined() ? analytic[k].to_vector<double>() : std::vector<double>(size_t(leaves[k].numel()), 0);
@@ -96,7 +99,8 @@ void gradgradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, 
   // A rule may have a fused form and one that can be differentiated: they must agree.
   Tensor fused = first_gradient(extended, false), composed = first_gradient(extended, true);
   check(allclose(fused, composed, options.rtol, options.atol),
-        "gradgradcheck: the gradient is not the same when it is recorded: ", composed.detach(), " instead of ", fused);
+        "gradgradcheck: the gradient is not the same when it is recorded: ", composed.detach(), " instead of ",
+        fused);
   gradcheck([&](const std::vector<Tensor>& in) { return first_gradient(in, true); }, extended, options);
 }
 

@@ -43,8 +43,8 @@ class Kept {
 // A part keeps `T` selects out of one tensor linear in time: they add into one buffer instead of making T of them.
 struct Gradient {
   Tensor value;
-  std::function<void(Tensor& whole)> add;   // adds the part into a zero-initialised whole, in place
-  std::function<Tensor()> dense;            // the whole, by differentiable ops
+  std::function<void(Tensor& whole)> add;  // adds the part into a zero-initialised whole, in place
+  std::function<Tensor()> dense;           // the whole, by differentiable ops
 
   Gradient() = default;
   Gradient(Tensor t) : value(std::move(t)) {}

@@ -13,7 +13,7 @@
 
 namespace gradus {
 
-// --- arithmetic and comparison (ops/binary.cpp) ---------------------------------------------------------------------
+// --- arithmetic and comparison (ops/binary.cpp) --------------------------------------------------------------------
 Tensor operator+(const Tensor& a, const Tensor& b);
 Tensor operator-(const Tensor& a, const Tensor& b);
 Tensor operator*(const Tensor& a, const Tensor& b);
@@ -55,7 +55,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
 bool equal(const Tensor& a, const Tensor& b);  // same shape, dtype and elements
 
-// --- functions of one tensor (ops/unary.cpp) ------------------------------------------------------------------------
+// --- functions of one tensor (ops/unary.cpp) -----------------------------------------------------------------------
 Tensor abs(const Tensor& x);
 Tensor sign(const Tensor& x);
 Tensor square(const Tensor& x);
@@ -73,7 +73,7 @@ Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
 Tensor floor(const Tensor& x);
 Tensor ceil(const Tensor& x);
-Tensor round(const Tensor& x);  // half to even
+Tensor round(const Tensor& x);                           // half to even
 Tensor clamp(const Tensor& x, double low, double high);  // either may be infinite; gradient 0 at both
 Tensor relu(const Tensor& x);                            // gradient 0 at 0
 Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
@@ -81,14 +81,14 @@ Tensor gelu(const Tensor& x, const std::string& approximate = "none");  // or "t
 Tensor silu(const Tensor& x);
 Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
 
-// --- joining, padding, making (ops/shape.cpp) -----------------------------------------------------------------------
+// --- joining, padding, making (ops/shape.cpp) ----------------------------------------------------------------------
 Tensor cat(const std::vector<Tensor>& parts, int64_t d = 0);
 Tensor stack(const std::vector<Tensor>& parts, int64_t d = 0);
 // `amounts` as PyTorch's: before and after of the last dimension, then of the one before it, ...; may be negative.
 Tensor pad(const Tensor& x, const Dims& amounts, double value = 0);
 Tensor one_hot(const Tensor& index, int64_t classes);  // (...) int64 to (..., classes) int64
 
-// --- products (ops/matmul.cpp) --------------------------------------------------------------------------------------
+// --- products (ops/matmul.cpp) -------------------------------------------------------------------------------------
 // (..., m, k) x (..., k, n), batch dimensions broadcast; a vector counts as a row on the left, a column on the right.
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor dot(const Tensor& a, const Tensor& b);    // (n), (n)
@@ -98,14 +98,15 @@ Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);
 // x weight^T + bias: (..., in), (out, in), (out) or undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
-// --- softmax and random (ops/softmax.cpp, ops/dropout.cpp) ----------------------------------------------------------
+// --- softmax and random (ops/softmax.cpp, ops/dropout.cpp) ---------------------------------------------------------
 Tensor softmax(const Tensor& x, int64_t d);
 Tensor log_softmax(const Tensor& x, int64_t d);
 // Each element is zero with probability p, else divided by 1 - p; the identity unless `training`.
 Tensor dropout(const Tensor& x, double p, bool training = true);
-Tensor embedding(const Tensor& index, const Tensor& weight, std::optional<int64_t> padding_idx = {});  // (...), (n, d)
+Tensor embedding(const Tensor& index, const Tensor& weight,
+                 std::optional<int64_t> padding_idx = {});  // (...), (n, d)
 
-// --- convolution and pooling (ops/conv.cpp, ops/pool.cpp) -----------------------------------------------------------
+// --- convolution and pooling (ops/conv.cpp, ops/pool.cpp) ----------------------------------------------------------
 // Pairs are (height, width).
 struct Pair {
   int64_t h, w;
@@ -132,7 +133,7 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options);
 Tensor avg_pool2d(const Tensor& x, const PoolOptions& options, bool count_include_pad = true);
 Tensor adaptive_avg_pool2d(const Tensor& x, Pair out);
 
-// --- normalisation (ops/norm.cpp): weight and bias may be undefined ---------------------------------------------------
+// --- normalisation (ops/norm.cpp): weight and bias may be undefined ------------------------------------------------
 // Over the last dimensions, whose shape is that of weight and bias: Ba, Kiros and Hinton 2016.
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
@@ -146,7 +147,7 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, co
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, double momentum = 0.1, double eps = 1e-5);
 
-// --- losses (ops/loss.cpp) --------------------------------------------------------------------------------------------
+// --- losses (ops/loss.cpp) -----------------------------------------------------------------------------------------
 enum class Reduction { none, mean, sum };
 struct CrossEntropyOptions {
   Tensor weight = {};           // (classes)
@@ -168,7 +169,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
 Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean, bool log_target = false,
               bool batch_mean = false);
 
-// --- counting -----------------------------------------------------------------------------------------------------
+// --- counting ------------------------------------------------------------------------------------------------------
 // Multiply-adds of matrix products and convolutions run by this thread since it started, counted as two each.
 int64_t& flops_counted();
 

@@ -18,8 +18,7 @@ void save(Node& node, const Tensor& t) {
     node.saved.push_back({});
 }
 
-// While a rule of a watched op runs, its own ops are not looked at: the error is to name what the user
-// called.
+// While a rule of a watched op runs, its own ops are not looked at: the error is to name what the user called.
 thread_local bool inside_rule = false;
 
 // The rule that also looks at the gradients it gives, and knows which module the op ran in.
@@ -93,8 +92,8 @@ void begin_inplace(const char* op, const Tensor& x) {
   check(!(recording && x.requires_grad()), op, ": an in-place change of a tensor that requires grad (shape ",
         x.shape(), ") cannot be recorded; use NoGrad, or the function that returns a new tensor");
   for (int d = 0; d < x.dim(); ++d)
-    check(x.strides()[d] != 0 || x.shape()[d] <= 1, op, ": several elements of an expanded tensor (shape ",
-          x.shape(), ") are one number in memory; change a clone of it");
+    check(x.strides()[d] != 0 || x.shape()[d] <= 1, op, ": several elements of an expanded tensor (shape ", x.shape(),
+          ") are one number in memory; change a clone of it");
   x.storage()->bump_version();
 }
 
@@ -106,22 +105,20 @@ void check_finite(const char* op, const char* what, const Tensor& t) {
   if (!t.defined() || (t.dtype() != float32 && t.dtype() != float64)) return;
   std::vector<double> values = t.to_vector<double>();
   for (size_t i = 0; i < values.size(); ++i)
-    check(values[i] - values[i] == 0, op, ": the ", what, " (shape ", t.shape(), ") has ", values[i],
-          " at element ", i);
+    check(values[i] - values[i] == 0, op, ": the ", what, " (shape ", t.shape(), ") has ", values[i], " at element ",
+          i);
 }
 
-// --- a tensor's place in the graph
-// ----------------------------------------------------------------------------------
+// --- a tensor's place in the graph ---------------------------------------------------------------------------------
 
 bool Tensor::is_leaf() const { return !node_ || node_->is_leaf(); }
 
 Tensor Tensor::requires_grad_(bool required) const {
-  check(!required || is_floating(dtype()),
-        "requires_grad_: only floating point tensors have gradients, this one is ", dtype());
+  check(!required || is_floating(dtype()), "requires_grad_: only floating point tensors have gradients, this one is ",
+        dtype());
   if (!required) return detach();
   if (node_ && node_->is_leaf()) return *this;
-  check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "",
-        " and records already");
+  check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "", " and records already");
   return Tensor(storage_, layout_, std::make_shared<Node>("leaf", *this));
 }
 

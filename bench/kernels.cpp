@@ -18,8 +18,7 @@
 namespace gradus {
 namespace {
 
-// --- the peak
-// -------------------------------------------------------------------------------------------------------
+// --- the peak ------------------------------------------------------------------------------------------------------
 
 // 16 sums that do not wait for each other, of `rounds` multiply-adds each; gives the number of operations.
 #if defined(__x86_64__)
@@ -70,8 +69,7 @@ double peak() {
   return best;
 }
 
-// --- reporting
-// ------------------------------------------------------------------------------------------------------
+// --- reporting -----------------------------------------------------------------------------------------------------
 
 // Times calls of f, which does `flops` operations and must move `bytes`.
 template <class F>
@@ -104,13 +102,11 @@ void add(const std::string& name, Body body) {
   }
 }
 
-// --- what is measured
-// -----------------------------------------------------------------------------------------------
+// --- what is measured ----------------------------------------------------------------------------------------------
 
 // batch x (m, k) (k, n); `kind` says of each operand whether it lies as it is (N) or transposed (T).
 void matmul_shape(const std::string& kind, int64_t m, int64_t n, int64_t k, int64_t batch = 1) {
-  std::string name =
-      "matmul/" + kind + " " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
+  std::string name = "matmul/" + kind + " " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
   if (batch > 1) name += " of " + std::to_string(batch);
   add(name, [=](benchmark::State& state) {
     Tensor a = kind[0] == 'T' ? randn({batch, k, m}).transpose(1, 2) : randn({batch, m, k});
@@ -124,8 +120,8 @@ void matmul_shape(const std::string& kind, int64_t m, int64_t n, int64_t k, int6
 void conv_shape(const std::string& name, Conv2d c) {
   c.out_h = (c.height + 2 * c.pad_h - c.kernel_h) / c.stride_h + 1;
   c.out_w = (c.width + 2 * c.pad_w - c.kernel_w) / c.stride_w + 1;
-  double flops = 2.0 * double(c.batch * c.out_channels * c.out_h * c.out_w * (c.in_channels / c.groups) *
-                              c.kernel_h * c.kernel_w);
+  double flops = 2.0 * double(c.batch * c.out_channels * c.out_h * c.out_w * (c.in_channels / c.groups) * c.kernel_h *
+                              c.kernel_w);
   for (const char* what : {"forward", "grad_input", "grad_weight"}) {
     add("conv2d/" + name + " " + what, [=, which = std::string(what)](benchmark::State& state) {
       Tensor x = randn({c.batch, c.in_channels, c.height, c.width});

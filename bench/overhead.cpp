@@ -1,5 +1,4 @@
-// What an op costs besides its arithmetic: tensors of ten elements, one thread. overhead.py sets it beside
-// PyTorch.
+// What an op costs besides its arithmetic: tensors of ten elements, one thread. overhead.py sets it beside PyTorch.
 #include <benchmark/benchmark.h>
 
 #include "autograd/ops.h"

@@ -18,20 +18,11 @@ struct Point {
 using Stroke = std::vector<Point>;  // a smooth curve through these points
 using Drawing = std::vector<Stroke>;
 
-// The ways to write each digit, in a box from (0, 0) at the top left to (1, 1); a corner is where two strokes
-// meet.
+// The ways to write each digit, in a box from (0, 0) at the top left to (1, 1); a corner is where two strokes meet.
 const std::vector<Drawing>& ways(int64_t digit) {
   static const std::vector<Drawing> all[10] = {
       {{{{.5, 0}, {.2, .12}, {.06, .5}, {.2, .88}, {.5, 1}, {.8, .88}, {.94, .5}, {.8, .12}, {.5, 0}}},
-       {{{.62, .03},
-         {.25, .1},
-         {.06, .52},
-         {.22, .9},
-         {.52, 1},
-         {.82, .84},
-         {.93, .45},
-         {.78, .1},
-         {.5, .04}}}},
+       {{{.62, .03}, {.25, .1}, {.06, .52}, {.22, .9}, {.52, 1}, {.82, .84}, {.93, .45}, {.78, .1}, {.5, .04}}}},
       {{{{.5, 0}, {.5, 1}}},
        {{{.22, .24}, {.54, 0}}, {{.54, 0}, {.54, 1}}},
        {{{.22, .24}, {.54, 0}}, {{.54, 0}, {.54, 1}}, {{.2, 1}, {.86, 1}}}},
@@ -57,33 +48,9 @@ const std::vector<Drawing>& ways(int64_t digit) {
       {{{{.88, .01}, {.22, .03}},
         {{.22, .03}, {.14, .46}},
         {{.14, .46}, {.5, .37}, {.88, .56}, {.85, .86}, {.44, 1}, {.05, .89}}},
-       {{{.9, .05},
-         {.55, .01},
-         {.24, .06},
-         {.18, .4},
-         {.55, .44},
-         {.86, .64},
-         {.76, .92},
-         {.4, 1},
-         {.06, .92}}}},
-      {{{{.76, .02},
-         {.38, .22},
-         {.12, .58},
-         {.2, .88},
-         {.5, 1},
-         {.82, .88},
-         {.84, .64},
-         {.54, .5},
-         {.18, .64}}},
-       {{{.5, 0},
-         {.22, .34},
-         {.1, .7},
-         {.3, .97},
-         {.66, .98},
-         {.84, .78},
-         {.66, .58},
-         {.32, .62},
-         {.14, .8}}}},
+       {{{.9, .05}, {.55, .01}, {.24, .06}, {.18, .4}, {.55, .44}, {.86, .64}, {.76, .92}, {.4, 1}, {.06, .92}}}},
+      {{{{.76, .02}, {.38, .22}, {.12, .58}, {.2, .88}, {.5, 1}, {.82, .88}, {.84, .64}, {.54, .5}, {.18, .64}}},
+       {{{.5, 0}, {.22, .34}, {.1, .7}, {.3, .97}, {.66, .98}, {.84, .78}, {.66, .58}, {.32, .62}, {.14, .8}}}},
       {{{{.06, .06}, {.94, .03}}, {{.94, .03}, {.62, .46}, {.42, 1}}},
        {{{.06, .2}, {.08, .05}}, {{.08, .05}, {.92, .04}}, {{.92, .04}, {.56, .5}, {.4, 1}}},
        {{{.06, .06}, {.94, .03}}, {{.94, .03}, {.62, .46}, {.42, 1}}, {{.3, .52}, {.84, .48}}}},
@@ -133,8 +100,7 @@ Tensor draw_digit(int64_t digit, uint64_t seed, int64_t index) {
   const Drawing& drawing = choices[size_t(random.below(int64_t(choices.size())))];
 
   // The pose maps the box to pixels. A slow wave bends it all, so that strokes which meet still do.
-  const double height = between(16, 21),
-               width = height * (digit == 1 ? between(0.3, 0.6) : between(0.5, 0.85));
+  const double height = between(16, 21), width = height * (digit == 1 ? between(0.3, 0.6) : between(0.5, 0.85));
   const double slant = between(-0.2, 0.35), angle = between(-0.18, 0.18);
   const double c = std::cos(angle), s = std::sin(angle);
   const double centre_x = 13.5 + between(-2, 2), centre_y = 13.5 + between(-2, 2);

@@ -46,13 +46,12 @@ class Unpacked {
       const int status = inflate(&stream_, Z_NO_FLUSH);
       done += room - stream_.avail_out;
       if (status == Z_STREAM_END) {
-        check(stream_.avail_in == 0, path_, ": ", int64_t(stream_.avail_in),
-              " bytes after the end of the gzip data");
+        check(stream_.avail_in == 0, path_, ": ", int64_t(stream_.avail_in), " bytes after the end of the gzip data");
         ended_ = true;
       } else {
         // Z_BUF_ERROR: nothing left to read, but the stream is not at its end.
-        check(status != Z_BUF_ERROR && (status != Z_OK || stream_.avail_in > 0 || stream_.avail_out == 0),
-              path_, ": truncated gzip data");
+        check(status != Z_BUF_ERROR && (status != Z_OK || stream_.avail_in > 0 || stream_.avail_out == 0), path_,
+              ": truncated gzip data");
         check(status == Z_OK, path_, ": damaged gzip data (", stream_.msg ? stream_.msg : "zlib error", ")");
       }
     }
@@ -71,21 +70,19 @@ ImageSet read_pair(const std::string& dir, Split split, std::vector<std::string>
   const std::string stem = dir + (split == Split::train ? "/train" : "/t10k");
   auto read = [](const std::string& path) { return read_idx(file_exists(path) ? path : path + ".gz"); };
   const std::string images_path = stem + "-images-idx3-ubyte", labels_path = stem + "-labels-idx1-ubyte";
-  check(file_exists(images_path) || file_exists(images_path + ".gz"), printable(images_path),
-        "[.gz]: no such file");
-  check(file_exists(labels_path) || file_exists(labels_path + ".gz"), printable(labels_path),
-        "[.gz]: no such file");
+  check(file_exists(images_path) || file_exists(images_path + ".gz"), printable(images_path), "[.gz]: no such file");
+  check(file_exists(labels_path) || file_exists(labels_path + ".gz"), printable(labels_path), "[.gz]: no such file");
   const Tensor images = read(images_path), labels = read(labels_path);
   check(images.dim() == 3, printable(images_path), ": has dimensions ", images.shape(),
         ", expected [n, height, width]");
   check(labels.dim() == 1, printable(labels_path), ": has dimensions ", labels.shape(), ", expected [n]");
-  check(images.size(0) == labels.size(0), printable(dir), ": ", images.size(0), " images but ",
-        labels.size(0), " labels");
+  check(images.size(0) == labels.size(0), printable(dir), ": ", images.size(0), " images but ", labels.size(0),
+        " labels");
   check(images.numel() > 0, printable(images_path), ": no images");
   const uint8_t* label = labels.data<uint8_t>();
   for (int64_t i = 0; i < labels.size(0); ++i) {
-    check(label[i] < classes.size(), printable(labels_path), ": label ", i, " is ", int(label[i]),
-          ", expected 0 to ", int64_t(classes.size()) - 1);
+    check(label[i] < classes.size(), printable(labels_path), ": label ", i, " is ", int(label[i]), ", expected 0 to ",
+          int64_t(classes.size()) - 1);
   }
   return tensor_images(images.unsqueeze(1), labels.to(int64), std::move(classes));
 }
@@ -112,8 +109,8 @@ Tensor read_idx(const std::string& path) {
     uint8_t b[4];
     check(file.read(b, 4) == 4, name, ": the file ends within the IDX header");
     shape.push_back(int64_t(b[0]) << 24 | int64_t(b[1]) << 16 | int64_t(b[2]) << 8 | int64_t(b[3]));
-    check(shape[i] == 0 || count <= max_file / shape[i], name, ": header claims ", shape,
-          " bytes, more than ", max_file, " are not read");
+    check(shape[i] == 0 || count <= max_file / shape[i], name, ": header claims ", shape, " bytes, more than ",
+          max_file, " are not read");
     count *= shape[i];
   }
 
@@ -124,12 +121,10 @@ Tensor read_idx(const std::string& path) {
     const int64_t wanted = std::min(count - before, std::max<int64_t>(before, 1 << 20));
     data.resize(size_t(before + wanted));
     const int64_t got = file.read(data.data() + before, wanted);
-    check(got == wanted, name, ": header claims ", shape, ", ", count, " bytes, but the file has ",
-          before + got);
+    check(got == wanted, name, ": header claims ", shape, ", ", count, " bytes, but the file has ", before + got);
   }
   uint8_t extra;
-  check(file.read(&extra, 1) == 0, name, ": header claims ", shape, ", ", count,
-        " bytes, but the file has more");
+  check(file.read(&extra, 1) == 0, name, ": header claims ", shape, ", ", count, " bytes, but the file has more");
   return from_memory(data.data(), shape, uint8);
 }
 
@@ -138,9 +133,9 @@ ImageSet mnist(const std::string& dir, Split split) {
 }
 
 ImageSet fashion_mnist(const std::string& dir, Split split) {
-  return read_pair(dir, split,
-                   {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
-                    "Bag", "Ankle boot"});
+  return read_pair(
+      dir, split,
+      {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"});
 }
 
 }  // namespace gradus::data

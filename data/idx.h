@@ -1,5 +1,4 @@
-// The IDX files of MNIST (LeCun, Cortes and Burges, "The MNIST database", file formats), plain or packed with
-// gzip.
+// The IDX files of MNIST (LeCun, Cortes and Burges, "The MNIST database", file formats), plain or packed with gzip.
 #pragma once
 
 #include <string>

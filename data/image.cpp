@@ -61,8 +61,8 @@ struct Source {
 constexpr stbi_io_callbacks callbacks = {Source::read, Source::skip, Source::eof};
 
 void check_image(const char* op, const Tensor& image) {
-  check(image.dtype() == uint8 && image.dim() == 3 && image.size(0) >= 1, op, ": image is ", image.dtype(),
-        " ", image.shape(), ", expected uint8 [channels, height, width]");
+  check(image.dtype() == uint8 && image.dim() == 3 && image.size(0) >= 1, op, ": image is ", image.dtype(), " ",
+        image.shape(), ", expected uint8 [channels, height, width]");
 }
 
 // What one output pixel takes of a row of input pixels: weights of `first`, first + 1, ...
@@ -137,8 +137,8 @@ std::string encode_png(const Tensor& image) {
   auto append = [](void* to, void* data, int size) {
     static_cast<std::string*>(to)->append(static_cast<const char*>(data), size_t(size));
   };
-  const int ok = stbi_write_png_to_func(append, &bytes, int(width), int(height), int(channels),
-                                        whole.data<uint8_t>(), int(width * channels));
+  const int ok = stbi_write_png_to_func(append, &bytes, int(width), int(height), int(channels), whole.data<uint8_t>(),
+                                        int(width * channels));
   check(ok, "encode_png: out of memory for image ", image.shape());
   return bytes;
 }
@@ -148,8 +148,8 @@ void write_png(const std::string& path, const Tensor& image) { write_file(path, 
 Tensor to_channels(const Tensor& image, int64_t channels) {
   check_image("to_channels", image);
   const int64_t had = image.size(0);
-  check((had == 1 || had == 3) && (channels == 1 || channels == 3), "to_channels: from ", had, " to ",
-        channels, " channels, expected 1 or 3");
+  check((had == 1 || had == 3) && (channels == 1 || channels == 3), "to_channels: from ", had, " to ", channels,
+        " channels, expected 1 or 3");
   if (had == channels) return image;
   if (channels == 3) return image.expand({3, -1, -1}).contiguous();
   const Tensor rgb = image.contiguous();
@@ -167,8 +167,8 @@ Tensor to_channels(const Tensor& image, int64_t channels) {
 Tensor resize(const Tensor& image, int64_t height, int64_t width) {
   check_image("resize", image);
   const int64_t channels = image.size(0), in_height = image.size(1), in_width = image.size(2);
-  check(height > 0 && width > 0 && in_height > 0 && in_width > 0, "resize: from ", image.shape(), " to ",
-        height, "x", width);
+  check(height > 0 && width > 0 && in_height > 0 && in_width > 0, "resize: from ", image.shape(), " to ", height, "x",
+        width);
   if (height == in_height && width == in_width) return image;
   const Tensor source = image.contiguous();
   const uint8_t* in = source.data<uint8_t>();

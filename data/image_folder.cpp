@@ -19,8 +19,7 @@ class ImageFolder : public ImageDataset {
     check(!classes_.empty(), printable(root), ": no folders in it, expected one for each class");
     for (size_t c = 0; c < classes_.size(); ++c) {
       const std::string folder = root + "/" + classes_[c];
-      const auto files =
-          list(folder, [](const fs::directory_entry& e) { return !e.is_directory() && is_image(e); });
+      const auto files = list(folder, [](const fs::directory_entry& e) { return !e.is_directory() && is_image(e); });
       check(!files.empty(), printable(folder), ": no image files in it (png, jpg, jpeg, bmp, pgm, ppm)");
       for (const std::string& file : files) files_.push_back({folder + "/" + file, int64_t(c)});
     }

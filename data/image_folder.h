@@ -12,9 +12,8 @@ struct ImageFolderOptions {
   int64_t height = 64, width = 64;
 };
 
-// Finds root/CLASS/*.{png,jpg,jpeg,bmp,pgm,ppm} (upper case too), classes and files sorted by name. Files are
-// decoded and resized when asked for; a bad one throws Error naming it. Throws Error where there is no class
-// or an empty one.
+// Finds root/CLASS/*.{png,jpg,jpeg,bmp,pgm,ppm} (upper case too), classes and files sorted by name. Files are decoded
+// and resized when asked for; a bad one throws Error naming it. Throws Error where there is no class or an empty one.
 ImageSet image_folder(const std::string& root, const ImageFolderOptions& options = {});
 
 }  // namespace gradus::data

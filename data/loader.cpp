@@ -32,8 +32,7 @@ struct LoaderBase::Impl {
   ~Impl() { stop(); }
 
   int64_t batches() const {
-    return options.drop_last ? size / options.batch_size
-                             : (size + options.batch_size - 1) / options.batch_size;
+    return options.drop_last ? size / options.batch_size : (size + options.batch_size - 1) / options.batch_size;
   }
 
   void prepare_order() {
@@ -77,9 +76,8 @@ struct LoaderBase::Impl {
   void work() {
     std::unique_lock lock(mutex);
     for (;;) {
-      room.wait(lock, [&] {
-        return stopping || claimed == batches() || claimed < state.batch + int64_t(slots.size());
-      });
+      room.wait(lock,
+                [&] { return stopping || claimed == batches() || claimed < state.batch + int64_t(slots.size()); });
       if (stopping || claimed == batches()) return;
       const int64_t batch = claimed++;
       Slot slot;
@@ -163,8 +161,7 @@ LoaderBase::Made LoaderBase::next_made() {
   return loader.make_batch(loader.state.batch++);
 }
 
-DataLoader<ImageBatch> image_loader(ImageSet set, const LoaderOptions& options,
-                                    std::vector<Transform> transforms) {
+DataLoader<ImageBatch> image_loader(ImageSet set, const LoaderOptions& options, std::vector<Transform> transforms) {
   std::array<float, 256> scaled;
   for (int i = 0; i < 256; ++i) scaled[size_t(i)] = float(i) / 255;
   const uint64_t seed = options.seed;

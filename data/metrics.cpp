@@ -53,8 +53,7 @@ double topk_accuracy(const Tensor& logits, const Tensor& labels, int64_t k) {
   for (int64_t i = 0; i < scores.rows; ++i) {
     const float* row = scores.row(i);
     int64_t larger = 0;
-    for (int64_t c = 0; c < scores.classes; ++c)
-      larger += c != scores.label(i) && before(row, c, scores.label(i));
+    for (int64_t c = 0; c < scores.classes; ++c) larger += c != scores.label(i) && before(row, c, scores.label(i));
     // A row without any number predicts nothing.
     hits += larger < k && !std::isnan(row[scores.label(i)]);
   }
@@ -70,14 +69,13 @@ ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {
 
 void ConfusionMatrix::add(const Tensor& logits, const Tensor& labels) {
   const Scores scores("ConfusionMatrix", logits, labels);
-  check(scores.classes == classes_, "ConfusionMatrix: logits ", logits.shape(), ", expected ", classes_,
-        " classes");
+  check(scores.classes == classes_, "ConfusionMatrix: logits ", logits.shape(), ", expected ", classes_, " classes");
   for (int64_t i = 0; i < scores.rows; ++i) add(scores.label(i), best(scores.row(i), classes_));
 }
 
 void ConfusionMatrix::add(int64_t label, int64_t predicted) {
-  check(label >= 0 && label < classes_ && predicted >= 0 && predicted < classes_, "ConfusionMatrix: class ",
-        label, " taken for ", predicted, ", expected 0 to ", classes_ - 1);
+  check(label >= 0 && label < classes_ && predicted >= 0 && predicted < classes_, "ConfusionMatrix: class ", label,
+        " taken for ", predicted, ", expected 0 to ", classes_ - 1);
   ++counts_[size_t(label * classes_ + predicted)];
 }
 

@@ -41,8 +41,7 @@ struct ClassificationReport {
 };
 ClassificationReport classification_report(const ConfusionMatrix& matrix);
 
-// The table that scikit-learn's classification_report prints, to the letter; without names, classes are
-// numbered.
+// The table that scikit-learn's classification_report prints, to the letter; without names, classes are numbered.
 std::string to_string(const ClassificationReport& report, const std::vector<std::string>& names = {});
 
 }  // namespace gradus::data

@@ -37,8 +37,8 @@ Transform normalize(std::vector<double> mean, std::vector<double> std) {
   for (double s : std) check(s > 0, "normalize: standard deviation ", s, ", expected more than 0");
   return [mean, std](Tensor& image, Generator&) {
     const Pixels p(image);
-    check(mean.size() == 1 || int64_t(mean.size()) == p.channels, "normalize: ", mean.size(),
-          " means, image ", image.shape());
+    check(mean.size() == 1 || int64_t(mean.size()) == p.channels, "normalize: ", mean.size(), " means, image ",
+          image.shape());
     for (int64_t c = 0; c < p.channels; ++c) {
       const size_t k = mean.size() == 1 ? 0 : size_t(c);
       const float m = float(mean[k]), scale = float(1 / std[k]);
@@ -53,8 +53,7 @@ Transform random_crop(int64_t padding) {
   return [padding](Tensor& image, Generator& random) {
     const Pixels p(image);
     // Which row and column of the old image the new one begins with.
-    const int64_t down = random.below(2 * padding + 1) - padding,
-                  right = random.below(2 * padding + 1) - padding;
+    const int64_t down = random.below(2 * padding + 1) - padding, right = random.below(2 * padding + 1) - padding;
     const Tensor copy = image.clone();
     const float* old = copy.data<float>();
     for (int64_t c = 0; c < p.channels; ++c) {
@@ -90,8 +89,7 @@ Transform random_rotation(double degrees) {
     const float* old = copy.data<float>();
     for (int64_t ch = 0; ch < p.channels; ++ch) {
       auto at = [&](int64_t y, int64_t x) {
-        return y < 0 || y >= p.height || x < 0 || x >= p.width ? 0.0f
-                                                               : old[(ch * p.height + y) * p.width + x];
+        return y < 0 || y >= p.height || x < 0 || x >= p.width ? 0.0f : old[(ch * p.height + y) * p.width + x];
       };
       for (int64_t y = 0; y < p.height; ++y) {
         for (int64_t x = 0; x < p.width; ++x) {

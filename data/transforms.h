@@ -1,5 +1,4 @@
-// What happens to an image on its way into a batch. Each works in place on (channels, height, width),
-// float32.
+// What happens to an image on its way into a batch. Each works in place on (channels, height, width), float32.
 #pragma once
 
 #include <vector>
@@ -11,8 +10,7 @@ namespace gradus::data {
 // (x - mean) / std, one of each per channel (or one for all).
 Transform normalize(std::vector<double> mean, std::vector<double> std);
 
-// Pads all around with zeros and cuts the old size out of it at a random place: shifts by up to `padding`
-// pixels.
+// Pads all around with zeros and cuts the old size out of it at a random place: shifts by up to `padding` pixels.
 Transform random_crop(int64_t padding);
 
 Transform random_horizontal_flip(double probability = 0.5);

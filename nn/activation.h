@@ -53,8 +53,8 @@ struct GELU : Stateless {
   std::string approximate;
   // "none" for x Phi(x), "tanh" for the approximation; throws Error otherwise.
   explicit GELU(const std::string& approximation = "none") : approximate(approximation) {
-    check(approximate == "none" || approximate == "tanh", "GELU: approximate is 'none' or 'tanh', not '",
-          approximate, "'");
+    check(approximate == "none" || approximate == "tanh", "GELU: approximate is 'none' or 'tanh', not '", approximate,
+          "'");
   }
   Tensor operator()(const Tensor& x) const {
     Call call(*this);

@@ -47,8 +47,7 @@ struct Recorder {
   // The new row, or -1 where a module only calls itself on (the model, or an operator() of a base class).
   int64_t enter(const Module& module, std::string path) {
     if (current >= 0 && rows[current].module == &module) return -1;
-    rows.push_back(
-        {&module, module.type(), std::move(path), current, current < 0 ? 0 : rows[current].depth + 1});
+    rows.push_back({&module, module.type(), std::move(path), current, current < 0 ? 0 : rows[current].depth + 1});
     current = int64_t(rows.size()) - 1;
     rows[current].flops_before = flops_counted();
     return current;
@@ -102,8 +101,7 @@ std::string current_path() {
   return path;
 }
 
-// --- summary
-// ------------------------------------------------------------------------------------------------------
+// --- summary -------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -149,8 +147,7 @@ std::string summary(Module& model, const std::function<void()>& run) {
   Recorder recording;
   {
     std::vector<std::pair<Module*, bool>> modes;
-    for (const auto& entry : model.named_modules())
-      modes.emplace_back(entry.second, entry.second->training());
+    for (const auto& entry : model.named_modules()) modes.emplace_back(entry.second, entry.second->training());
     struct Restore {  // whatever run() throws
       std::vector<std::pair<Module*, bool>>& modes;
       ~Restore() {
@@ -178,10 +175,9 @@ std::string summary(Module& model, const std::function<void()>& run) {
       const std::string& outer = rows[row.outer].path;
       name = row.path == outer ? "(not visited)" : row.path.substr(outer.empty() ? 0 : outer.size() + 1);
     }
-    table.push_back({std::string(2 * row.depth, ' ') + name, row.type,
-                     row.shape ? to_string(*row.shape) : "-",
-                     row.parameters ? with_commas(row.parameters) : "-",
-                     row.bytes ? bytes_text(row.bytes) : "-", row.flops ? flops_text(row.flops) : "-"});
+    table.push_back({std::string(2 * row.depth, ' ') + name, row.type, row.shape ? to_string(*row.shape) : "-",
+                     row.parameters ? with_commas(row.parameters) : "-", row.bytes ? bytes_text(row.bytes) : "-",
+                     row.flops ? flops_text(row.flops) : "-"});
   }
   for (const Tensor& parameter : model.parameters()) {
     parameter_bytes += parameter.numel() * int64_t(size_of(parameter.dtype()));
@@ -201,13 +197,11 @@ std::string summary(Module& model, const std::function<void()>& run) {
     std::string text;
     for (size_t i = 0; i < widths.size(); ++i) {
       std::string space(widths[i] - table[r][i].size(), ' ');
-      text += (i < 3 ? table[r][i] + space : space + table[r][i]) +
-              "  ";  // words to the left, numbers to the right
+      text += (i < 3 ? table[r][i] + space : space + table[r][i]) + "  ";  // words to the left, numbers to the right
     }
     out += text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
   }
-  return out + "parameters take " + bytes_text(parameter_bytes) + "; " + with_commas(trainable) +
-         " are trainable\n";
+  return out + "parameters take " + bytes_text(parameter_bytes) + "; " + with_commas(trainable) + " are trainable\n";
 }
 
 }  // namespace gradus::nn

@@ -25,8 +25,8 @@ Convolution::Convolution(const char* type, int64_t in_channels, int64_t out_chan
       out_channels_(out_channels),
       output_padding_(output_padding),
       spatial_dims_(spatial_dims) {
-  check(in_channels > 0 && out_channels > 0, type, ": in_channels ", in_channels, " and out_channels ",
-        out_channels, " must be positive");
+  check(in_channels > 0 && out_channels > 0, type, ": in_channels ", in_channels, " and out_channels ", out_channels,
+        " must be positive");
   check(all_at_least(1, {kernel, options.stride, options.dilation}), type, ": kernel_size ", repr(kernel),
         ", stride ", repr(options.stride), " and dilation ", repr(options.dilation), " must be positive");
   check(all_at_least(0, {options.padding, output_padding}), type, ": padding ", repr(options.padding),
@@ -58,22 +58,20 @@ std::string Convolution::describe() const {
 
 // Of the pairs, conv1d uses only .w; those of the other dimension stay neutral.
 Conv1d::Conv1d(int64_t in_channels, int64_t out_channels, int64_t kernel_size, const Conv1dOptions& o)
-    : Convolution("Conv1d", in_channels, out_channels, {1, kernel_size},
-                  {.stride = {1, o.stride},
-                   .padding = {0, o.padding},
-                   .dilation = {1, o.dilation},
-                   .groups = o.groups},
-                  o.bias, false, 1) {}
+    : Convolution(
+          "Conv1d", in_channels, out_channels, {1, kernel_size},
+          {.stride = {1, o.stride}, .padding = {0, o.padding}, .dilation = {1, o.dilation}, .groups = o.groups},
+          o.bias, false, 1) {}
 
 Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, Pair kernel_size, const Conv2dOptions& o)
     : Convolution("Conv2d", in_channels, out_channels, kernel_size,
-                  {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups},
-                  o.bias, false, 2) {}
+                  {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups}, o.bias,
+                  false, 2) {}
 
 ConvTranspose2d::ConvTranspose2d(int64_t in_channels, int64_t out_channels, Pair kernel_size,
                                  const ConvTranspose2dOptions& o)
     : Convolution("ConvTranspose2d", in_channels, out_channels, kernel_size,
-                  {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups},
-                  o.bias, true, 2, o.output_padding) {}
+                  {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups}, o.bias,
+                  true, 2, o.output_padding) {}
 
 }  // namespace gradus::nn

@@ -35,9 +35,8 @@ class Convolution : public Module {
   std::string describe() const override;
 
  protected:
-  Convolution(const char* type, int64_t in_channels, int64_t out_channels, Pair kernel,
-              const ConvOptions& options, bool bias, bool transposed, int spatial_dims,
-              Pair output_padding = 0);
+  Convolution(const char* type, int64_t in_channels, int64_t out_channels, Pair kernel, const ConvOptions& options,
+              bool bias, bool transposed, int spatial_dims, Pair output_padding = 0);
 
   int64_t in_channels_, out_channels_;
   Pair output_padding_;

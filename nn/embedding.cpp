@@ -6,11 +6,11 @@ namespace gradus::nn {
 
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, const EmbeddingOptions& options)
     : padding_idx(options.padding_idx) {
-  check(num_embeddings > 0 && embedding_dim > 0, "Embedding: num_embeddings ", num_embeddings,
-        " and embedding_dim ", embedding_dim, " must be positive");
+  check(num_embeddings > 0 && embedding_dim > 0, "Embedding: num_embeddings ", num_embeddings, " and embedding_dim ",
+        embedding_dim, " must be positive");
   if (padding_idx) {
-    check(*padding_idx >= -num_embeddings && *padding_idx < num_embeddings, "Embedding: padding_idx ",
-          *padding_idx, " is outside of ", num_embeddings, " rows");
+    check(*padding_idx >= -num_embeddings && *padding_idx < num_embeddings, "Embedding: padding_idx ", *padding_idx,
+          " is outside of ", num_embeddings, " rows");
     if (*padding_idx < 0) padding_idx = *padding_idx + num_embeddings;
   }
   weight = normal_(empty({num_embeddings, embedding_dim}, {.requires_grad = true}));

@@ -81,13 +81,11 @@ Tensor normal_(Tensor x, double mean, double std, Generator* generator) {
 }
 
 Tensor trunc_normal_(Tensor x, double mean, double std, double low, double high, Generator* generator) {
-  check(std > 0 && low < high, "trunc_normal_: std ", std, " must be positive and low ", low, " below high ",
-        high);
+  check(std > 0 && low < high, "trunc_normal_: std ", std, " must be positive and low ", low, " below high ", high);
   NoGrad guard;
   // Numbers uniform between the distribution function's values at the ends, through its inverse.
-  Tensor drawn =
-      uniform(x.shape(), std::erf((low - mean) / (std * std::numbers::sqrt2)),
-              std::erf((high - mean) / (std * std::numbers::sqrt2)), {.dtype = float64}, generator);
+  Tensor drawn = uniform(x.shape(), std::erf((low - mean) / (std * std::numbers::sqrt2)),
+                         std::erf((high - mean) / (std * std::numbers::sqrt2)), {.dtype = float64}, generator);
   double* values = drawn.data<double>();
   for (int64_t i = 0; i < drawn.numel(); ++i)
     values[i] = std::clamp(mean + std * std::numbers::sqrt2 * erf_inverse(values[i]), low, high);

@@ -1,8 +1,7 @@
 // Starting values for weights, written in place (and not recorded). Each returns its argument.
 //
-// fan_in is the number of inputs that a unit adds up, fan_out the number of units that an input goes to: for
-// a weight (out, in, kernel...) in * kernel and out * kernel. All draw from the default generator unless
-// given another.
+// fan_in is the number of inputs that a unit adds up, fan_out the number of units that an input goes to: for a weight
+// (out, in, kernel...) in * kernel and out * kernel. All draw from the default generator unless given another.
 #pragma once
 
 #include "autograd/ops.h"

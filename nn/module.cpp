@@ -44,8 +44,7 @@ void walk(const Module& module, const OnTensor& on_tensor, const OnModule& on_mo
   const_cast<Module&>(module).visit(visitor);
 }
 
-// Converts a storage and all that hangs on it; `convert` maps a flat tensor to one elsewhere or of another
-// dtype.
+// Converts a storage and all that hangs on it; `convert` maps a flat tensor to one elsewhere or of another dtype.
 void convert_all(Module& module, const std::function<bool(const Tensor&)>& wanted,
                  const std::function<Tensor(const Tensor&)>& convert) {
   NoGrad guard;
@@ -53,8 +52,7 @@ void convert_all(Module& module, const std::function<bool(const Tensor&)>& wante
   walk(module, [&](const std::string&, Tensor& tensor, Kind) {
     const std::shared_ptr<Storage>& storage = tensor.storage();
     if (wanted(tensor) && done.insert(storage.get()).second)
-      storage->replace(
-          std::move(*convert(Tensor(storage, Layout::contiguous({storage->count()}))).storage()));
+      storage->replace(std::move(*convert(Tensor(storage, Layout::contiguous({storage->count()}))).storage()));
     if (!tensor.node()) return;
     Node& leaf = *tensor.node();
     leaf.dtype = tensor.dtype();
@@ -69,8 +67,7 @@ std::vector<NamedTensor> Module::named_parameters() const {
   std::vector<NamedTensor> found;
   std::unordered_set<const Storage*> seen;
   walk(*this, [&](const std::string& path, Tensor& tensor, Kind kind) {
-    if (kind == Kind::parameter && seen.insert(tensor.storage().get()).second)
-      found.emplace_back(path, tensor);
+    if (kind == Kind::parameter && seen.insert(tensor.storage().get()).second) found.emplace_back(path, tensor);
   });
   return found;
 }
@@ -156,14 +153,12 @@ void Module::to(DType dtype) {
 
 void Module::to(Device device) {
   convert_all(
-      *this, [&](const Tensor& x) { return x.device() != device; },
-      [&](const Tensor& x) { return x.to(device); });
+      *this, [&](const Tensor& x) { return x.device() != device; }, [&](const Tensor& x) { return x.to(device); });
 }
 
 StateDict Module::state_dict() const {
   StateDict state;
-  walk(*this,
-       [&](const std::string& path, Tensor& tensor, Kind) { state.emplace_back(path, tensor.detach()); });
+  walk(*this, [&](const std::string& path, Tensor& tensor, Kind) { state.emplace_back(path, tensor.detach()); });
   return state;
 }
 
@@ -182,8 +177,7 @@ void Module::load_state_dict(const StateDict& state) {
     if (found == given.end() || !found->second->defined())
       add(missing, name);
     else if (found->second->shape() != tensor.shape())
-      add(misshapen,
-          name + " is " + to_string(found->second->shape()) + ", expected " + to_string(tensor.shape()));
+      add(misshapen, name + " is " + to_string(found->second->shape()) + ", expected " + to_string(tensor.shape()));
   }
   for (const NamedTensor& entry : state)
     if (!known.count(entry.first)) add(unexpected, entry.first);

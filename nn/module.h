@@ -65,8 +65,7 @@ class Module {
   void train(bool on = true);  // this and every module inside
   void eval() { train(false); }
   void zero_grad() const;
-  // Freezes or thaws every parameter. Thawed ones are new leaves of the graph: give them to an optimiser
-  // afterwards.
+  // Freezes or thaws every parameter. Thawed ones are new leaves of the graph: give them to an optimiser afterwards.
   void requires_grad_(bool required);
   // Converts every parameter and buffer (for a dtype: those of floating point), and the gradients, in place:
   // optimisers made before and tied weights follow.

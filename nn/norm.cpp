@@ -8,9 +8,7 @@ namespace gradus::nn {
 
 namespace {
 
-void check_eps(const char* type, double eps) {
-  check(eps >= 0, type, ": eps ", eps, " must not be negative");
-}
+void check_eps(const char* type, double eps) { check(eps >= 0, type, ": eps ", eps, " must not be negative"); }
 
 }  // namespace
 
@@ -47,8 +45,7 @@ Tensor BatchNorm::normalize(const Tensor& x, int min_dim, int max_dim) const {
     Tensor count = num_batches_tracked;
     count.add_(1);
   }
-  return batch_norm(x, running_mean, running_var, weight, bias, training() || !running_mean.defined(),
-                    momentum, eps);
+  return batch_norm(x, running_mean, running_var, weight, bias, training() || !running_mean.defined(), momentum, eps);
 }
 
 std::string BatchNorm::describe() const {
@@ -58,8 +55,7 @@ std::string BatchNorm::describe() const {
 
 LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
     : normalized_shape(shape), eps(options.eps) {
-  check(!shape.empty() && numel(shape) > 0, "LayerNorm: normalized_shape ", shape,
-        " must have positive sizes");
+  check(!shape.empty() && numel(shape) > 0, "LayerNorm: normalized_shape ", shape, " must have positive sizes");
   check_eps("LayerNorm", eps);
   if (options.elementwise_affine) weight = ones(shape, {.requires_grad = true});
   if (options.elementwise_affine && options.bias) bias = zeros(shape, {.requires_grad = true});

@@ -12,9 +12,8 @@ struct BatchNormOptions {
   bool track_running_stats = true;
 };
 
-// Normalises each channel: over the batch and all places when training, by the running statistics when
-// evaluating (by the batch's always, where none are tracked). The running variance is unbiased, that of the
-// batch biased.
+// Normalises each channel: over the batch and all places when training, by the running statistics when evaluating (by
+// the batch's always, where none are tracked). The running variance is unbiased, that of the batch biased.
 class BatchNorm : public Module {
  public:
   Tensor weight, bias;                                    // (channels), or undefined
@@ -65,8 +64,7 @@ struct LayerNorm : Module {
   Tensor weight, bias;  // normalized_shape, or undefined
   double eps;
   explicit LayerNorm(const Shape& shape, const LayerNormOptions& options = {});
-  explicit LayerNorm(int64_t features, const LayerNormOptions& options = {})
-      : LayerNorm(Shape{features}, options) {}
+  explicit LayerNorm(int64_t features, const LayerNormOptions& options = {}) : LayerNorm(Shape{features}, options) {}
 
   Tensor operator()(const Tensor& x) const {
     Call call(*this);

@@ -19,8 +19,7 @@ MaxPool2d::MaxPool2d(Pair kernel_size, const MaxPool2dOptions& o)
     : options(checked("MaxPool2d", kernel_size, o.stride, o.padding)) {}
 
 AvgPool2d::AvgPool2d(Pair kernel_size, const AvgPool2dOptions& o)
-    : options(checked("AvgPool2d", kernel_size, o.stride, o.padding)),
-      count_include_pad(o.count_include_pad) {}
+    : options(checked("AvgPool2d", kernel_size, o.stride, o.padding)), count_include_pad(o.count_include_pad) {}
 
 AdaptiveAvgPool2d::AdaptiveAvgPool2d(Pair out) : output_size(out) {
   check(out.h > 0 && out.w > 0, "AdaptiveAvgPool2d: output_size ", repr(out), " must be positive");

@@ -18,9 +18,7 @@ std::string repr(double value) {
   return out;
 }
 
-std::string repr(const Pair& value) {
-  return "(" + std::to_string(value.h) + ", " + std::to_string(value.w) + ")";
-}
+std::string repr(const Pair& value) { return "(" + std::to_string(value.h) + ", " + std::to_string(value.w) + ")"; }
 
 std::string repr(const Shape& shape) {
   std::string out = "(";
@@ -28,13 +26,10 @@ std::string repr(const Shape& shape) {
   return out + (shape.size() == 1 ? ",)" : ")");
 }
 
-std::string repr_square(const Pair& value) {
-  return value.h == value.w ? std::to_string(value.h) : repr(value);
-}
+std::string repr_square(const Pair& value) { return value.h == value.w ? std::to_string(value.h) : repr(value); }
 
 std::string repr(const PoolOptions& pool) {
-  return "kernel_size=" + repr_square(pool.kernel) +
-         ", stride=" + repr_square(pool.stride.value_or(pool.kernel)) +
+  return "kernel_size=" + repr_square(pool.kernel) + ", stride=" + repr_square(pool.stride.value_or(pool.kernel)) +
          ", padding=" + repr_square(pool.padding);
 }
 

@@ -10,12 +10,9 @@ void AdagradOptions::check() const {
 
 void Adagrad::update(int64_t group, const Update& u) {
   const AdagradOptions& o = options(group);
-  u.kernels.adagrad_step({.lr = o.lr,
-                          .lr_decay = o.lr_decay,
-                          .eps = o.eps,
-                          .weight_decay = o.weight_decay,
-                          .step = u.slot.steps},
-                         u.n, u.parameter, u.gradient, u.state(0, o.initial_accumulator_value));
+  u.kernels.adagrad_step(
+      {.lr = o.lr, .lr_decay = o.lr_decay, .eps = o.eps, .weight_decay = o.weight_decay, .step = u.slot.steps}, u.n,
+      u.parameter, u.gradient, u.state(0, o.initial_accumulator_value));
 }
 
 }  // namespace gradus::optim

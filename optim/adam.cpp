@@ -6,11 +6,10 @@ namespace {
 
 template <class Options>
 void check_options(const char* type, const Options& o) {
-  check(o.lr >= 0 && o.eps >= 0 && o.weight_decay >= 0, type, ": lr ", o.lr, ", eps ", o.eps,
-        " and weight_decay ", o.weight_decay, " must not be negative");
+  check(o.lr >= 0 && o.eps >= 0 && o.weight_decay >= 0, type, ": lr ", o.lr, ", eps ", o.eps, " and weight_decay ",
+        o.weight_decay, " must not be negative");
   for (double beta : {o.betas.first, o.betas.second})
-    check(beta >= 0 && beta < 1, type, ": betas (", o.betas.first, ", ", o.betas.second,
-          ") must lie in [0, 1)");
+    check(beta >= 0 && beta < 1, type, ": betas (", o.betas.first, ", ", o.betas.second, ") must lie in [0, 1)");
 }
 
 template <class Options>

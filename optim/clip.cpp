@@ -32,8 +32,7 @@ double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, c
       total += std::pow(norm, p);
   }
   if (!std::isinf(p)) total = std::pow(total, 1 / p);
-  check(!options.error_if_nonfinite || std::isfinite(total), "clip_grad_norm_: the norm of the gradients is ",
-        total);
+  check(!options.error_if_nonfinite || std::isfinite(total), "clip_grad_norm_: the norm of the gradients is ", total);
   double scale = max_norm / (total + 1e-6);
   if (scale >= 1) return total;
   // New tensors rather than in place: a gradient may be seen by others.

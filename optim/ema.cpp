@@ -17,8 +17,7 @@ void EMA::follow() {
 void EMA::update() {
   NoGrad guard;
   follow();
-  for (size_t i = 0; i < averages_.size(); ++i)
-    averages_[i].mul_(decay_).add_(parameters_[i].detach(), 1 - decay_);
+  for (size_t i = 0; i < averages_.size(); ++i) averages_[i].mul_(decay_).add_(parameters_[i].detach(), 1 - decay_);
 }
 
 void EMA::swap() {
@@ -44,8 +43,8 @@ void EMA::load_state_dict(const NamedTensors& state) {
   std::vector<Tensor> loaded;
   for (size_t i = 0; i < averages_.size(); ++i) {
     const auto& [name, value] = state[i];
-    check(name == std::to_string(i) && value.shape() == averages_[i].shape(), "EMA: state ", name,
-          " of shape ", value.shape(), " is not average ", i, " of shape ", averages_[i].shape());
+    check(name == std::to_string(i) && value.shape() == averages_[i].shape(), "EMA: state ", name, " of shape ",
+          value.shape(), " is not average ", i, " of shape ", averages_[i].shape());
     loaded.push_back(value.detach().clone());
   }
   averages_ = std::move(loaded);

@@ -29,16 +29,15 @@ void Optimizer::step() {
       Tensor gradient = slot.parameter.grad();
       if (!gradient.defined()) continue;
       Tensor& p = slot.parameter;
-      check(gradient.shape() == p.shape() && gradient.dtype() == p.dtype() && gradient.device() == p.device(),
-            type(), ": a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(),
-            " for a parameter of shape ", p.shape(), " and type ", p.dtype());
-      check(p.dtype() == float32 || p.dtype() == float64, type(), ": cannot update a parameter of type ",
-            p.dtype());
+      check(gradient.shape() == p.shape() && gradient.dtype() == p.dtype() && gradient.device() == p.device(), type(),
+            ": a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(), " for a parameter of shape ",
+            p.shape(), " and type ", p.dtype());
+      check(p.dtype() == float32 || p.dtype() == float64, type(), ": cannot update a parameter of type ", p.dtype());
       begin_inplace(type(), p);
       ++slot.steps;
       Tensor numbers = p.contiguous();
-      update(g, {kernels(p.device(), p.dtype()), p.numel(), numbers.raw().data,
-                 gradient.contiguous().raw().data, slot});
+      update(g,
+             {kernels(p.device(), p.dtype()), p.numel(), numbers.raw().data, gradient.contiguous().raw().data, slot});
       if (!p.is_contiguous()) p.copy_(numbers);
     }
   }
@@ -80,14 +79,13 @@ void Optimizer::add_slots(const std::vector<Tensor>& parameters) {
   std::vector<Slot> slots;
   auto known = [](const std::vector<Slot>& group, const Tensor& p) {
     for (const Slot& slot : group)
-      if (slot.parameter.storage() == p.storage() && slot.parameter.layout().offset == p.layout().offset)
-        return true;
+      if (slot.parameter.storage() == p.storage() && slot.parameter.layout().offset == p.layout().offset) return true;
     return false;
   };
   for (const Tensor& p : parameters) {
     check(p.defined(), "an optimiser was given an undefined tensor as parameter ", slots.size());
-    check(p.is_leaf(), "an optimiser was given the result of an op as parameter ", slots.size(),
-          ", of shape ", p.shape());
+    check(p.is_leaf(), "an optimiser was given the result of an op as parameter ", slots.size(), ", of shape ",
+          p.shape());
     check(is_floating(p.dtype()), "an optimiser was given a parameter of type ", p.dtype());
     bool twice = known(slots, p);
     for (const auto& group : groups_) twice = twice || known(group, p);

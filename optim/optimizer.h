@@ -1,5 +1,4 @@
-// What every optimiser is: groups of parameters, each with options of its own, and a state for each
-// parameter.
+// What every optimiser is: groups of parameters, each with options of its own, and a state for each parameter.
 //
 //   optim::AdamW optimizer(model.parameters(), {.lr = 3e-4, .weight_decay = 0.1});
 //   for (...) {
@@ -44,9 +43,8 @@ class Optimizer {
   double momentum(int64_t group = 0) const;  // throws Error without has_momentum()
   void set_momentum(double momentum, int64_t group = 0);
 
-  // What a checkpoint needs: per group its number of parameters, learning rate and momentum, per parameter
-  // its number of steps and PyTorch's state tensors ("groups.0.lr", "state.3.exp_avg"). They share their
-  // numbers with this.
+  // What a checkpoint needs: per group its number of parameters, learning rate and momentum, per parameter its number
+  // of steps and PyTorch's state tensors ("groups.0.lr", "state.3.exp_avg"). They share their numbers with this.
   NamedTensors state_dict() const;
   // The inverse; copies. Throws Error naming what is missing, unknown or misshapen, and changes nothing then.
   void load_state_dict(const NamedTensors& state);
@@ -56,8 +54,7 @@ class Optimizer {
   struct Slot {
     Tensor parameter;
     int64_t steps = 0;
-    std::array<Tensor, max_states> state =
-        {};  // contiguous, of the parameter's shape; undefined until needed
+    std::array<Tensor, max_states> state = {};  // contiguous, of the parameter's shape; undefined until needed
   };
   // What an update sees of one parameter: numbers in row-major order.
   struct Update {
@@ -98,9 +95,7 @@ class OptimizerOf : public Optimizer {
   }
 
  protected:
-  OptimizerOf(const std::vector<Tensor>& parameters, const Options& options) {
-    add_group(parameters, options);
-  }
+  OptimizerOf(const std::vector<Tensor>& parameters, const Options& options) { add_group(parameters, options); }
   double& lr_of(int64_t group) override { return options(group).lr; }
 
  private:

@@ -1,5 +1,4 @@
-// RMSprop: Tieleman and Hinton 2012, lecture 6e; centred: Graves 2013, section 4.2 (with eps outside the
-// root).
+// RMSprop: Tieleman and Hinton 2012, lecture 6e; centred: Graves 2013, section 4.2 (with eps outside the root).
 #pragma once
 
 #include "optim/optimizer.h"
@@ -25,9 +24,7 @@ class RMSprop : public OptimizerOf<RMSpropOptions> {
 
  protected:
   void update(int64_t group, const Update& u) override;
-  std::vector<const char*> state_names() const override {
-    return {"square_avg", "grad_avg", "momentum_buffer"};
-  }
+  std::vector<const char*> state_names() const override { return {"square_avg", "grad_avg", "momentum_buffer"}; }
   double* momentum_of(int64_t group) override { return &options(group).momentum; }
 };
 

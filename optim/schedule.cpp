@@ -12,8 +12,8 @@ namespace {
 std::vector<double> numbers(const NamedTensors& state, const char* name, size_t count) {
   for (const auto& [key, value] : state) {
     if (key != name) continue;
-    check(value.defined() && value.numel() == int64_t(count), "schedule: state ", name, " should hold ",
-          count, " numbers");
+    check(value.defined() && value.numel() == int64_t(count), "schedule: state ", name, " should hold ", count,
+          " numbers");
     return value.to_vector<double>();
   }
   check(false, "schedule: the state to load lacks ", name);
@@ -36,22 +36,21 @@ StepLROptions checked(const StepLROptions& o) {
 }
 
 CosineLROptions checked(const CosineLROptions& o) {
-  check(o.warmup >= 0 && o.steps > o.warmup, "CosineLR: steps ", o.steps, " must be more than warmup ",
-        o.warmup, ", which must not be negative");
+  check(o.warmup >= 0 && o.steps > o.warmup, "CosineLR: steps ", o.steps, " must be more than warmup ", o.warmup,
+        ", which must not be negative");
   return o;
 }
 
 NoamLROptions checked(const NoamLROptions& o) {
-  check(o.d_model > 0 && o.warmup > 0, "NoamLR: d_model ", o.d_model, " and warmup ", o.warmup,
-        " must be positive");
+  check(o.d_model > 0 && o.warmup > 0, "NoamLR: d_model ", o.d_model, " and warmup ", o.warmup, " must be positive");
   return o;
 }
 
 OneCycleLROptions checked(const OneCycleLROptions& o) {
-  check(o.steps > 1 && o.pct_start >= 0 && o.pct_start < 1, "OneCycleLR: needs at least two steps, not ",
-        o.steps, ", and a pct_start in [0, 1), not ", o.pct_start);
-  check(o.max_lr > 0 && o.div_factor > 0 && o.final_div_factor > 0, "OneCycleLR: max_lr ", o.max_lr,
-        ", div_factor ", o.div_factor, " and final_div_factor ", o.final_div_factor, " must be positive");
+  check(o.steps > 1 && o.pct_start >= 0 && o.pct_start < 1, "OneCycleLR: needs at least two steps, not ", o.steps,
+        ", and a pct_start in [0, 1), not ", o.pct_start);
+  check(o.max_lr > 0 && o.div_factor > 0 && o.final_div_factor > 0, "OneCycleLR: max_lr ", o.max_lr, ", div_factor ",
+        o.div_factor, " and final_div_factor ", o.final_div_factor, " must be positive");
   return o;
 }
 
@@ -104,8 +103,7 @@ StepLR::StepLR(Optimizer& optimizer, const StepLROptions& options)
 
 MultiStepLR::MultiStepLR(Optimizer& optimizer, const MultiStepLROptions& o)
     : Schedule(optimizer, [o](int64_t step, double base) {
-        auto passed =
-            std::count_if(o.milestones.begin(), o.milestones.end(), [&](int64_t m) { return m <= step; });
+        auto passed = std::count_if(o.milestones.begin(), o.milestones.end(), [&](int64_t m) { return m <= step; });
         return base * std::pow(o.gamma, double(passed));
       }) {}
 
@@ -117,17 +115,14 @@ LinearLR::LinearLR(Optimizer& optimizer, const LinearLROptions& o)
 
 CosineLR::CosineLR(Optimizer& optimizer, const CosineLROptions& options)
     : Schedule(optimizer, [o = checked(options)](int64_t step, double base) {
-        if (step < o.warmup)
-          return base * (o.warmup_factor + (1 - o.warmup_factor) * fraction(step, o.warmup));
-        return cosine_between(base, o.min_lr,
-                              fraction(std::min(step, o.steps) - o.warmup, o.steps - o.warmup));
+        if (step < o.warmup) return base * (o.warmup_factor + (1 - o.warmup_factor) * fraction(step, o.warmup));
+        return cosine_between(base, o.min_lr, fraction(std::min(step, o.steps) - o.warmup, o.steps - o.warmup));
       }) {}
 
 NoamLR::NoamLR(Optimizer& optimizer, const NoamLROptions& options)
     : Schedule(optimizer, [o = checked(options)](int64_t step, double base) {
         double t = double(step + 1), warmup = double(o.warmup);
-        return base / std::sqrt(double(o.d_model)) *
-               std::min(1 / std::sqrt(t), t / (warmup * std::sqrt(warmup)));
+        return base / std::sqrt(double(o.d_model)) * std::min(1 / std::sqrt(t), t / (warmup * std::sqrt(warmup)));
       }) {}
 
 namespace {
@@ -138,8 +133,7 @@ Schedule::Rule one_cycle(const OneCycleLROptions& o, double start, double peak, 
   double turn = std::max(o.pct_start * double(o.steps) - 1, 0.0), last = double(o.steps) - 1;
   return [=](int64_t step, double) {
     double t = std::min(double(step), last);
-    return t < turn ? cosine_between(start, peak, t / turn)
-                    : cosine_between(peak, end, (t - turn) / (last - turn));
+    return t < turn ? cosine_between(start, peak, t / turn) : cosine_between(peak, end, (t - turn) / (last - turn));
   };
 }
 
@@ -147,8 +141,7 @@ Schedule::Rule one_cycle(const OneCycleLROptions& o, double start, double peak, 
 
 OneCycleLR::OneCycleLR(Optimizer& optimizer, const OneCycleLROptions& o)
     : Schedule(optimizer,
-               one_cycle(checked(o), o.max_lr / o.div_factor, o.max_lr,
-                         o.max_lr / o.div_factor / o.final_div_factor),
+               one_cycle(checked(o), o.max_lr / o.div_factor, o.max_lr, o.max_lr / o.div_factor / o.final_div_factor),
                o.cycle_momentum && optimizer.has_momentum()
                    ? one_cycle(o, o.max_momentum, o.base_momentum, o.max_momentum)
                    : Rule()) {}
@@ -160,8 +153,8 @@ ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& optimizer, const PlateauOptions&
 }
 
 void ReduceLROnPlateau::step(double measure) {
-  bool better = options_.maximize ? measure > best_ * (1 + options_.threshold)
-                                  : measure < best_ * (1 - options_.threshold);
+  bool better =
+      options_.maximize ? measure > best_ * (1 + options_.threshold) : measure < best_ * (1 - options_.threshold);
   if (better) {
     best_ = measure;
     bad_steps_ = 0;

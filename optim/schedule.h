@@ -66,9 +66,8 @@ struct LinearLR : Schedule {
   explicit LinearLR(Optimizer& optimizer, const LinearLROptions& options = {});
 };
 
-// Half a cosine from the base down to min_lr at `steps` (Loshchilov and Hutter 2017, section 3, without
-// restarts), after a linear warm-up over the first `warmup` of those steps, from warmup_factor times the
-// base.
+// Half a cosine from the base down to min_lr at `steps` (Loshchilov and Hutter 2017, section 3, without restarts),
+// after a linear warm-up over the first `warmup` of those steps, from warmup_factor times the base.
 struct CosineLROptions {
   int64_t steps;
   double min_lr = 0;
@@ -79,8 +78,7 @@ struct CosineLR : Schedule {
   explicit CosineLR(Optimizer& optimizer, const CosineLROptions& options);
 };
 
-// base d_model^-0.5 min(t^-0.5, t warmup^-1.5), t = step + 1: Vaswani et al. 2017, section 5.3, where the
-// base is 1.
+// base d_model^-0.5 min(t^-0.5, t warmup^-1.5), t = step + 1: Vaswani et al. 2017, section 5.3, where the base is 1.
 struct NoamLROptions {
   int64_t d_model;
   int64_t warmup = 4000;
@@ -119,8 +117,7 @@ class ReduceLROnPlateau {
   explicit ReduceLROnPlateau(Optimizer& optimizer, const PlateauOptions& options = {});
   void step(double measure);
 
-  NamedTensors state_dict()
-      const;  // "best", "bad_steps", "cooldown_left"; the rates are in the optimiser's state
+  NamedTensors state_dict() const;  // "best", "bad_steps", "cooldown_left"; the rates are in the optimiser's state
   void load_state_dict(const NamedTensors& state);
 
  private:

@@ -5,8 +5,7 @@ namespace gradus::optim {
 void SGDOptions::check() const {
   gradus::check(lr >= 0 && momentum >= 0 && weight_decay >= 0, "SGD: lr ", lr, ", momentum ", momentum,
                 " and weight_decay ", weight_decay, " must not be negative");
-  gradus::check(!nesterov || (momentum > 0 && dampening == 0),
-                "SGD: nesterov needs momentum and no dampening");
+  gradus::check(!nesterov || (momentum > 0 && dampening == 0), "SGD: nesterov needs momentum and no dampening");
 }
 
 void SGD::update(int64_t group, const Update& u) {

@@ -10,13 +10,11 @@ struct SGDOptions {
   double momentum = 0;      // Polyak's heavy ball
   double dampening = 0;     // of what a gradient adds to the momentum, from the second on
   double weight_decay = 0;  // adds weight_decay * p to the gradient
-  bool nesterov =
-      false;  // Sutskever et al. 2013, section 2, in PyTorch's form: looks one momentum step ahead
+  bool nesterov = false;    // Sutskever et al. 2013, section 2, in PyTorch's form: looks one momentum step ahead
   void check() const;
 };
 
-// b = momentum b + (1 - dampening) g;  p -= lr b, with Nesterov's: p -= lr (g + momentum b). The first b is
-// g.
+// b = momentum b + (1 - dampening) g; p -= lr b, with Nesterov's: p -= lr (g + momentum b). The first b is g.
 class SGD : public OptimizerOf<SGDOptions> {
  public:
   explicit SGD(const std::vector<Tensor>& parameters, const SGDOptions& options = {})

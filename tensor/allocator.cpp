@@ -16,13 +16,13 @@ constexpr size_t alignment = 64;
 constexpr size_t huge_page = size_t(2) << 20;
 // Four classes to a power of two (at most 25% slack), from 64 bytes up.
 constexpr int class_count = 4 * 42;
-constexpr int thread_classes = 4 * 8;   // classes up to 16 KiB are also cached by each thread
-constexpr size_t thread_blocks = 32;    // blocks a thread keeps of each
+constexpr int thread_classes = 4 * 8;  // classes up to 16 KiB are also cached by each thread
+constexpr size_t thread_blocks = 32;   // blocks a thread keeps of each
 
 int class_of(size_t bytes) {
   if (bytes <= alignment) return 0;
-  int power = std::bit_width(bytes - 1) - 1;                     // 2^power < bytes <= 2^(power+1)
-  int quarter = int(((bytes - 1) >> (power - 2)) & 3);           // which quarter of that interval
+  int power = std::bit_width(bytes - 1) - 1;            // 2^power < bytes <= 2^(power+1)
+  int quarter = int(((bytes - 1) >> (power - 2)) & 3);  // which quarter of that interval
   return 4 * (power - 6) + quarter + 1;
 }
 size_t class_bytes(int c) {
@@ -87,8 +87,8 @@ void* allocate(size_t bytes) {
       release_cached_memory();
       block = ::operator new(size, std::align_val_t(align), std::nothrow);
     }
-    check(block != nullptr, "out of memory: ", bytes, " bytes were asked for, ", live.load(),
-          " are in use, at most ", peak.load(), " were");
+    check(block != nullptr, "out of memory: ", bytes, " bytes were asked for, ", live.load(), " are in use, at most ",
+          peak.load(), " were");
   }
   int64_t now = live.fetch_add(int64_t(size), std::memory_order_relaxed) + int64_t(size);
   int64_t most = peak.load(std::memory_order_relaxed);

@@ -51,11 +51,17 @@ DType promote(DType a, DType b);
 
 template <class T>
 inline constexpr DType dtype_of = [] { static_assert(sizeof(T) == 0, "not an element type"); }();
-template <> inline constexpr DType dtype_of<float> = float32;
-template <> inline constexpr DType dtype_of<double> = float64;
-template <> inline constexpr DType dtype_of<int64_t> = int64;
-template <> inline constexpr DType dtype_of<bool> = boolean;
-template <> inline constexpr DType dtype_of<uint8_t> = uint8;
-template <> inline constexpr DType dtype_of<BFloat16> = bfloat16;
+template <>
+inline constexpr DType dtype_of<float> = float32;
+template <>
+inline constexpr DType dtype_of<double> = float64;
+template <>
+inline constexpr DType dtype_of<int64_t> = int64;
+template <>
+inline constexpr DType dtype_of<bool> = boolean;
+template <>
+inline constexpr DType dtype_of<uint8_t> = uint8;
+template <>
+inline constexpr DType dtype_of<BFloat16> = bfloat16;
 
 }  // namespace gradus

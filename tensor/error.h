@@ -28,10 +28,10 @@ struct Part {
   template <std::integral I>
   Part(I number) : text(std::to_string(number)) {}
   template <class T>
-    requires requires(const T& t) {
-      { to_string(t) } -> std::convertible_to<std::string>;
-    } && (!std::is_arithmetic_v<T>)
-  Part(const T& value) : text(to_string(value)) {}
+  requires requires(const T& t) {
+    { to_string(t) } -> std::convertible_to<std::string>;
+  } &&(!std::is_arithmetic_v<T>)Part(const T& value) : text(to_string(value)) {
+  }
 };
 
 // Throws Error with the parts joined, after "path: " where `error_context` gives a path.

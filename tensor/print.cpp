@@ -56,8 +56,7 @@ Format choose_format(const std::vector<double>& values, DType dtype, int precisi
 
 class Printer {
  public:
-  Printer(const Tensor& x, const PrintOptions& options)
-      : options_(options), shorten_(x.numel() > options.threshold) {
+  Printer(const Tensor& x, const PrintOptions& options) : options_(options), shorten_(x.numel() > options.threshold) {
     std::vector<double> shown;
     collect(x, shown);
     format_ = choose_format(shown, x.dtype(), options.precision);
@@ -73,7 +72,8 @@ class Printer {
     for (int64_t i = 0; i < n; ++i) {
       bool first = i == 0;
       if (cut(n) && i == options_.edge) {
-        out += x.dim() == 1 ? ", ..." : "," + std::string(size_t(x.dim() - 1), '\n') + std::string(size_t(indent), ' ') + "...";
+        out += x.dim() == 1 ? ", ..."
+                            : "," + std::string(size_t(x.dim() - 1), '\n') + std::string(size_t(indent), ' ') + "...";
         i = n - options_.edge;
       }
       if (x.dim() == 1) {

@@ -14,9 +14,9 @@ class Generator {
   explicit Generator(uint64_t seed = 0) : state_{seed, 0} {}
   // Takes `count` numbers off the stream.
   PhiloxState take(int64_t count);
-  uint32_t next();                  // one number, all 32 bits random
-  double uniform();                 // in [0, 1)
-  int64_t below(int64_t n);         // in [0, n), n > 0
+  uint32_t next();           // one number, all 32 bits random
+  double uniform();          // in [0, 1)
+  int64_t below(int64_t n);  // in [0, n), n > 0
   const PhiloxState& state() const { return state_; }
   void set_state(PhiloxState state) { state_ = state; }
 
@@ -30,9 +30,12 @@ Generator& default_generator();
 void manual_seed(uint64_t seed);
 
 Tensor rand(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);  // uniform in [0, 1)
-Tensor uniform(const Shape& shape, double low, double high, TensorOptions options = {}, Generator* generator = nullptr);
-Tensor randn(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);  // normal, mean 0, std 1
-Tensor normal(const Shape& shape, double mean, double std, TensorOptions options = {}, Generator* generator = nullptr);
+Tensor uniform(const Shape& shape, double low, double high, TensorOptions options = {},
+               Generator* generator = nullptr);
+Tensor randn(const Shape& shape, TensorOptions options = {},
+             Generator* generator = nullptr);  // normal, mean 0, std 1
+Tensor normal(const Shape& shape, double mean, double std, TensorOptions options = {},
+              Generator* generator = nullptr);
 // 1 with probability p, else 0.
 Tensor bernoulli(const Shape& shape, double p, TensorOptions options = {}, Generator* generator = nullptr);
 // Integers in [low, high).

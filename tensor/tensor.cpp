@@ -44,7 +44,7 @@ double Tensor::item() const {
   return to_vector<double>()[0];
 }
 
-// --- creation -----------------------------------------------------------------------------------------------------
+// --- creation ------------------------------------------------------------------------------------------------------
 
 static Tensor finish(Tensor x, const TensorOptions& options) {
   return options.requires_grad ? x.requires_grad_() : x;
@@ -104,8 +104,8 @@ NestedList::NestedList(std::initializer_list<NestedList> items) {
   shape = {int64_t(items.size())};
   if (items.size() == 0) return;
   for (const NestedList& item : items) {
-    check(item.shape == items.begin()->shape, "tensor: lists side by side differ in shape: ",
-          items.begin()->shape, " and ", item.shape);
+    check(item.shape == items.begin()->shape, "tensor: lists side by side differ in shape: ", items.begin()->shape,
+          " and ", item.shape);
     values.insert(values.end(), item.values.begin(), item.values.end());
   }
   for (int64_t size : items.begin()->shape) shape.push_back(size);

@@ -49,7 +49,7 @@ class Tensor {
   bool is_contiguous() const { return layout_.is_contiguous(); }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
 
-  // --- elements -----------------------------------------------------------------------------------------------
+  // --- elements ----------------------------------------------------------------------------------------------------
   // What kernels see. Writing through it does not count as an in-place change; ops do that.
   View raw() const;
   // The first element; throws Error unless T is the dtype. The rest lies as the strides say.
@@ -64,7 +64,7 @@ class Tensor {
   template <class T = double>
   std::vector<T> to_vector() const;
 
-  // --- autograd (autograd/autograd.h) ---------------------------------------------------------------------------
+  // --- autograd (autograd/autograd.h) ------------------------------------------------------------------------------
   bool requires_grad() const { return node_ != nullptr; }
   bool is_leaf() const;  // made by the user rather than by an op
   // The same numbers as a leaf of a new graph: `Tensor w = randn({3}).requires_grad_();` (or without, if false).
@@ -80,7 +80,7 @@ class Tensor {
   void register_hook(std::function<Tensor(const Tensor& gradient)> hook) const;
   const std::shared_ptr<Node>& node() const { return node_; }
 
-  // --- views: they share storage --------------------------------------------------------------------------------
+  // --- views: they share storage -----------------------------------------------------------------------------------
   // One size may be -1. reshape copies where no view can do it; view throws Error there.
   Tensor reshape(const Shape& shape) const;
   Tensor view(const Shape& shape) const;
@@ -105,7 +105,7 @@ class Tensor {
   Tensor diagonal() const;  // of the last two dimensions: (..., min(m, n))
   Tensor operator[](int64_t index) const { return select(0, index); }
 
-  // --- copies ---------------------------------------------------------------------------------------------------
+  // --- copies ------------------------------------------------------------------------------------------------------
   Tensor clone() const;
   Tensor contiguous() const;  // itself where it already is
   Tensor to(DType dtype) const;
@@ -116,20 +116,20 @@ class Tensor {
   Tensor tril(int64_t diagonal = 0) const;
   Tensor triu(int64_t diagonal = 0) const;
 
-  // --- indexing -------------------------------------------------------------------------------------------------
-  Tensor index_select(int64_t d, const Tensor& index) const;         // index: (k), int64
-  Tensor gather(int64_t d, const Tensor& index) const;               // index: like the result
+  // --- indexing ----------------------------------------------------------------------------------------------------
+  Tensor index_select(int64_t d, const Tensor& index) const;  // index: (k), int64
+  Tensor gather(int64_t d, const Tensor& index) const;        // index: like the result
   Tensor scatter_add(int64_t d, const Tensor& index, const Tensor& source) const;
   Tensor index_add(int64_t d, const Tensor& index, const Tensor& source) const;
-  Tensor masked_fill(const Tensor& mask, double value) const;        // mask: bool, broadcast to this
-  Tensor masked_select(const Tensor& mask) const;                    // (number of true)
-  Tensor nonzero() const;                                            // (count, dim), int64
+  Tensor masked_fill(const Tensor& mask, double value) const;  // mask: bool, broadcast to this
+  Tensor masked_select(const Tensor& mask) const;              // (number of true)
+  Tensor nonzero() const;                                      // (count, dim), int64
 
-  // --- reductions: over `dims`, all of them if empty ------------------------------------------------------------
+  // --- reductions: over `dims`, all of them if empty ---------------------------------------------------------------
   Tensor sum(const Dims& dims = {}, bool keepdim = false) const;
   Tensor mean(const Dims& dims = {}, bool keepdim = false) const;
   Tensor prod(const Dims& dims = {}, bool keepdim = false) const;
-  Tensor amax(const Dims& dims = {}, bool keepdim = false) const;    // gradient shared equally among equals
+  Tensor amax(const Dims& dims = {}, bool keepdim = false) const;  // gradient shared equally among equals
   Tensor amin(const Dims& dims = {}, bool keepdim = false) const;
   Tensor max() const { return amax(); }
   Tensor min() const { return amin(); }
@@ -138,7 +138,8 @@ class Tensor {
   // Divides by count - correction: 1 is Bessel's (PyTorch's default), 0 the biased estimate.
   Tensor var(const Dims& dims = {}, int64_t correction = 1, bool keepdim = false) const;
   Tensor std(const Dims& dims = {}, int64_t correction = 1, bool keepdim = false) const;
-  Tensor norm(double p = 2, const Dims& dims = {}, bool keepdim = false) const;  // (sum |x|^p)^(1/p); p may be INFINITY
+  Tensor norm(double p = 2, const Dims& dims = {},
+              bool keepdim = false) const;  // (sum |x|^p)^(1/p); p may be INFINITY
   Tensor logsumexp(const Dims& dims = {}, bool keepdim = false) const;
   Tensor any(const Dims& dims = {}, bool keepdim = false) const;
   Tensor all(const Dims& dims = {}, bool keepdim = false) const;
@@ -150,7 +151,7 @@ class Tensor {
   std::pair<Tensor, Tensor> sort(int64_t d = -1, bool descending = false) const;  // stable; NaN counts as largest
   std::pair<Tensor, Tensor> topk(int64_t k, int64_t d = -1, bool largest = true) const;
 
-  // --- in place: not recorded, so they throw Error on a tensor that requires grad unless under NoGrad -------------
+  // --- in place: not recorded, so they throw Error on a tensor that requires grad unless under NoGrad --------------
   Tensor& copy_(const Tensor& source);  // broadcast and converted
   Tensor& fill_(double value);
   Tensor& zero_() { return fill_(0); }
@@ -172,7 +173,7 @@ class Tensor {
 // The kernels for x's device and dtype.
 const KernelTable& kernels(const Tensor& x);
 
-// --- creation -----------------------------------------------------------------------------------------------------
+// --- creation ------------------------------------------------------------------------------------------------------
 Tensor empty(const Shape& shape, TensorOptions options = {});  // uninitialised
 Tensor zeros(const Shape& shape, TensorOptions options = {});
 Tensor ones(const Shape& shape, TensorOptions options = {});
@@ -183,7 +184,7 @@ Tensor ones_like(const Tensor& x);
 Tensor full_like(const Tensor& x, double value);
 // start, start + step, ... before end.
 Tensor arange(double start, double end, double step = 1, TensorOptions options = {});
-Tensor arange(int64_t end);  // int64
+Tensor arange(int64_t end);                                                            // int64
 Tensor linspace(double start, double end, int64_t count, TensorOptions options = {});  // both ends included
 Tensor eye(int64_t n, TensorOptions options = {});
 Tensor eye(int64_t rows, int64_t columns, TensorOptions options = {});
@@ -193,8 +194,7 @@ struct NestedList {
   std::vector<double> values;
   Shape shape;
   template <class T>
-    requires std::is_arithmetic_v<T>
-  NestedList(T value) : values{double(value)} {}
+  requires std::is_arithmetic_v<T> NestedList(T value) : values{double(value)} {}
   NestedList(std::initializer_list<NestedList> items);  // throws Error where the lists are ragged
 };
 Tensor tensor(const NestedList& values, TensorOptions options = {});
@@ -204,7 +204,7 @@ Tensor from_vector(const std::vector<T>& values, const Shape& shape, bool requir
 // A copy of `numel(shape)` elements at `data`.
 Tensor from_memory(const void* data, const Shape& shape, DType dtype);
 
-// --- printing -----------------------------------------------------------------------------------------------------
+// --- printing ------------------------------------------------------------------------------------------------------
 struct PrintOptions {
   int precision = 4;
   int64_t threshold = 1000;  // above this many elements only the edges are shown

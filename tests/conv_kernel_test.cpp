@@ -61,8 +61,8 @@ int64_t difference(const Floats& a, const Floats& b) {
 
 std::string name(const Conv2d& c) {
   std::string s;
-  for (int64_t x : {c.batch, c.in_channels, c.height, c.width, c.out_channels, c.kernel_h, c.kernel_w,
-                    c.stride_h, c.stride_w, c.pad_h, c.pad_w, c.dilation_h, c.dilation_w, c.groups}) {
+  for (int64_t x : {c.batch, c.in_channels, c.height, c.width, c.out_channels, c.kernel_h, c.kernel_w, c.stride_h,
+                    c.stride_w, c.pad_h, c.pad_w, c.dilation_h, c.dilation_w, c.groups}) {
     s += std::to_string(x) + " ";
   }
   return s;
@@ -123,8 +123,7 @@ TEST_P(ConvKernel, EqualsReference) {
     ++tried;
     Convolution conv(c, whole);
     bool biased = below(2);
-    ASSERT_EQ(difference(conv.forward(biased), reference([&] { return conv.forward(biased); })), -1)
-        << name(c);
+    ASSERT_EQ(difference(conv.forward(biased), reference([&] { return conv.forward(biased); })), -1) << name(c);
     ASSERT_EQ(difference(conv.grad_input(), reference([&] { return conv.grad_input(); })), -1) << name(c);
     ASSERT_EQ(difference(conv.grad_weight(), reference([&] { return conv.grad_weight(); })), -1) << name(c);
   }
@@ -132,8 +131,7 @@ TEST_P(ConvKernel, EqualsReference) {
 
 // What networks use, and what is cut into strips, blocks of channels and chunks of images.
 std::vector<Conv2d> common_shapes() {
-  auto shape = [](int64_t batch, int64_t in, int64_t size, int64_t out, int64_t kernel, int64_t stride,
-                  int64_t pad) {
+  auto shape = [](int64_t batch, int64_t in, int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad) {
     Conv2d c{};
     c.batch = batch, c.in_channels = in, c.height = c.width = size, c.out_channels = out;
     c.kernel_h = c.kernel_w = kernel;
@@ -212,8 +210,8 @@ TEST_P(ConvKernel, ImagesDoNotMix) {
 
 std::string name(const Pool2d& p) {
   std::string s = p.adaptive ? "adaptive " : p.count_include_pad ? "include pad " : "";
-  for (int64_t x : {p.planes, p.height, p.width, p.out_h, p.out_w, p.kernel_h, p.kernel_w, p.stride_h,
-                    p.stride_w, p.pad_h, p.pad_w}) {
+  for (int64_t x : {p.planes, p.height, p.width, p.out_h, p.out_w, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w,
+                    p.pad_h, p.pad_w}) {
     s += std::to_string(x) + " ";
   }
   return s;

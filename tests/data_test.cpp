@@ -271,12 +271,10 @@ TEST(Image, Resize) {
   const Tensor row = image_of({1, 1, 8}, {0, 80, 160, 240, 0, 80, 160, 240});
   EXPECT_EQ(resize(row, 1, 4).to_vector<int64_t>(), (std::vector<int64_t>{57, 160, 80, 183}));
   // Grown to double: between the centres of two pixels, a quarter of the way from the nearer.
-  EXPECT_EQ(resize(image_of({1, 1, 2}, {0, 100}), 1, 4).to_vector<int64_t>(),
-            (std::vector<int64_t>{0, 25, 75, 100}));
-  EXPECT_EQ(resize(image_of({1, 2, 1}, {0, 100}), 4, 1).to_vector<int64_t>(),
-            (std::vector<int64_t>{0, 25, 75, 100}));
-  EXPECT_TRUE(equal(resize(full({3, 37, 53}, 99, {.dtype = uint8}), 28, 64),
-                    full({3, 28, 64}, 99, {.dtype = uint8})));
+  EXPECT_EQ(resize(image_of({1, 1, 2}, {0, 100}), 1, 4).to_vector<int64_t>(), (std::vector<int64_t>{0, 25, 75, 100}));
+  EXPECT_EQ(resize(image_of({1, 2, 1}, {0, 100}), 4, 1).to_vector<int64_t>(), (std::vector<int64_t>{0, 25, 75, 100}));
+  EXPECT_TRUE(
+      equal(resize(full({3, 37, 53}, 99, {.dtype = uint8}), 28, 64), full({3, 28, 64}, 99, {.dtype = uint8})));
   EXPECT_TRUE(equal(resize(row, 1, 8), row));
   EXPECT_EQ(resize(row.expand({2, 3, 8}), 1, 1).shape(), Shape({2, 1, 1}));
   EXPECT_THROW(resize(row, 0, 4), Error);
@@ -372,8 +370,7 @@ TEST(Digits, ClassesDiffer) {
   const ImageSet train = digits(2000, 1), test = digits(500, 2);
   std::vector<Tensor> means;
   for (int64_t c = 0; c < 10; ++c) means.push_back(zeros({1, 28, 28}));
-  for (int64_t i = 0; i < train->size(); ++i)
-    means[size_t(i % 10)].add_(train->get(i).image.to(float32) / 200.0);
+  for (int64_t i = 0; i < train->size(); ++i) means[size_t(i % 10)].add_(train->get(i).image.to(float32) / 200.0);
   int right = 0;
   for (int64_t i = 0; i < test->size(); ++i) {
     const Tensor x = test->get(i).image.to(float32);
@@ -443,8 +440,7 @@ TEST(Transforms, FlipRotateCutout) {
     random_rotation(30)(y, random);
     const Tensor along = arange(0, 41, 1) - 20.0;
     const double mass = y.sum().item();
-    const double px = (y[0].sum({0}) * along).sum().item() / mass,
-                 py = (y[0].sum({1}) * along).sum().item() / mass;
+    const double px = (y[0].sum({0}) * along).sum().item() / mass, py = (y[0].sum({1}) * along).sum().item() / mass;
     EXPECT_NEAR(mass, 1, 0.15);
     EXPECT_NEAR(std::hypot(px, py), 15, 0.5);
     EXPECT_LT(std::abs(std::atan2(py, px)), 31 * std::numbers::pi / 180);

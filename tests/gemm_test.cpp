@@ -144,10 +144,10 @@ TEST_P(Gemm, EqualsReference) {
 TEST_P(Gemm, LargeShapes) {
   std::mt19937 random(2);
   auto whole = [&] { return float(int(random() % 9) - 4); };
-  for (Case x : {Case{.m = 257, .n = 131, .k = 385}, Case{.m = 451, .n = 1057, .k = 70},
-                 Case{.m = 14, .n = 32, .k = 384}, Case{.m = 1, .n = 1030, .k = 1025},
-                 Case{.m = 1030, .n = 1, .k = 1025}, Case{.m = 300, .n = 300, .k = 769},
-                 Case{.batch = 33, .m = 20, .n = 40, .k = 24}}) {
+  for (Case x :
+       {Case{.m = 257, .n = 131, .k = 385}, Case{.m = 451, .n = 1057, .k = 70}, Case{.m = 14, .n = 32, .k = 384},
+        Case{.m = 1, .n = 1030, .k = 1025}, Case{.m = 1030, .n = 1, .k = 1025}, Case{.m = 300, .n = 300, .k = 769},
+        Case{.batch = 33, .m = 20, .n = 40, .k = 24}}) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       x.a_transposed = transposes & 1, x.b_transposed = transposes & 2;
       Problem p(x, whole);
@@ -179,8 +179,7 @@ TEST_P(Gemm, Activations) {
       std::vector<float> expected = p.run();
       set_isa(GetParam());
       for (size_t i = 0; i < got.size(); ++i) {
-        ASSERT_TRUE(std::abs(got[i] - expected[i]) <= 1e-5f * (1 + std::abs(expected[i])))
-            << got[i] << " " << i;
+        ASSERT_TRUE(std::abs(got[i] - expected[i]) <= 1e-5f * (1 + std::abs(expected[i]))) << got[i] << " " << i;
       }
     }
   }
@@ -226,8 +225,7 @@ TEST_P(Gemm, NotFinite) {
       Matrix c = p.c;
       c.values = p.run();
       for (int64_t i = 0; i < m; ++i) {
-        for (int64_t j = 0; j < 40; ++j)
-          EXPECT_EQ(std::isnan(c.at(0, i, j)), i == 1 || j == 5) << i << " " << j;
+        for (int64_t j = 0; j < 40; ++j) EXPECT_EQ(std::isnan(c.at(0, i, j)), i == 1 || j == 5) << i << " " << j;
       }
     }
   }

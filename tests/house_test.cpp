@@ -111,8 +111,7 @@ TEST(House, LayersIncludeOnlyWhatIsBelowThem) {
 }
 
 TEST(House, KernelsKnowNothingOfTensors) {
-  const std::set<std::string> allowed = {"tensor/allocator.h", "tensor/device.h", "tensor/dtype.h",
-                                         "tensor/error.h"};
+  const std::set<std::string> allowed = {"tensor/allocator.h", "tensor/device.h", "tensor/dtype.h", "tensor/error.h"};
   for (const std::string& path : code_in("tensor/kernels"))
     for (const Include& include : includes_of(path))
       EXPECT_TRUE(!include.quoted || is_kernel(include.file) || allowed.count(include.file))
@@ -156,8 +155,7 @@ void gather_includes(const std::string& path, std::set<std::string>& reached) {
 
 TEST(House, TheUmbrellaReachesEveryPublicHeader) {
   // These are for the library's own files.
-  const std::set<std::string> internal = {"autograd/ops/common.h", "tensor/io/elements.h",
-                                          "tensor/io/file.h"};
+  const std::set<std::string> internal = {"autograd/ops/common.h", "tensor/io/elements.h", "tensor/io/file.h"};
   std::set<std::string> reached;
   gather_includes("gradus/gradus.h", reached);
   for (const std::string& layer : core)
@@ -224,9 +222,9 @@ TEST(House, OnlyInstructionSetsHaveMachineFlags) {
     ++seen;
     EXPECT_NE(command.find(" -ffp-contract=off"), std::string::npos) << file;
     EXPECT_EQ(command.find(" -ffast-math"), std::string::npos) << file;
-    const bool machine =
-        command.find(" -mavx") != std::string::npos || command.find(" -march") != std::string::npos ||
-        command.find(" -mfma") != std::string::npos || command.find(" -msse") != std::string::npos;
+    const bool machine = command.find(" -mavx") != std::string::npos ||
+                         command.find(" -march") != std::string::npos ||
+                         command.find(" -mfma") != std::string::npos || command.find(" -msse") != std::string::npos;
     const std::string stem = fs::path(file).stem().string();
     const bool isa =
         is_kernel(fs::relative(file, source_dir()).generic_string()) && (stem == "avx2" || stem == "avx512");
@@ -235,9 +233,8 @@ TEST(House, OnlyInstructionSetsHaveMachineFlags) {
   EXPECT_GT(seen, 40);
 }
 
-// Names that the linker may take from any object: where two objects compile the same inline function or
-// template with different flags, one of them wins, and a machine without AVX-512 is handed an AVX-512
-// function.
+// Names that the linker may take from any object: where two objects compile the same inline function or template with
+// different flags, one of them wins, and a machine without AVX-512 is handed an AVX-512 function.
 void expect_weak_symbols_inside(const std::string& isa, const std::string& object) {
   std::string listing;
   ASSERT_EQ(shell("nm " + object, &listing), 0) << listing;
@@ -249,8 +246,7 @@ void expect_weak_symbols_inside(const std::string& isa, const std::string& objec
     ++symbols;
     const char kind = line[17];
     // DW.ref.X is the address of X for exception tables: data, and the same in every object.
-    const bool weak =
-        (kind == 'W' || kind == 'V' || kind == 'u') && line.find(" DW.ref.") == std::string::npos;
+    const bool weak = (kind == 'W' || kind == 'V' || kind == 'u') && line.find(" DW.ref.") == std::string::npos;
     EXPECT_TRUE(!weak || line.find(space) != std::string::npos) << object << ": " << line;
   }
   EXPECT_GT(symbols, 0);
@@ -261,8 +257,7 @@ TEST(House, InstructionSetsStayInTheirNamespace) {
   int seen = 0;
   for (const auto& entry : commands()) {
     const std::string file = entry.at("file"), isa = fs::path(file).stem().string();
-    if (file != source_dir() + "/tensor/kernels/cpu/" + isa + ".cpp" || (isa != "avx2" && isa != "avx512"))
-      continue;
+    if (file != source_dir() + "/tensor/kernels/cpu/" + isa + ".cpp" || (isa != "avx2" && isa != "avx512")) continue;
     ++seen;
     const std::string folder = entry.at("directory"), command = entry.at("command");
     const size_t out = command.find(" -o ");
@@ -287,8 +282,7 @@ TEST(House, TheInstalledPackageWorks) {
   if (sanitized) GTEST_SKIP() << "the package is not for sanitizers";
   TempDir temp;
   std::string output;
-  ASSERT_EQ(shell("cmake --install '" + binary_dir() + "' --prefix " + (temp / "prefix"), &output), 0)
-      << output;
+  ASSERT_EQ(shell("cmake --install '" + binary_dir() + "' --prefix " + (temp / "prefix"), &output), 0) << output;
   ASSERT_EQ(shell("cmake -S '" + source_dir() + "/tests/package' -B " + (temp / "build") +
                       " -DCMAKE_PREFIX_PATH=" + (temp / "prefix") + " && cmake --build " + (temp / "build"),
                   &output),

@@ -66,12 +66,11 @@ void expect_error(const Outcome& r, int status, const std::string& says) {
 
 TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   TempDir dir;
-  const Outcome trained =
-      run("train --model mlp --samples 3000 --epochs 4 --log tensorboard --out " + (dir / "out"));
+  const Outcome trained = run("train --model mlp --samples 3000 --epochs 4 --log tensorboard --out " + (dir / "out"));
   ASSERT_EQ(trained.status, 0) << trained.output;
   EXPECT_GT(accuracy_in(last_line(trained.output)), 85) << trained.output;
-  for (const char* part : {"3000 training and 2000 test images of 1x28x28, 10 classes",
-                           "mlp: 235146 parameters", "epoch 4/4", "f1-score", "weighted avg"}) {
+  for (const char* part : {"3000 training and 2000 test images of 1x28x28, 10 classes", "mlp: 235146 parameters",
+                           "epoch 4/4", "f1-score", "weighted avg"}) {
     EXPECT_NE(trained.output.find(part), std::string::npos) << part;
   }
   EXPECT_TRUE(file_exists(dir / "out/last.safetensors"));
@@ -129,8 +128,7 @@ TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   EXPECT_EQ(shown.status, 0) << shown.output;
   EXPECT_NE(shown.output.find("▄"), std::string::npos) << shown.output;
   const Outcome ascii = run("show --count 3" + with, "LC_ALL=C");
-  EXPECT_TRUE(std::all_of(ascii.output.begin(), ascii.output.end(), [](char c) { return c > 0; }))
-      << ascii.output;
+  EXPECT_TRUE(std::all_of(ascii.output.begin(), ascii.output.end(), [](char c) { return c > 0; })) << ascii.output;
   EXPECT_NE(ascii.output.find('%'), std::string::npos);
 }
 
@@ -225,8 +223,7 @@ TEST(ImageClassifier, LearnsFromFolders) {
                                 (dir / "out");
   const Outcome r = run(arguments);
   ASSERT_EQ(r.status, 0) << r.output;
-  EXPECT_NE(r.output.find("48 training and 12 test images of 1x20x20, 2 classes"), std::string::npos)
-      << r.output;
+  EXPECT_NE(r.output.find("48 training and 12 test images of 1x20x20, 2 classes"), std::string::npos) << r.output;
   EXPECT_GT(accuracy_in(last_line(r.output)), 75) << r.output;
   const Outcome colours =
       run("train --data folder:" + (dir / "set") + " --size 24 --epochs 1 --out " + (dir / "colour"));
@@ -280,8 +277,7 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
   }
   const Outcome help = run("train --help");
   EXPECT_EQ(help.status, 0);
-  for (const char* part :
-       {"linear|mlp|cnn", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
+  for (const char* part : {"linear|mlp|cnn", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
     EXPECT_NE(help.output.find(part), std::string::npos) << part;
   }
 }

@@ -54,8 +54,7 @@ void expect_same(const std::string& name, const Tensor& got, const Tensor& want)
   auto bytes = [](const Tensor& x) {
     Tensor packed = x.contiguous();
     size_t size = size_of(packed.dtype());
-    const char* at =
-        static_cast<const char*>(packed.storage()->data()) + size_t(packed.layout().offset) * size;
+    const char* at = static_cast<const char*>(packed.storage()->data()) + size_t(packed.layout().offset) * size;
     return std::string(at, size_t(packed.numel()) * size);
   };
   EXPECT_EQ(bytes(got), bytes(want)) << name;
@@ -76,8 +75,7 @@ std::vector<std::pair<std::string, Tensor>> samples() {
           {"scalar", from_vector<double>({7.25}, {})}};
 }
 
-// --- files
-// ---------------------------------------------------------------------------------------------------------
+// --- files ---------------------------------------------------------------------------------------------------------
 
 TEST(File, WriteReplacesAndKeepsModeAndLinks) {
   TempDir dir;
@@ -207,8 +205,7 @@ TEST(File, PrintableEscapesWhatATerminalWouldObey) {
   EXPECT_LT(printable(std::string(5000, 'x')).size(), 220u);
 }
 
-// --- .npy
-// ----------------------------------------------------------------------------------------------------------
+// --- .npy ----------------------------------------------------------------------------------------------------------
 
 // A version 1.0 file with this header and these bytes.
 std::string npy(const std::string& header, const std::string& data) {
@@ -223,14 +220,12 @@ TEST(Npy, RoundTrip) {
     expect_same(name, load_npy(dir / "x.npy"), x);
   }
   Tensor x = arange(24).reshape({2, 3, 4});
-  for (const Tensor& view :
-       {x.permute({2, 0, 1}), x.slice(2, 1, 4, 2), x.select(0, 1), ones({1}).expand({5})}) {
+  for (const Tensor& view : {x.permute({2, 0, 1}), x.slice(2, 1, 4, 2), x.select(0, 1), ones({1}).expand({5})}) {
     save_npy(dir / "x.npy", view);
     expect_same("view", load_npy(dir / "x.npy"), view.contiguous());
   }
   EXPECT_EQ(read_file(dir / "x.npy").size() % 4, 0u);
-  EXPECT_TRUE(
-      contains(error_of(dir / "b.npy", [&] { save_npy(dir / "b.npy", x.to(bfloat16)); }), "bfloat16"));
+  EXPECT_TRUE(contains(error_of(dir / "b.npy", [&] { save_npy(dir / "b.npy", x.to(bfloat16)); }), "bfloat16"));
 }
 
 TEST(Npy, HeadersOfOtherSpelling) {
@@ -322,8 +317,7 @@ TEST(Npy, FullDisk) {
   EXPECT_TRUE(contains(error_of("/dev/full", [] { save_npy("/dev/full", ones({100})); }), "No space left"));
 }
 
-// --- safetensors
-// ---------------------------------------------------------------------------------------------------
+// --- safetensors ---------------------------------------------------------------------------------------------------
 
 std::string safetensors(const std::string& header, const std::string& data = "") {
   uint64_t length = header.size();
@@ -360,9 +354,7 @@ TEST(Safetensors, RoundTripKeepsOrderValuesAndMetadata) {
 TEST(Safetensors, RefusesToWriteWhatCannotBeRead) {
   TempDir dir;
   std::string path = dir / "x";
-  auto message = [&](const TensorFile& file) {
-    return error_of(path, [&] { save_safetensors(path, file); });
-  };
+  auto message = [&](const TensorFile& file) { return error_of(path, [&] { save_safetensors(path, file); }); };
   EXPECT_TRUE(contains(message({{{"a", ones({1})}, {"a", ones({1})}}, {}}), "'a' twice"));
   EXPECT_TRUE(contains(message({{{"a", Tensor()}}, {}}), "undefined"));
   EXPECT_TRUE(contains(message({{{"__metadata__", ones({1})}}, {}}), "twice"));
@@ -416,13 +408,11 @@ TEST(Safetensors, HostileFiles) {
       {"unknown key", safetensors("{\"a\":{\"x\":1}}"), "unknown key 'x'"},
       {"key twice", safetensors("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}}"), "twice"},
       {"name twice",
-       safetensors("{\"a\":" + entry("U8", "[4]", "[0,4]") + ",\"a\":" + entry("U8", "[4]", "[4,8]") + "}",
-                   eight),
+       safetensors("{\"a\":" + entry("U8", "[4]", "[0,4]") + ",\"a\":" + entry("U8", "[4]", "[4,8]") + "}", eight),
        "'a' twice"},
       {"name twice, escaped",
-       safetensors(
-           "{\"a\":" + entry("U8", "[4]", "[0,4]") + ",\"\\u0061\":" + entry("U8", "[4]", "[4,8]") + "}",
-           eight),
+       safetensors("{\"a\":" + entry("U8", "[4]", "[0,4]") + ",\"\\u0061\":" + entry("U8", "[4]", "[4,8]") + "}",
+                   eight),
        "'a' twice"},
       {"nested object", safetensors("{\"a\":{\"shape\":{}}}"), "an object where none belongs"},
       {"nested list", safetensors(one("F32", "[[1]]", "[0,4]"), four), "a list where none belongs"},
@@ -435,10 +425,8 @@ TEST(Safetensors, HostileFiles) {
       {"negative size", safetensors(one("F32", "[-1]", "[0,4]"), four), "negative"},
       {"size over 63 bits", safetensors(one("F32", "[9223372036854775808]", "[0,4]"), four), "63 bits"},
       {"size over 64 bits", safetensors(one("F32", "[18446744073709551616]", "[0,4]"), four), "not whole"},
-      {"elements over 63 bits", safetensors(one("F32", "[4294967296,4294967296]", "[0,0]")),
-       "too many elements"},
-      {"zero hides an overflow", safetensors(one("F32", "[0,4294967296,4294967296]", "[0,0]")),
-       "too many elements"},
+      {"elements over 63 bits", safetensors(one("F32", "[4294967296,4294967296]", "[0,0]")), "too many elements"},
+      {"zero hides an overflow", safetensors(one("F32", "[0,4294967296,4294967296]", "[0,0]")), "too many elements"},
       {"bytes over 63 bits", safetensors(one("F64", "[2305843009213693952]", "[0,0]")), "too many bytes"},
       {"nine dimensions", safetensors(one("U8", "[1,1,1,1,1,1,1,1,4]", "[0,4]"), four), "more than 8"},
       {"three offsets", safetensors(one("F32", "[1]", "[0,2,4]"), four), "must be two numbers"},
@@ -456,8 +444,7 @@ TEST(Safetensors, HostileFiles) {
       {"bytes and no tensor", safetensors("{}", four), "4 bytes too many"},
       {"unknown dtype", safetensors(one("F8_E4M3", "[4]", "[0,4]"), four), "'F8_E4M3', which is not read"},
       {"lower case", safetensors(one("f32", "[1]", "[0,4]"), four), "'f32', which is not read"},
-      {"bool of 2", safetensors(one("BOOL", "[4]", "[0,4]"), std::string("\x01\0\x02\0", 4)),
-       "element 2 is 2"},
+      {"bool of 2", safetensors(one("BOOL", "[4]", "[0,4]"), std::string("\x01\0\x02\0", 4)), "element 2 is 2"},
       {"metadata a number", safetensors("{\"__metadata__\":{\"a\":1}}"), "a number where none belongs"},
       {"metadata a string", safetensors("{\"__metadata__\":\"a\"}"), "a string where none belongs"},
       {"metadata nested", safetensors("{\"__metadata__\":{\"a\":{}}}"), "an object where none belongs"},
@@ -511,8 +498,7 @@ TEST(Safetensors, EveryTruncationIsAnErrorAndNoChangedByteCrashes) {
     }
 }
 
-// --- with Python
-// ---------------------------------------------------------------------------------------------------
+// --- with Python ---------------------------------------------------------------------------------------------------
 
 // Whether Python has what it takes; a fault it finds is a failure.
 bool run_interop(const std::string& modules, const std::string& format, const TempDir& dir) {
@@ -549,8 +535,7 @@ TEST(Interop, Safetensors) {
   if (!run_interop("numpy, safetensors", "safetensors", dir))
     GTEST_SKIP() << "no Python with numpy, safetensors and torch";
   TensorFile file = load_safetensors(dir / "python.safetensors");
-  EXPECT_EQ(file.metadata,
-            (std::map<std::string, std::string>{{"made by", "Python ✓"}, {"quote", "a\"b\\c"}}));
+  EXPECT_EQ(file.metadata, (std::map<std::string, std::string>{{"made by", "Python ✓"}, {"quote", "a\"b\\c"}}));
   auto expect = [&](const std::string& name, const Tensor& want) {
     ASSERT_NE(file.find(name), nullptr) << name;
     expect_same(name, *file.find(name), want);

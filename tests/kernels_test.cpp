@@ -1,6 +1,5 @@
-// Every float32 kernel of each instruction set against the reference: odd sizes, any strides, empty; the same
-// bits for any number of threads; and how a backend is chosen. Products have tests of their own
-// (gemm_test.cpp).
+// Every float32 kernel of each instruction set against the reference: odd sizes, any strides, empty; the same bits
+// for any number of threads; and how a backend is chosen. Products have tests of their own (gemm_test.cpp).
 #include "tensor/kernels/table.h"
 
 #include <gtest/gtest.h>
@@ -26,15 +25,13 @@ using Ints = std::vector<int64_t>;
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 enum class Order { contiguous, reversed, stepped, flipped, expanded };
-const Order all_orders[] = {Order::contiguous, Order::reversed, Order::stepped, Order::flipped,
-                            Order::expanded};
+const Order all_orders[] = {Order::contiguous, Order::reversed, Order::stepped, Order::flipped, Order::expanded};
 const Order output_orders[] = {Order::contiguous, Order::reversed, Order::stepped};
 
 // A view of `shape` laid out in memory in one of several ways, with the memory.
 template <class T>
 struct Array {
-  using Cell =
-      std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;  // a vector of bool has no memory to view
+  using Cell = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;  // a vector of bool has no memory to view
   std::vector<Cell> memory;
   View view{};
 
@@ -85,8 +82,7 @@ const std::vector<Ints> shapes = {{},         {0},     {1},       {7},        {1
                                   {3, 1, 65}, {70000}, {60, 900}, {9, 8, 16}, {2, 3, 5, 7}};
 
 // Equal up to rounding; both NaN is equal, and so are equal infinities.
-testing::AssertionResult close(const std::vector<float>& y, const std::vector<float>& expected,
-                               double tolerance) {
+testing::AssertionResult close(const std::vector<float>& y, const std::vector<float>& expected, double tolerance) {
   double scale = 1;
   for (float v : expected) {
     if (std::isfinite(v)) scale = std::max(scale, double(std::abs(v)));
@@ -166,8 +162,8 @@ TEST_P(Kernels, UnaryGrad) {
         Array<float> kept(shape, from), g(shape, to), dx(shape, to), expected(shape, to);
         kept.randomise(1);
         g.randomise(2);
-        for (Unary op : {Unary::relu, Unary::leaky_relu, Unary::gelu, Unary::gelu_tanh, Unary::silu,
-                         Unary::softplus, Unary::abs, Unary::clamp, Unary::tanh, Unary::sigmoid}) {
+        for (Unary op : {Unary::relu, Unary::leaky_relu, Unary::gelu, Unary::gelu_tanh, Unary::silu, Unary::softplus,
+                         Unary::abs, Unary::clamp, Unary::tanh, Unary::sigmoid}) {
           fast.unary_grad(op, kept.view, g.view, dx.view, 0.3, 1.5);
           plain.unary_grad(op, kept.view, g.view, expected.view, 0.3, 1.5);
           ASSERT_TRUE(close(dx.values(), expected.values(), 1e-6)) << "op " << int(op);
@@ -341,16 +337,14 @@ TEST_P(Kernels, ReduceSeesEveryNaN) {
   }
 }
 
-// --- kernels on rows, by one description each
-// -------------------------------------------------------------------------
+// --- kernels on rows, by one description each ----------------------------------------------------------------------
 
 // Inputs and outputs of a kernel on bare pointers; `call` runs it. Outputs begin with the values given, which
 // a kernel that adds into them needs.
 struct RowCase {
   std::string name;
   std::vector<std::vector<float>> inputs, outputs;
-  std::function<void(const KernelTable&, const std::vector<std::vector<float>>&,
-                     std::vector<std::vector<float>>&)>
+  std::function<void(const KernelTable&, const std::vector<std::vector<float>>&, std::vector<std::vector<float>>&)>
       call;
   double tolerance = 2e-6;
 };
@@ -392,43 +386,37 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
                    1e-5});
   for (bool affine : {false, true}) {
     cases.push_back({"layer_norm", {x, w, b}, {y, row, row}, [=](const KernelTable& k, In in, Out out) {
-                       k.layer_norm(in[0].data(), affine ? in[1].data() : nullptr,
-                                    affine ? in[2].data() : nullptr, 1e-3, rows, n, out[0].data(),
-                                    out[1].data(), out[2].data());
+                       k.layer_norm(in[0].data(), affine ? in[1].data() : nullptr, affine ? in[2].data() : nullptr,
+                                    1e-3, rows, n, out[0].data(), out[1].data(), out[2].data());
                      }});
-    cases.push_back({"layer_norm_grad",
-                     {x, w, row, rstd, g},
-                     {y, column, column},
-                     [=](const KernelTable& k, In in, Out out) {
-                       k.layer_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(),
-                                         in[3].data(), in[4].data(), rows, n, out[0].data(),
-                                         affine ? out[1].data() : nullptr, affine ? out[2].data() : nullptr);
-                     }});
+    cases.push_back(
+        {"layer_norm_grad", {x, w, row, rstd, g}, {y, column, column}, [=](const KernelTable& k, In in, Out out) {
+           k.layer_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(), in[3].data(), in[4].data(),
+                             rows, n, out[0].data(), affine ? out[1].data() : nullptr,
+                             affine ? out[2].data() : nullptr);
+         }});
     cases.push_back({"rms_norm", {x, w}, {y, row}, [=](const KernelTable& k, In in, Out out) {
                        k.rms_norm(in[0].data(), affine ? in[1].data() : nullptr, 1e-3, rows, n, out[0].data(),
                                   out[1].data());
                      }});
-    cases.push_back(
-        {"rms_norm_grad", {x, w, rstd, g}, {y, column}, [=](const KernelTable& k, In in, Out out) {
-           k.rms_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(), in[3].data(), rows, n,
-                           out[0].data(), affine ? out[1].data() : nullptr);
-         }});
+    cases.push_back({"rms_norm_grad", {x, w, rstd, g}, {y, column}, [=](const KernelTable& k, In in, Out out) {
+                       k.rms_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(), in[3].data(),
+                                       rows, n, out[0].data(), affine ? out[1].data() : nullptr);
+                     }});
     // as (batch, channels, inner) = (rows, n, 1) and, for the planes, (rows / 5, 5, n)
     for (bool planes : {false, true}) {
       if (planes && rows % 5) continue;
       int64_t batch = planes ? rows / 5 : rows, channels = planes ? 5 : n, inner = planes ? n : 1;
       auto c = numbers(channels, 10), r = numbers(channels, 11, 0.5, 2);
       cases.push_back({"batch_norm", {x, c, r}, {y, c, c}, [=](const KernelTable& k, In in, Out out) {
-                         k.batch_norm(in[0].data(), affine ? in[1].data() : nullptr,
-                                      affine ? in[2].data() : nullptr, 1e-3, batch, channels, inner,
-                                      out[0].data(), out[1].data(), out[2].data());
+                         k.batch_norm(in[0].data(), affine ? in[1].data() : nullptr, affine ? in[2].data() : nullptr,
+                                      1e-3, batch, channels, inner, out[0].data(), out[1].data(), out[2].data());
                        }});
-      cases.push_back(
-          {"batch_norm_grad", {x, c, c, r, g}, {y, c, c}, [=](const KernelTable& k, In in, Out out) {
-             k.batch_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(), in[3].data(),
-                               in[4].data(), batch, channels, inner, out[0].data(),
-                               affine ? out[1].data() : nullptr, affine ? out[2].data() : nullptr);
-           }});
+      cases.push_back({"batch_norm_grad", {x, c, c, r, g}, {y, c, c}, [=](const KernelTable& k, In in, Out out) {
+                         k.batch_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(), in[3].data(),
+                                           in[4].data(), batch, channels, inner, out[0].data(),
+                                           affine ? out[1].data() : nullptr, affine ? out[2].data() : nullptr);
+                       }});
     }
   }
   for (double p : {0.0, 0.3, 1.0}) {
@@ -482,21 +470,21 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
     double decay = extra ? 0.1 : 0, momentum = extra ? 0.9 : 0;
     for (bool first : {false, true}) {
       cases.push_back({"sgd_step", {g}, {x, state}, [=](const KernelTable& k, In in, Out out) {
-                         k.sgd_step({0.1, momentum, 0.2, decay, extra && !first, first}, rows * n,
-                                    out[0].data(), in[0].data(), extra ? out[1].data() : nullptr);
+                         k.sgd_step({0.1, momentum, 0.2, decay, extra && !first, first}, rows * n, out[0].data(),
+                                    in[0].data(), extra ? out[1].data() : nullptr);
                        }});
     }
     cases.push_back({"adam_step", {g}, {x, state, state}, [=](const KernelTable& k, In in, Out out) {
-                       k.adam_step({0.1, 0.9, 0.99, 1e-8, 0.1, extra, 3}, rows * n, out[0].data(),
-                                   in[0].data(), out[1].data(), out[2].data());
+                       k.adam_step({0.1, 0.9, 0.99, 1e-8, 0.1, extra, 3}, rows * n, out[0].data(), in[0].data(),
+                                   out[1].data(), out[2].data());
                      }});
     auto mean = numbers(rows * n, 14, -0.01, 0.01);
     cases.push_back({"rmsprop_step",
                      {g},
                      {x, numbers(rows * n, 15, 1, 2), mean, state},
                      [=](const KernelTable& k, In in, Out out) {
-                       k.rmsprop_step({0.1, 0.9, 1e-8, decay, momentum, extra}, rows * n, out[0].data(),
-                                      in[0].data(), out[1].data(), extra ? out[2].data() : nullptr,
+                       k.rmsprop_step({0.1, 0.9, 1e-8, decay, momentum, extra}, rows * n, out[0].data(), in[0].data(),
+                                      out[1].data(), extra ? out[2].data() : nullptr,
                                       extra ? out[3].data() : nullptr);
                      }});
     cases.push_back(
@@ -538,12 +526,10 @@ TEST_P(Kernels, SoftmaxOfInfinities) {
   }
 }
 
-// --- threads
-// --------------------------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------------------------------------
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 TEST_P(Kernels, RowsHaveTheSameBitsForAnyNumberOfThreads) {
@@ -557,8 +543,7 @@ TEST_P(Kernels, RowsHaveTheSameBitsForAnyNumberOfThreads) {
         auto more = c.outputs;
         c.call(fast, c.inputs, more);
         for (size_t i = 0; i < one.size(); ++i) {
-          EXPECT_TRUE(same_bits(one[i], more[i]))
-              << c.name << " output " << i << " with " << threads << " threads";
+          EXPECT_TRUE(same_bits(one[i], more[i])) << c.name << " output " << i << " with " << threads << " threads";
         }
       }
     }
@@ -566,8 +551,7 @@ TEST_P(Kernels, RowsHaveTheSameBitsForAnyNumberOfThreads) {
 }
 
 TEST_P(Kernels, ReductionsHaveTheSameBitsForAnyNumberOfThreads) {
-  for (const Ints& shape :
-       {Ints{300000}, Ints{5, 70000}, Ints{70000, 5}, Ints{40, 50, 60}, Ints{3000, 300}}) {
+  for (const Ints& shape : {Ints{300000}, Ints{5, 70000}, Ints{70000, 5}, Ints{40, 50, 60}, Ints{3000, 300}}) {
     Array<float> x(shape);
     x.randomise(5);
     for (int which = 1; which < 1 << shape.size(); ++which) {
@@ -592,11 +576,9 @@ TEST_P(Kernels, ReductionsHaveTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, Kernels, testing::Values("avx2", "avx512"),
-                         [](const auto& i) { return i.param; });
+INSTANTIATE_TEST_SUITE_P(Isas, Kernels, testing::Values("avx2", "avx512"), [](const auto& i) { return i.param; });
 
-// --- the reference's own promises
-// -------------------------------------------------------------------------------------
+// --- the reference's own promises ----------------------------------------------------------------------------------
 
 std::string message_of(const std::function<void()>& f) {
   try {
@@ -725,15 +707,13 @@ TEST(Reference, StreamsContinue) {  // element i depends on the seed and offset 
   }
 }
 
-// --- the choice of a backend
-// ------------------------------------------------------------------------------------------
+// --- the choice of a backend ---------------------------------------------------------------------------------------
 
 TEST(Dispatch, RefusesWhatItDoesNotKnowOrHave) {
   std::string before = isa();
   std::string unknown = message_of([] { set_isa("sse9"); });
-  EXPECT_NE(
-      unknown.find("'sse9'; the names are reference, avx2, avx512, neon, and this machine has reference"),
-      std::string::npos)
+  EXPECT_NE(unknown.find("'sse9'; the names are reference, avx2, avx512, neon, and this machine has reference"),
+            std::string::npos)
       << unknown;
   for (const char* name : {"avx2", "avx512", "neon"}) {
     if (available(name)) continue;
@@ -745,8 +725,7 @@ TEST(Dispatch, RefusesWhatItDoesNotKnowOrHave) {
 }
 
 TEST(DispatchDeathTest, AWrongEnvironmentIsAnErrorOnFirstUse) {
-  testing::FLAGS_gtest_death_test_style =
-      "threadsafe";  // a process of its own, in which nothing was chosen yet
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own, in which nothing was chosen yet
   auto attempt = [] {
     setenv("GRADUS_ISA", "vax", 1);
     std::fputs(message_of([] { kernels(Device::cpu, int64); }).c_str(), stderr);

@@ -137,8 +137,7 @@ TEST(DataLoader, ErrorsArriveInTheirPlace) {
 
 TEST(DataLoader, StopsAtAnyMoment) {
   for (int trial = 0; trial < 30; ++trial) {
-    DataLoader<Indices> loader =
-        indices_loader(1000, {.batch_size = 1, .workers = 1 + trial % 4, .prefetch = 3});
+    DataLoader<Indices> loader = indices_loader(1000, {.batch_size = 1, .workers = 1 + trial % 4, .prefetch = 3});
     for (int i = 0; i < trial; ++i) loader.next();
     DataLoader<Indices> moved = std::move(loader);
     EXPECT_EQ((*moved.next())[0], trial);

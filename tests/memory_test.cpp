@@ -22,8 +22,8 @@ TEST(Memory, AThousandStepsLeaveNothingBehind) {
   manual_seed(3);
   const int64_t blocks = memory_stats().blocks, live = memory_stats().live;
   {
-    nn::Sequential model(nn::Conv2d(1, 4, 3, {.padding = 1}), nn::BatchNorm2d(4), nn::ReLU(),
-                         nn::MaxPool2d(4), nn::Flatten(), nn::Dropout(0.1), nn::Linear(4 * 7 * 7, 10));
+    nn::Sequential model(nn::Conv2d(1, 4, 3, {.padding = 1}), nn::BatchNorm2d(4), nn::ReLU(), nn::MaxPool2d(4),
+                         nn::Flatten(), nn::Dropout(0.1), nn::Linear(4 * 7 * 7, 10));
     optim::Adam optimizer(model.parameters());
     auto loader = data::image_loader(data::digits(256), {.batch_size = 16, .shuffle = true, .workers = 1});
     int64_t step = 0, early = 0, early_live = 0;

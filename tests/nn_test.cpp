@@ -94,8 +94,7 @@ std::string described(const nn::StateDict& state) {
   return out;
 }
 
-// --- what visit reports
-// -------------------------------------------------------------------------------------------
+// --- what visit reports --------------------------------------------------------------------------------------------
 
 // The names and shapes PyTorch's state_dict has, and no tensor made that visit does not report.
 template <class Make>
@@ -132,16 +131,15 @@ TEST(State, IsWhatTheConstructorMadeUnderPyTorchsNames) {
   expect_state([] { return nn::Embedding(7, 3, {.padding_idx = 0}); }, "weight[7, 3]");
   expect_state([] { return Sequential(Linear(2, 3), ReLU(), Sequential(Linear(3, 1))); },
                "0.weight[3, 2] 0.bias[3] 2.0.weight[1, 3] 2.0.bias[1]");
-  expect_state(
-      [] { return Tower(); },
-      "layers.0.inner.weight[4, 4] layers.0.inner.bias[4] layers.0.norm.weight[4] layers.0.norm.bias[4] "
-      "layers.1.inner.weight[4, 4] layers.1.inner.bias[4] layers.1.norm.weight[4] layers.1.norm.bias[4] "
-      "head.weight[3, 4] head.bias[3]");
+  expect_state([] { return Tower(); },
+               "layers.0.inner.weight[4, 4] layers.0.inner.bias[4] layers.0.norm.weight[4] layers.0.norm.bias[4] "
+               "layers.1.inner.weight[4, 4] layers.1.inner.bias[4] layers.1.norm.weight[4] layers.1.norm.bias[4] "
+               "head.weight[3, 4] head.bias[3]");
   expect_state(
       [] {
-        return Sequential(nn::Dropout(), nn::Flatten(), nn::MaxPool2d(2), nn::AvgPool2d(2),
-                          nn::AdaptiveAvgPool2d(1), ReLU(), nn::LeakyReLU(), nn::GELU(), nn::SiLU(),
-                          nn::Tanh(), nn::Sigmoid(), nn::Softmax(), nn::LogSoftmax(), nn::Softplus());
+        return Sequential(nn::Dropout(), nn::Flatten(), nn::MaxPool2d(2), nn::AvgPool2d(2), nn::AdaptiveAvgPool2d(1),
+                          ReLU(), nn::LeakyReLU(), nn::GELU(), nn::SiLU(), nn::Tanh(), nn::Sigmoid(), nn::Softmax(),
+                          nn::LogSoftmax(), nn::Softplus());
       },
       "");
 }
@@ -197,8 +195,7 @@ TEST(State, RefusesWhatDoesNotFitAndChangesNothing) {
   for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(equal(before[i].second, after[i].second));
 }
 
-// --- train, eval, conversion
-// --------------------------------------------------------------------------------------
+// --- train, eval, conversion ---------------------------------------------------------------------------------------
 
 TEST(Module, TrainAndEvalReachEveryModule) {
   Tower model;
@@ -210,8 +207,7 @@ TEST(Module, TrainAndEvalReachEveryModule) {
   EXPECT_TRUE(model.layers[1].inner.training());
   std::string names;
   for (const auto& entry : model.named_modules()) names += entry.first + ";";
-  EXPECT_EQ(names,
-            ";layers;layers.0;layers.0.inner;layers.0.norm;layers.1;layers.1.inner;layers.1.norm;head;");
+  EXPECT_EQ(names, ";layers;layers.0;layers.0.inner;layers.0.norm;layers.1;layers.1.inner;layers.1.norm;head;");
 }
 
 TEST(Module, ConversionKeepsTiesOptimisersAndGradients) {
@@ -284,8 +280,7 @@ TEST(Module, FreezesAndThaws) {
   EXPECT_EQ(plain.embed.weight.node(), plain.out.weight.node());
 }
 
-// --- errors
-// -------------------------------------------------------------------------------------------------------
+// --- errors --------------------------------------------------------------------------------------------------------
 
 TEST(Errors, BeginWithThePathOfTheModule) {
   Tower model;
@@ -328,18 +323,15 @@ TEST(Errors, ConstructorsSayWhatIsWrong) {
   EXPECT_EQ(error_of([] { Conv2d(3, 4, 3, {.padding = -1}); }),
             "Conv2d: padding (-1, -1) and output_padding (0, 0) must not be negative");
   EXPECT_EQ(error_of([] { nn::BatchNorm2d(0); }), "BatchNorm2d: num_features 0 must be positive");
-  EXPECT_EQ(error_of([] { nn::BatchNorm2d(3, {.momentum = 2}); }),
-            "BatchNorm2d: momentum 2 must be between 0 and 1");
-  EXPECT_EQ(error_of([] { nn::LayerNorm(Shape{}); }),
-            "LayerNorm: normalized_shape [] must have positive sizes");
+  EXPECT_EQ(error_of([] { nn::BatchNorm2d(3, {.momentum = 2}); }), "BatchNorm2d: momentum 2 must be between 0 and 1");
+  EXPECT_EQ(error_of([] { nn::LayerNorm(Shape{}); }), "LayerNorm: normalized_shape [] must have positive sizes");
   EXPECT_EQ(error_of([] { nn::GroupNorm(3, 4); }), "GroupNorm: channels 4 must be a multiple of groups 3");
   EXPECT_EQ(error_of([] { nn::RMSNorm(3, {.eps = -1}); }), "RMSNorm: eps -1 must not be negative");
   EXPECT_EQ(error_of([] { nn::Dropout(1.5); }), "Dropout: probability 1.5 must be between 0 and 1");
   EXPECT_EQ(error_of([] { nn::Embedding(3, 2, {.padding_idx = 3}); }),
             "Embedding: padding_idx 3 is outside of 3 rows");
   EXPECT_EQ(error_of([] { nn::GELU("fast"); }), "GELU: approximate is 'none' or 'tanh', not 'fast'");
-  EXPECT_EQ(error_of([] { nn::MaxPool2d(0); }),
-            "MaxPool2d: kernel_size (0, 0) and stride (0, 0) must be positive");
+  EXPECT_EQ(error_of([] { nn::MaxPool2d(0); }), "MaxPool2d: kernel_size (0, 0) and stride (0, 0) must be positive");
   EXPECT_EQ(error_of([] {
               nn::BatchNorm2d(3)(ones({2, 3}));
             }),
@@ -351,12 +343,11 @@ TEST(Errors, ConstructorsSayWhatIsWrong) {
   EXPECT_EQ(error_of([] { nn::RMSNorm(3)(ones({2, 4})); }), "RMSNorm: input [2, 4] should end in 3 features");
 }
 
-// --- printing
-// -----------------------------------------------------------------------------------------------------
+// --- printing ------------------------------------------------------------------------------------------------------
 
 TEST(Printing, IsPyTorchs) {
-  Sequential model(Conv2d(1, 32, 3, {.padding = 1}), nn::BatchNorm2d(32), ReLU(), nn::MaxPool2d(2),
-                   nn::Flatten(), nn::Dropout(0.25), Linear(6272, 10, {.bias = false}));
+  Sequential model(Conv2d(1, 32, 3, {.padding = 1}), nn::BatchNorm2d(32), ReLU(), nn::MaxPool2d(2), nn::Flatten(),
+                   nn::Dropout(0.25), Linear(6272, 10, {.bias = false}));
   EXPECT_EQ(to_string(model), R"(Sequential(
   (0): Conv2d(1, 32, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
   (1): BatchNorm2d(32, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
@@ -452,25 +443,21 @@ parameters take 1.05 KiB; 270 are trainable
   EXPECT_NE(table.find("  out    Linear     [2, 7]           -"), std::string::npos) << table;
 }
 
-// --- layers
-// -------------------------------------------------------------------------------------------------------
+// --- layers --------------------------------------------------------------------------------------------------------
 
 TEST(Layers, HandTheirOptionsOn) {
   Tensor image = randn({2, 4, 9, 7}), row = randn({2, 4, 9});
   Conv2d conv(4, 6, {3, 2}, {.stride = {2, 1}, .padding = {1, 0}, .dilation = {1, 2}, .groups = 2});
-  EXPECT_TRUE(
-      equal(conv(image), conv2d(image, conv.weight, conv.bias,
-                                {.stride = {2, 1}, .padding = {1, 0}, .dilation = {1, 2}, .groups = 2})));
+  EXPECT_TRUE(equal(conv(image), conv2d(image, conv.weight, conv.bias,
+                                        {.stride = {2, 1}, .padding = {1, 0}, .dilation = {1, 2}, .groups = 2})));
   EXPECT_EQ(conv(image).shape(), (Shape{2, 6, 5, 5}));
   nn::Conv1d conv1(4, 6, 3, {.stride = 2, .padding = 1, .dilation = 2});
-  EXPECT_TRUE(
-      equal(conv1(row), conv1d(row, conv1.weight, conv1.bias, {.stride = 2, .padding = 1, .dilation = 2})));
+  EXPECT_TRUE(equal(conv1(row), conv1d(row, conv1.weight, conv1.bias, {.stride = 2, .padding = 1, .dilation = 2})));
   EXPECT_EQ(conv1(row).shape(), (Shape{2, 6, 4}));
   nn::ConvTranspose2d up(4, 6, 3, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
   EXPECT_EQ(up(image).shape(), (Shape{2, 6, 18, 14}));
   EXPECT_EQ(nn::MaxPool2d(3, {.stride = 2, .padding = 1})(image).shape(), (Shape{2, 4, 5, 4}));
-  Tensor border =
-      nn::AvgPool2d(3, {.stride = 2, .padding = 1, .count_include_pad = false})(ones({1, 1, 4, 4}));
+  Tensor border = nn::AvgPool2d(3, {.stride = 2, .padding = 1, .count_include_pad = false})(ones({1, 1, 4, 4}));
   EXPECT_TRUE(equal(border, ones({1, 1, 2, 2})));
   EXPECT_EQ(nn::AdaptiveAvgPool2d({3, 2})(image).shape(), (Shape{2, 4, 3, 2}));
   EXPECT_EQ(nn::Flatten()(image).shape(), (Shape{2, 252}));
@@ -485,8 +472,8 @@ TEST(Layers, HandTheirOptionsOn) {
   EXPECT_TRUE(equal(nn::Tanh()(row), tanh(row)));
   EXPECT_TRUE(equal(nn::Sigmoid()(row), sigmoid(row)));
   EXPECT_TRUE(equal(nn::GroupNorm(2, 4, {.eps = 0.1})(row), group_norm(row, 2, ones({4}), zeros({4}), 0.1)));
-  EXPECT_TRUE(equal(nn::LayerNorm({4, 9}, {.eps = 0.1})(row),
-                    layer_norm(row, {4, 9}, ones({4, 9}), zeros({4, 9}), 0.1)));
+  EXPECT_TRUE(
+      equal(nn::LayerNorm({4, 9}, {.eps = 0.1})(row), layer_norm(row, {4, 9}, ones({4, 9}), zeros({4, 9}), 0.1)));
   EXPECT_TRUE(equal(nn::RMSNorm(9)(row), rms_norm(row, ones({9}), 0x1p-23)));
   EXPECT_TRUE(equal(nn::RMSNorm(9, {.eps = 0.1})(row), rms_norm(row, ones({9}), 0.1)));
 }
@@ -548,8 +535,7 @@ TEST(Sequential, RunsModulesInTurn) {
   EXPECT_THROW(list[1], Error);
 }
 
-// --- initial values
-// -----------------------------------------------------------------------------------------------
+// --- initial values ------------------------------------------------------------------------------------------------
 
 struct Moments {
   double mean, std, low, high;
@@ -610,9 +596,8 @@ TEST(Init, ScalesByFans) {
   expect_normal(nn::xavier_normal_(w, 2), 2 * std::sqrt(2.0 / 1400));
   expect_uniform(nn::kaiming_uniform_(w), std::sqrt(6.0 / 200));
   expect_uniform(nn::kaiming_uniform_(w, {.a = std::sqrt(5.0)}), 1 / std::sqrt(200.0));
-  expect_normal(
-      nn::kaiming_normal_(w, {.mode = nn::FanMode::fan_out, .nonlinearity = nn::Nonlinearity::relu}),
-      std::sqrt(2.0 / 1200));
+  expect_normal(nn::kaiming_normal_(w, {.mode = nn::FanMode::fan_out, .nonlinearity = nn::Nonlinearity::relu}),
+                std::sqrt(2.0 / 1200));
   expect_normal(nn::kaiming_normal_(w, {.nonlinearity = nn::Nonlinearity::tanh}), 5.0 / 3 / std::sqrt(200.0));
   EXPECT_TRUE(w.requires_grad() && w.is_leaf());
   EXPECT_EQ(nn::gain(nn::Nonlinearity::linear), 1);
@@ -631,8 +616,8 @@ TEST(Init, TruncatedNormalStaysInside) {
   EXPECT_TRUE(m.low >= -2 && m.low < -1.99 && m.high <= 2 && m.high > 1.99);
   EXPECT_TRUE(std::abs(m.mean) < 0.02);
   EXPECT_TRUE(std::abs(m.std - 0.8796) < 0.01);  // sqrt(1 - 4 phi(2) / (2 Phi(2) - 1))
-  // A twentieth lies below the fifth percentile of the truncated distribution, -1.4721: Phi^-1(0.05 * 0.9545
-  // + 0.02275).
+  // A twentieth lies below the fifth percentile of the truncated distribution, -1.4721: Phi^-1(0.05 * 0.9545 +
+  // 0.02275).
   double below = (x < -1.4721).to(float64).mean().item();
   EXPECT_TRUE(std::abs(below - 0.05) < 0.005) << below;
   Tensor tail = nn::trunc_normal_(empty({1000}), 1, 0.5, 3, 4);
@@ -645,8 +630,7 @@ TEST(Init, OrthogonalIsOrthogonal) {
   for (const Shape& shape : {Shape{20, 20}, Shape{10, 30}, Shape{30, 10}, Shape{16, 3, 5, 2}, Shape{1, 1}}) {
     Tensor w = nn::orthogonal_(empty(shape, {.dtype = float64}), 3).flatten(1);
     Tensor product = w.size(0) <= w.size(1) ? matmul(w, w.t()) : matmul(w.t(), w);
-    EXPECT_TRUE(allclose(product, eye(product.size(0), {.dtype = float64}) * 9.0, 0, 1e-12))
-        << to_string(shape);
+    EXPECT_TRUE(allclose(product, eye(product.size(0), {.dtype = float64}) * 9.0, 0, 1e-12)) << to_string(shape);
   }
   // Uniform, so each element has mean 0 and variance 1 / n.
   double sum = 0, squares = 0;

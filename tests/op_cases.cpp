@@ -52,9 +52,7 @@ Tensor Sample::make(DType run, int position) const {
 }
 
 Sample real(const Shape& shape, double low, double high) { return {Sample::Kind::real, shape, low, high}; }
-Sample distinct(const Shape& shape, double low, double high) {
-  return {Sample::Kind::distinct, shape, low, high};
-}
+Sample distinct(const Shape& shape, double low, double high) { return {Sample::Kind::distinct, shape, low, high}; }
 Sample integer(const Shape& shape, int64_t low, int64_t high, DType dtype) {
   return {Sample::Kind::integer, shape, double(low), double(high), {}, dtype};
 }

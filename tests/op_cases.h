@@ -16,9 +16,9 @@
 
 namespace gradus::optable {
 
-// The numbers of one input. Real ones lie between multiples of 1/4096, so that they are exact in float32 and
-// a kink at such a multiple (zero, whole and half numbers) is never nearer than 1/16384; inputs 0, 1 and 2 of
-// a case never tie.
+// The numbers of one input. Real ones lie between multiples of 1/4096, so that they are exact in float32 and a kink
+// at such a multiple (zero, whole and half numbers) is never nearer than 1/16384; inputs 0, 1 and 2 of a case never
+// tie.
 struct Sample {
   enum class Kind { real, distinct, integer, given };
   Kind kind = Kind::real;
@@ -52,7 +52,7 @@ struct Outputs : std::vector<Tensor> {
 };
 
 enum class Check {
-  twice,  // differentiable twice: gradients of all elements and of the gradients are checked by differences
+  twice,        // differentiable twice: gradients of all elements and of the gradients are checked by differences
   golden_only,  // at a kink or a tie, where a difference quotient says something else: PyTorch's gradient
                 // decides
   none,         // forward only: the result has no gradient, or none to speak of (NaN)
@@ -76,8 +76,8 @@ struct Row {
 
 class Table {
  public:
-  void add(const char* op, Outputs (*run)(const std::vector<Tensor>&), const char* torch,
-           std::vector<Case> cases, RowOptions options = {});
+  void add(const char* op, Outputs (*run)(const std::vector<Tensor>&), const char* torch, std::vector<Case> cases,
+           RowOptions options = {});
   std::vector<Row> rows;
 };
 

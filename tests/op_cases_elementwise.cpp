@@ -20,13 +20,11 @@ RowOptions large_unary(double low = -2, double high = 2) { return {.large = {rea
 
 // The same for two, with every way of broadcasting; the second within [low, high).
 std::vector<Case> binary_cases(double low = -2, double high = 2, double low0 = -2, double high0 = 2) {
-  return {{real({4, 5}, low0, high0), real({4, 5}, low, high)},
-          {real({37}, low0, high0), real({37}, low, high)},
-          {real({3, 1, 5}, low0, high0), real({4, 1}, low, high)},
-          {real({}, low0, high0), real({2, 3}, low, high)},
-          {real({2, 3}, low0, high0), real({1, 1, 1}, low, high)},
-          {real({0, 3}, low0, high0), real({3}, low, high)},
-          {real({2, 3, 1, 4}, low0, high0), real({1, 4}, low, high)}};
+  return {
+      {real({4, 5}, low0, high0), real({4, 5}, low, high)},      {real({37}, low0, high0), real({37}, low, high)},
+      {real({3, 1, 5}, low0, high0), real({4, 1}, low, high)},   {real({}, low0, high0), real({2, 3}, low, high)},
+      {real({2, 3}, low0, high0), real({1, 1, 1}, low, high)},   {real({0, 3}, low0, high0), real({3}, low, high)},
+      {real({2, 3, 1, 4}, low0, high0), real({1, 4}, low, high)}};
 }
 RowOptions large_binary(double low = -2, double high = 2) {
   return {.large = {real({301, 403}, low, high), real({403}, low, high)}};
@@ -36,12 +34,11 @@ const RowOptions no_gradient = {.check = Check::none};
 const RowOptions at_kink = {.check = Check::golden_only};
 
 std::vector<Case> compared() {  // equal, smaller and larger ones, infinities and NaN
-  return {
-      {given({2, 4}, {1, 2, 3, inf, -inf, nan, 0, -0.0}), given({2, 4}, {1, 3, 2, inf, inf, nan, -0.0, 5})},
-      {integer({37}, 0, 4), integer({37}, 0, 4)},
-      {integer({3, 1}, 0, 3, uint8), real({4}, 0, 3)},
-      {integer({0, 3}, 0, 3), integer({3}, 0, 3)},
-      {mask({4, 5}), mask({5})}};
+  return {{given({2, 4}, {1, 2, 3, inf, -inf, nan, 0, -0.0}), given({2, 4}, {1, 3, 2, inf, inf, nan, -0.0, 5})},
+          {integer({37}, 0, 4), integer({37}, 0, 4)},
+          {integer({3, 1}, 0, 3, uint8), real({4}, 0, 3)},
+          {integer({0, 3}, 0, 3), integer({3}, 0, 3)},
+          {mask({4, 5}), mask({5})}};
 }
 std::vector<Case> compared_to_one() {
   return {{given({7}, {1, 2, 0.5, inf, -inf, nan, 0})}, {integer({37}, 0, 3)}, {integer({2, 0}, 0, 3)}};
@@ -58,8 +55,8 @@ void add_binary(Table& t) {
       "operator*(Tensor, Tensor)", [](X x) -> Outputs { return x[0] * x[1]; }, "x[0] * x[1]", binary_cases(),
       large_binary());
   t.add(
-      "operator/(Tensor, Tensor)", [](X x) -> Outputs { return x[0] / x[1]; }, "x[0] / x[1]",
-      binary_cases(0.5, 2.5), large_binary(0.5, 2.5));
+      "operator/(Tensor, Tensor)", [](X x) -> Outputs { return x[0] / x[1]; }, "x[0] / x[1]", binary_cases(0.5, 2.5),
+      large_binary(0.5, 2.5));
   t.add(
       "operator/(Tensor, Tensor)", [](X x) -> Outputs { return x[0] / x[1]; }, "x[0] / x[1]",
       {{given({6}, {1, -1, 0, 5, nan, inf}), given({6}, {0, 0, 0, inf, 1, inf})}}, no_gradient);
@@ -82,8 +79,7 @@ void add_binary(Table& t) {
   t.add(
       "operator*(double, Tensor)", [](X x) -> Outputs { return 1.5 * x[0]; }, "1.5 * x[0]", unary_cases());
   t.add(
-      "operator/(double, Tensor)", [](X x) -> Outputs { return 1.5 / x[0]; }, "1.5 / x[0]",
-      unary_cases(0.5, 2.5));
+      "operator/(double, Tensor)", [](X x) -> Outputs { return 1.5 / x[0]; }, "1.5 / x[0]", unary_cases(0.5, 2.5));
   t.add(
       "operator-(Tensor)", [](X x) -> Outputs { return -x[0]; }, "-x[0]", unary_cases());
 
@@ -94,56 +90,46 @@ void add_binary(Table& t) {
                              {integer({3, 4}, 0, 9), mask({3, 1})},
                              {integer({3, 4}, -9, 9), constant(real({4}))}};
   t.add(
-      "operator+(Tensor, Tensor)", [](X x) -> Outputs { return x[0] + x[1]; }, "x[0] + x[1]", whole,
-      no_gradient);
+      "operator+(Tensor, Tensor)", [](X x) -> Outputs { return x[0] + x[1]; }, "x[0] + x[1]", whole, no_gradient);
   t.add(
       "operator-(Tensor, Tensor)", [](X x) -> Outputs { return x[0] - x[1]; }, "x[0] - x[1]",
       {whole[0], whole[1], whole[2], whole[4]}, no_gradient);
   t.add(
-      "operator*(Tensor, Tensor)", [](X x) -> Outputs { return x[0] * x[1]; }, "x[0] * x[1]", whole,
-      no_gradient);
+      "operator*(Tensor, Tensor)", [](X x) -> Outputs { return x[0] * x[1]; }, "x[0] * x[1]", whole, no_gradient);
   t.add(
       "operator/(Tensor, Tensor)", [](X x) -> Outputs { return x[0] / x[1]; }, "x[0] / x[1]",
-      {{integer({4, 5}, -9, 9), integer({5}, 1, 9)}, {integer({7}, 0, 250, uint8), integer({7}, 1, 9)}},
-      no_gradient);
+      {{integer({4, 5}, -9, 9), integer({5}, 1, 9)}, {integer({7}, 0, 250, uint8), integer({7}, 1, 9)}}, no_gradient);
   t.add(
-      "operator+(Tensor, double)", [](X x) -> Outputs { return x[0] + 3; }, "x[0] + 3",
-      {{integer({4, 5}, -9, 9)}}, no_gradient);
+      "operator+(Tensor, double)", [](X x) -> Outputs { return x[0] + 3; }, "x[0] + 3", {{integer({4, 5}, -9, 9)}},
+      no_gradient);
   t.add(
       "operator*(double, Tensor)", [](X x) -> Outputs { return 2 * x[0]; }, "2 * x[0]",
       {{integer({4, 5}, -9, 9)}, {integer({4, 5}, 0, 99, uint8)}}, no_gradient);
   t.add(
-      "operator-(Tensor)", [](X x) -> Outputs { return -x[0]; }, "-x[0]", {{integer({4, 5}, -9, 9)}},
-      no_gradient);
+      "operator-(Tensor)", [](X x) -> Outputs { return -x[0]; }, "-x[0]", {{integer({4, 5}, -9, 9)}}, no_gradient);
   t.add(
-      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", whole,
-      no_gradient);
+      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", whole, no_gradient);
   t.add(
-      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", whole,
-      no_gradient);
+      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", whole, no_gradient);
 
   t.add(
-      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])",
-      binary_cases(), large_binary());
+      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", binary_cases(),
+      large_binary());
   t.add(
-      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])",
-      binary_cases(), large_binary());
+      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", binary_cases(),
+      large_binary());
   // Where equal, each gets half.
   std::vector<Case> ties = {{given({5}, {1, 2, 3, 0, -1}), given({5}, {1, 3, 2, -0.0, -1})},
                             {given({2, 2}, {1, 2, 1, 0}), given({}, {1})}};
   t.add(
-      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", ties,
-      at_kink);
+      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", ties, at_kink);
   t.add(
-      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", ties,
-      at_kink);
+      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", ties, at_kink);
   std::vector<Case> nans = {{given({5}, {nan, 2, nan, inf, -inf}), given({5}, {1, nan, nan, 2, 2})}};
   t.add(
-      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", nans,
-      no_gradient);
+      "maximum", [](X x) -> Outputs { return maximum(x[0], x[1]); }, "torch.maximum(x[0], x[1])", nans, no_gradient);
   t.add(
-      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", nans,
-      no_gradient);
+      "minimum", [](X x) -> Outputs { return minimum(x[0], x[1]); }, "torch.minimum(x[0], x[1])", nans, no_gradient);
 
   t.add(
       "pow(Tensor, Tensor)", [](X x) -> Outputs { return pow(x[0], x[1]); }, "torch.pow(x[0], x[1])",
@@ -154,12 +140,9 @@ void add_binary(Table& t) {
   t.add(
       "pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], -0.75); }, "torch.pow(x[0], -0.75)",
       unary_cases(0.5, 2.5));
-  t.add("pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 2); }, "torch.pow(x[0], 2)",
-        {{real({4, 5})}});
-  t.add("pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 1); }, "torch.pow(x[0], 1)",
-        {{real({4, 5})}});
-  t.add("pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 0); }, "torch.pow(x[0], 0)",
-        {{real({4, 5})}});
+  t.add("pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 2); }, "torch.pow(x[0], 2)", {{real({4, 5})}});
+  t.add("pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 1); }, "torch.pow(x[0], 1)", {{real({4, 5})}});
+  t.add("pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 0); }, "torch.pow(x[0], 0)", {{real({4, 5})}});
   t.add(
       "pow(Tensor, double)", [](X x) -> Outputs { return pow(x[0], 2); }, "torch.pow(x[0], 2)",
       {{given({3}, {0, 1, -1})}}, at_kink);
@@ -207,22 +190,19 @@ void add_binary(Table& t) {
       "operator>=(Tensor, double)", [](X x) -> Outputs { return x[0] >= 1; }, "x[0] >= 1", compared_to_one(),
       no_gradient);
 
-  std::vector<Case> masks = {{mask({4, 5}), mask({4, 5})},
-                             {mask({37}), mask({1})},
-                             {mask({3, 1}), mask({4})},
-                             {mask({0}), mask({1})}};
+  std::vector<Case> masks = {
+      {mask({4, 5}), mask({4, 5})}, {mask({37}), mask({1})}, {mask({3, 1}), mask({4})}, {mask({0}), mask({1})}};
   t.add(
-      "logical_and", [](X x) -> Outputs { return logical_and(x[0], x[1]); }, "torch.logical_and(x[0], x[1])",
-      masks, no_gradient);
+      "logical_and", [](X x) -> Outputs { return logical_and(x[0], x[1]); }, "torch.logical_and(x[0], x[1])", masks,
+      no_gradient);
   t.add(
-      "logical_or", [](X x) -> Outputs { return logical_or(x[0], x[1]); }, "torch.logical_or(x[0], x[1])",
-      masks, no_gradient);
+      "logical_or", [](X x) -> Outputs { return logical_or(x[0], x[1]); }, "torch.logical_or(x[0], x[1])", masks,
+      no_gradient);
   t.add(
       "logical_not", [](X x) -> Outputs { return logical_not(x[0]); }, "torch.logical_not(x[0])",
       {{mask({4, 5})}, {mask({37})}, {mask({})}, {mask({0, 2})}}, no_gradient);
 
-  std::vector<Case> odd = {
-      {given({7}, {1, -1, 0, inf, -inf, nan, 1e30})}, {real({37})}, {real({2, 0})}, {real({})}};
+  std::vector<Case> odd = {{given({7}, {1, -1, 0, inf, -inf, nan, 1e30})}, {real({37})}, {real({2, 0})}, {real({})}};
   t.add(
       "isfinite", [](X x) -> Outputs { return isfinite(x[0]); }, "torch.isfinite(x[0])", odd, no_gradient);
   t.add(
@@ -240,8 +220,7 @@ void add_binary(Table& t) {
   // What is not chosen does not matter, nor does its gradient.
   t.add(
       "where", [](X x) -> Outputs { return where(x[0] > 0, x[0] * 2, x[1]); },
-      "torch.where(x[0] > 0, x[0] * 2, x[1])", {{given({4}, {1, -1, 2, -2}), given({4}, {nan, 3, inf, 4})}},
-      at_kink);
+      "torch.where(x[0] > 0, x[0] * 2, x[1])", {{given({4}, {1, -1, 2, -2}), given({4}, {nan, 3, inf, 4})}}, at_kink);
 }
 
 }  // namespace
@@ -254,8 +233,7 @@ void add_elementwise(Table& t) {
   t.add(
       "sign", [](X x) -> Outputs { return sign(x[0]); }, "torch.sign(x[0])", unary_cases(), large_unary());
   t.add(
-      "square", [](X x) -> Outputs { return square(x[0]); }, "torch.square(x[0])", unary_cases(),
-      large_unary());
+      "square", [](X x) -> Outputs { return square(x[0]); }, "torch.square(x[0])", unary_cases(), large_unary());
   t.add(
       "exp", [](X x) -> Outputs { return exp(x[0]); }, "torch.exp(x[0])", unary_cases(), large_unary());
   t.add(
@@ -278,8 +256,7 @@ void add_elementwise(Table& t) {
   t.add(
       "tanh", [](X x) -> Outputs { return tanh(x[0]); }, "torch.tanh(x[0])", unary_cases(), large_unary());
   t.add(
-      "sigmoid", [](X x) -> Outputs { return sigmoid(x[0]); }, "torch.sigmoid(x[0])", unary_cases(),
-      large_unary());
+      "sigmoid", [](X x) -> Outputs { return sigmoid(x[0]); }, "torch.sigmoid(x[0])", unary_cases(), large_unary());
   t.add(
       "erf", [](X x) -> Outputs { return erf(x[0]); }, "torch.erf(x[0])", unary_cases(), large_unary());
   t.add(
@@ -293,8 +270,8 @@ void add_elementwise(Table& t) {
   t.add(
       "round", [](X x) -> Outputs { return round(x[0]); }, "torch.round(x[0])", unary_cases(), large_unary());
   t.add(
-      "clamp", [](X x) -> Outputs { return clamp(x[0], -0.5, 0.75); }, "torch.clamp(x[0], -0.5, 0.75)",
-      unary_cases(), large_unary());
+      "clamp", [](X x) -> Outputs { return clamp(x[0], -0.5, 0.75); }, "torch.clamp(x[0], -0.5, 0.75)", unary_cases(),
+      large_unary());
   t.add("clamp", [](X x) -> Outputs { return clamp(x[0], -inf, 0.75); }, "torch.clamp(x[0], -math.inf, 0.75)",
         {{real({37})}});
   t.add("clamp", [](X x) -> Outputs { return clamp(x[0], -0.5, inf); }, "torch.clamp(x[0], -0.5, math.inf)",
@@ -307,14 +284,12 @@ void add_elementwise(Table& t) {
   t.add("leaky_relu", [](X x) -> Outputs { return leaky_relu(x[0], 0.3); }, "F.leaky_relu(x[0], 0.3)",
         {{real({37})}});
   t.add(
-      "gelu", [](X x) -> Outputs { return gelu(x[0]); }, "F.gelu(x[0])", unary_cases(-4, 4),
-      large_unary(-4, 4));
+      "gelu", [](X x) -> Outputs { return gelu(x[0]); }, "F.gelu(x[0])", unary_cases(-4, 4), large_unary(-4, 4));
   t.add(
       "gelu", [](X x) -> Outputs { return gelu(x[0], "tanh"); }, "F.gelu(x[0], approximate='tanh')",
       unary_cases(-4, 4), large_unary(-4, 4));
   t.add(
-      "silu", [](X x) -> Outputs { return silu(x[0]); }, "F.silu(x[0])", unary_cases(-4, 4),
-      large_unary(-4, 4));
+      "silu", [](X x) -> Outputs { return silu(x[0]); }, "F.silu(x[0])", unary_cases(-4, 4), large_unary(-4, 4));
   t.add(
       "softplus", [](X x) -> Outputs { return softplus(x[0]); }, "F.softplus(x[0])", unary_cases(-4, 4),
       large_unary(-4, 4));
@@ -333,8 +308,7 @@ void add_elementwise(Table& t) {
   t.add(
       "gelu", [](X x) -> Outputs { return gelu(x[0]); }, "F.gelu(x[0])", far, at_kink);
   t.add(
-      "gelu", [](X x) -> Outputs { return gelu(x[0], "tanh"); }, "F.gelu(x[0], approximate='tanh')", far,
-      at_kink);
+      "gelu", [](X x) -> Outputs { return gelu(x[0], "tanh"); }, "F.gelu(x[0], approximate='tanh')", far, at_kink);
   t.add(
       "silu", [](X x) -> Outputs { return silu(x[0]); }, "F.silu(x[0])", far, at_kink);
   t.add(
@@ -384,8 +358,7 @@ void add_elementwise(Table& t) {
   t.add(
       "rsqrt", [](X x) -> Outputs { return rsqrt(x[0]); }, "torch.rsqrt(x[0])", odd, no_gradient);
   t.add(
-      "reciprocal", [](X x) -> Outputs { return reciprocal(x[0]); }, "torch.reciprocal(x[0])", odd,
-      no_gradient);
+      "reciprocal", [](X x) -> Outputs { return reciprocal(x[0]); }, "torch.reciprocal(x[0])", odd, no_gradient);
   t.add(
       "tanh", [](X x) -> Outputs { return tanh(x[0]); }, "torch.tanh(x[0])", odd, no_gradient);
   t.add(
@@ -403,8 +376,7 @@ void add_elementwise(Table& t) {
   t.add(
       "round", [](X x) -> Outputs { return round(x[0]); }, "torch.round(x[0])", odd, no_gradient);
   t.add(
-      "clamp", [](X x) -> Outputs { return clamp(x[0], -1, 1); }, "torch.clamp(x[0], -1, 1)", odd,
-      no_gradient);
+      "clamp", [](X x) -> Outputs { return clamp(x[0], -1, 1); }, "torch.clamp(x[0], -1, 1)", odd, no_gradient);
   t.add(
       "relu", [](X x) -> Outputs { return relu(x[0]); }, "F.relu(x[0])", odd, no_gradient);
   t.add(

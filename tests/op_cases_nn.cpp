@@ -34,8 +34,8 @@ void add_products(Table& t) {
          {real({3, 4}), real({4, 0})},
          {real({0, 2, 3}), real({3, 2})}},
         {.large = {real({203, 301}), real({301, 157})}});
-  t.add("matmul", [](X x) -> Outputs { return matmul(x[0].t(), x[1].t()); },
-        "torch.matmul(x[0].t(), x[1].t())", {{real({4, 3}), real({5, 4})}, {real({33, 17}), real({9, 33})}},
+  t.add("matmul", [](X x) -> Outputs { return matmul(x[0].t(), x[1].t()); }, "torch.matmul(x[0].t(), x[1].t())",
+        {{real({4, 3}), real({5, 4})}, {real({33, 17}), real({9, 33})}},
         {.large = {real({301, 203}), real({157, 301})}});
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0], x[0].t()); }, "torch.matmul(x[0], x[0].t())",
         {{real({3, 4})}});
@@ -95,8 +95,8 @@ void add_products(Table& t) {
         {.large = {real({301, 403})}});
   t.add("softmax", [](X x) -> Outputs { return softmax(x[0], 0); }, "torch.softmax(x[0], 0)",
         {{real({4, 5})}, {real({2, 3, 4})}, {real({})}});
-  t.add("log_softmax", [](X x) -> Outputs { return log_softmax(x[0], -1); }, "torch.log_softmax(x[0], -1)",
-        rows, {.large = {real({301, 403})}});
+  t.add("log_softmax", [](X x) -> Outputs { return log_softmax(x[0], -1); }, "torch.log_softmax(x[0], -1)", rows,
+        {.large = {real({301, 403})}});
   t.add("log_softmax", [](X x) -> Outputs { return log_softmax(x[0], 1); }, "torch.log_softmax(x[0], 1)",
         {{real({4, 5})}, {real({2, 3, 4})}});
   std::vector<Case> far = {{given({3, 3}, {1000, 1001, 999, -1000, -1001, -2000, 0, 0, 0})}};
@@ -139,29 +139,24 @@ void add_products(Table& t) {
         "F.conv2d(x[0], x[1], None, 2, 0, 1, 3)", {{real({2, 3, 5, 5}), real({3, 1, 2, 2})}});
   t.add("conv1d", [](X x) -> Outputs { return conv1d(x[0], x[1], x[2]); }, "F.conv1d(x[0], x[1], x[2])",
         {{real({2, 3, 7}), real({4, 3, 3}), real({4})}, {real({1, 1, 1}), real({1, 1, 1}), real({1})}});
-  t.add("conv1d",
-        [](X x) -> Outputs {
-          return conv1d(x[0], x[1], {}, {.stride = 2, .padding = 3, .dilation = 2, .groups = 2});
-        },
-        "F.conv1d(x[0], x[1], None, 2, 3, 2, 2)", {{real({2, 4, 9}), real({2, 2, 3})}});
+  t.add(
+      "conv1d",
+      [](X x) -> Outputs { return conv1d(x[0], x[1], {}, {.stride = 2, .padding = 3, .dilation = 2, .groups = 2}); },
+      "F.conv1d(x[0], x[1], None, 2, 3, 2, 2)", {{real({2, 4, 9}), real({2, 2, 3})}});
   t.add("conv_transpose2d", [](X x) -> Outputs { return conv_transpose2d(x[0], x[1], x[2]); },
         "F.conv_transpose2d(x[0], x[1], x[2])",
-        {{real({2, 3, 3, 4}), real({3, 2, 3, 2}), real({2})},
-         {real({1, 1, 1, 1}), real({1, 1, 2, 2}), real({1})}},
+        {{real({2, 3, 3, 4}), real({3, 2, 3, 2}), real({2})}, {real({1, 1, 1, 1}), real({1, 1, 2, 2}), real({1})}},
         {.large = {real({4, 16, 15, 16}), real({16, 8, 3, 3}), real({8})}});
   t.add("conv_transpose2d",
         [](X x) -> Outputs {
-          return conv_transpose2d(
-              x[0], x[1], {}, {.stride = {2, 3}, .padding = {1, 0}, .dilation = {2, 1}, .groups = 2}, {1, 2});
+          return conv_transpose2d(x[0], x[1], {},
+                                  {.stride = {2, 3}, .padding = {1, 0}, .dilation = {2, 1}, .groups = 2}, {1, 2});
         },
         "F.conv_transpose2d(x[0], x[1], None, (2, 3), (1, 0), (1, 2), 2, (2, 1))",
         {{real({2, 4, 3, 2}), real({4, 3, 2, 3})}});
 
   t.add("max_pool2d", [](X x) -> Outputs { return max_pool2d(x[0], {.kernel = 2}); }, "F.max_pool2d(x[0], 2)",
-        {{distinct({2, 3, 4, 6})},
-         {distinct({1, 1, 5, 5})},
-         {distinct({1, 1, 2, 2})},
-         {distinct({0, 2, 4, 4})}},
+        {{distinct({2, 3, 4, 6})}, {distinct({1, 1, 5, 5})}, {distinct({1, 1, 2, 2})}, {distinct({0, 2, 4, 4})}},
         {.large = {distinct({2, 3, 32, 30})}});
   t.add("max_pool2d",
         [](X x) -> Outputs {
@@ -170,8 +165,7 @@ void add_products(Table& t) {
         "F.max_pool2d(x[0], (3, 2), (2, 1), (1, 1))", {{distinct({2, 2, 5, 4})}});
   // The first of equals has the whole gradient; all below zero, the padding never wins.
   t.add(
-      "max_pool2d",
-      [](X x) -> Outputs { return max_pool2d(x[0], {.kernel = 2, .stride = Pair(1), .padding = 1}); },
+      "max_pool2d", [](X x) -> Outputs { return max_pool2d(x[0], {.kernel = 2, .stride = Pair(1), .padding = 1}); },
       "F.max_pool2d(x[0], 2, 1, 1)", {{given({1, 1, 3, 3}, {-1, -1, -2, -1, -1, -3, -4, -4, -1})}}, at_tie);
   t.add("avg_pool2d", [](X x) -> Outputs { return avg_pool2d(x[0], {.kernel = 2}); }, "F.avg_pool2d(x[0], 2)",
         {{real({2, 3, 4, 6})}, {real({1, 1, 5, 5})}, {real({1, 1, 2, 2})}, {real({0, 2, 4, 4})}},
@@ -181,16 +175,14 @@ void add_products(Table& t) {
           return avg_pool2d(x[0], {.kernel = {3, 2}, .stride = Pair{2, 1}, .padding = {1, 1}});
         },
         "F.avg_pool2d(x[0], (3, 2), (2, 1), (1, 1))", {{real({2, 2, 5, 4})}});
-  t.add(
-      "avg_pool2d",
-      [](X x) -> Outputs { return avg_pool2d(x[0], {.kernel = 3, .stride = Pair(2), .padding = 1}, false); },
-      "F.avg_pool2d(x[0], 3, 2, 1, count_include_pad=False)", {{real({2, 2, 5, 4})}});
+  t.add("avg_pool2d",
+        [](X x) -> Outputs { return avg_pool2d(x[0], {.kernel = 3, .stride = Pair(2), .padding = 1}, false); },
+        "F.avg_pool2d(x[0], 3, 2, 1, count_include_pad=False)", {{real({2, 2, 5, 4})}});
   t.add("adaptive_avg_pool2d",
         [](X x) -> Outputs {
           return adaptive_avg_pool2d(x[0], {2, 3});
         },
-        "F.adaptive_avg_pool2d(x[0], (2, 3))",
-        {{real({2, 2, 4, 6})}, {real({1, 2, 5, 7})}, {real({1, 1, 1, 2})}},
+        "F.adaptive_avg_pool2d(x[0], (2, 3))", {{real({2, 2, 4, 6})}, {real({1, 2, 5, 7})}, {real({1, 1, 1, 2})}},
         {.large = {real({8, 8, 30, 32})}});
   t.add("adaptive_avg_pool2d", [](X x) -> Outputs { return adaptive_avg_pool2d(x[0], 1); },
         "F.adaptive_avg_pool2d(x[0], 1)", {{real({2, 3, 4, 5})}, {real({2, 1, 1, 1})}});
@@ -257,8 +249,7 @@ void add_products(Table& t) {
 }
 
 void add_losses(Table& t) {
-  t.add("cross_entropy", [](X x) -> Outputs { return cross_entropy(x[0], x[1]); },
-        "F.cross_entropy(x[0], x[1])",
+  t.add("cross_entropy", [](X x) -> Outputs { return cross_entropy(x[0], x[1]); }, "F.cross_entropy(x[0], x[1])",
         {{real({4, 5}), integer({4}, 0, 5)},
          {real({2, 3, 4}), integer({2, 4}, 0, 3)},
          {real({2, 3, 2, 2}), integer({2, 2, 2}, 0, 3)},
@@ -279,14 +270,13 @@ void add_losses(Table& t) {
         {{real({7, 5}), integer({7}, 0, 5), constant(positive({5}))},
          {real({2, 3, 4}), integer({2, 4}, 0, 3), constant(positive({3}))},
          {real({0, 3}), integer({0}, 0, 3), constant(positive({3}))}});
-  t.add("cross_entropy",
-        [](X x) -> Outputs {
-          return cross_entropy(x[0], x[1], {.label_smoothing = 0.2, .reduction = Reduction::sum});
-        },
-        "F.cross_entropy(x[0], x[1], label_smoothing=0.2, reduction='sum')",
-        {{real({4, 5}), integer({4}, 0, 5)},
-         {real({2, 3, 4}), integer({2, 4}, 0, 3)},
-         {real({0, 3}), integer({0}, 0, 3)}});
+  t.add(
+      "cross_entropy",
+      [](X x) -> Outputs { return cross_entropy(x[0], x[1], {.label_smoothing = 0.2, .reduction = Reduction::sum}); },
+      "F.cross_entropy(x[0], x[1], label_smoothing=0.2, reduction='sum')",
+      {{real({4, 5}), integer({4}, 0, 5)},
+       {real({2, 3, 4}), integer({2, 4}, 0, 3)},
+       {real({0, 3}), integer({0}, 0, 3)}});
   // Nothing counts: 0 / 0.
   t.add(
       "cross_entropy", [](X x) -> Outputs { return cross_entropy(x[0], x[1], {.ignore_index = 0}); },
@@ -310,8 +300,7 @@ void add_losses(Table& t) {
                              {real({2, 3, 1}), real({2, 3, 1})}};
   RowOptions large = {.large = {real({301, 403}), real({301, 403})}};
   t.add(
-      "mse_loss", [](X x) -> Outputs { return mse_loss(x[0], x[1]); }, "F.mse_loss(x[0], x[1])", pairs,
-      large);
+      "mse_loss", [](X x) -> Outputs { return mse_loss(x[0], x[1]); }, "F.mse_loss(x[0], x[1])", pairs, large);
   t.add("mse_loss", [](X x) -> Outputs { return mse_loss(x[0], x[1], Reduction::sum); },
         "F.mse_loss(x[0], x[1], reduction='sum')", {{real({4, 5}), real({4, 5})}, {real({0}), real({0})}});
   t.add("mse_loss", [](X x) -> Outputs { return mse_loss(x[0], x[1], Reduction::none); },
@@ -326,21 +315,19 @@ void add_losses(Table& t) {
       "l1_loss", [](X x) -> Outputs { return l1_loss(x[0], x[1]); }, "F.l1_loss(x[0], x[1])",
       {{given({3}, {1, 2, 3}), given({3}, {1, 3, 2})}}, at_tie);
   t.add(
-      "smooth_l1_loss", [](X x) -> Outputs { return smooth_l1_loss(x[0], x[1]); },
-      "F.smooth_l1_loss(x[0], x[1])", pairs, large);
+      "smooth_l1_loss", [](X x) -> Outputs { return smooth_l1_loss(x[0], x[1]); }, "F.smooth_l1_loss(x[0], x[1])",
+      pairs, large);
   t.add("smooth_l1_loss", [](X x) -> Outputs { return smooth_l1_loss(x[0], x[1], 0.7, Reduction::none); },
         "F.smooth_l1_loss(x[0], x[1], beta=0.7, reduction='none')", {{real({4, 5}), real({4, 5})}});
   t.add("smooth_l1_loss", [](X x) -> Outputs { return smooth_l1_loss(x[0], x[1], 1.3, Reduction::sum); },
         "F.smooth_l1_loss(x[0], x[1], beta=1.3, reduction='sum')", {{real({4, 5}), real({4, 5})}});
   t.add(
-      "smooth_l1_loss", [](X x) -> Outputs { return smooth_l1_loss(x[0], x[1]); },
-      "F.smooth_l1_loss(x[0], x[1])", {{given({5}, {1, 2, 3, 0, 0}), given({5}, {1, 3, 2, 2, -2})}}, at_tie);
+      "smooth_l1_loss", [](X x) -> Outputs { return smooth_l1_loss(x[0], x[1]); }, "F.smooth_l1_loss(x[0], x[1])",
+      {{given({5}, {1, 2, 3, 0, 0}), given({5}, {1, 3, 2, 2, -2})}}, at_tie);
   t.add(
-      "binary_cross_entropy_with_logits",
-      [](X x) -> Outputs { return binary_cross_entropy_with_logits(x[0], x[1]); },
+      "binary_cross_entropy_with_logits", [](X x) -> Outputs { return binary_cross_entropy_with_logits(x[0], x[1]); },
       "F.binary_cross_entropy_with_logits(x[0], x[1])",
-      {{real({4, 5}), real({4, 5}, 0, 1)}, {real({67}), real({67}, 0, 1)}, {real({}), real({}, 0, 1)}},
-      large);
+      {{real({4, 5}), real({4, 5}, 0, 1)}, {real({67}), real({67}, 0, 1)}, {real({}), real({}, 0, 1)}}, large);
   t.add("binary_cross_entropy_with_logits",
         [](X x) -> Outputs { return binary_cross_entropy_with_logits(x[0], x[1], x[2], x[3]); },
         "F.binary_cross_entropy_with_logits(x[0], x[1], x[2], pos_weight=x[3])",
@@ -354,8 +341,7 @@ void add_losses(Table& t) {
         "F.binary_cross_entropy_with_logits(x[0], x[1], pos_weight=x[2], reduction='sum')",
         {{real({4, 5}), constant(real({4, 5}, 0, 1)), constant(positive({5}))}});
   t.add(
-      "binary_cross_entropy_with_logits",
-      [](X x) -> Outputs { return binary_cross_entropy_with_logits(x[0], x[1]); },
+      "binary_cross_entropy_with_logits", [](X x) -> Outputs { return binary_cross_entropy_with_logits(x[0], x[1]); },
       "F.binary_cross_entropy_with_logits(x[0], x[1])",
       {{given({4}, {-800, 800, -90, 90}), constant(given({4}, {1, 0, 0, 1}))}}, at_tie);
   t.add("kl_div", [](X x) -> Outputs { return kl_div(x[0], x[1]); }, "F.kl_div(x[0], x[1])",

@@ -25,8 +25,7 @@ void add_shapes(Table& t) {
         {.large = {real({300, 400})}});
   t.add("Tensor::reshape", [](X x) -> Outputs { return x[0].transpose(0, 1).reshape({-1}); },
         "x[0].transpose(0, 1).reshape(-1)", {{real({4, 5})}, {real({3, 1})}, {real({0, 2})}});
-  t.add("Tensor::reshape", [](X x) -> Outputs { return x[0].reshape({}); }, "x[0].reshape(())",
-        {{real({1, 1})}});
+  t.add("Tensor::reshape", [](X x) -> Outputs { return x[0].reshape({}); }, "x[0].reshape(())", {{real({1, 1})}});
   t.add("Tensor::view",
         [](X x) -> Outputs {
           return x[0].contiguous().view({2, -1});
@@ -83,8 +82,8 @@ void add_shapes(Table& t) {
   t.add("Tensor::slice", [](X x) -> Outputs { return x[0].slice(0, 3, 1); }, "x[0][3:1]", {{real({4, 5})}});
   t.add("Tensor::slice", [](X x) -> Outputs { return x[0].slice(0, -100, 100, 3); }, "x[0][-100:100:3]",
         {{real({7})}});
-  t.add("Tensor::split(int64_t, int64_t)", [](X x) -> Outputs { return x[0].split(2, -1); },
-        "x[0].split(2, -1)", {{real({3, 5})}, {real({4})}, {real({0, 3})}});
+  t.add("Tensor::split(int64_t, int64_t)", [](X x) -> Outputs { return x[0].split(2, -1); }, "x[0].split(2, -1)",
+        {{real({3, 5})}, {real({4})}, {real({0, 3})}});
   t.add("Tensor::split(Dims, int64_t)",
         [](X x) -> Outputs {
           return x[0].split(Dims{1, 0, 3}, 0);
@@ -116,18 +115,15 @@ void add_shapes(Table& t) {
   t.add(
       "Tensor::to(DType)",
       [](X x) -> Outputs {
-        return std::vector<Tensor>{x[0].to(int64), (x[0] * x[0]).to(uint8), x[0].to(boolean),
-                                   x[0].to(float64)};
+        return std::vector<Tensor>{x[0].to(int64), (x[0] * x[0]).to(uint8), x[0].to(boolean), x[0].to(float64)};
       },
       "[x[0].to(torch.int64), (x[0] * x[0]).to(torch.uint8), x[0].to(torch.bool), x[0].to(torch.float64)]",
-      {{given({8}, {0, 1.75, -1.75, 2.5, -2.5, 0.25, -0.25, -0.0})}, {integer({19}, 0, 15, uint8)}},
-      no_gradient);
+      {{given({8}, {0, 1.75, -1.75, 2.5, -2.5, 0.25, -0.25, -0.0})}, {integer({19}, 0, 15, uint8)}}, no_gradient);
   // bfloat16 keeps eight bits, rounding to nearest, ties to even.
   t.add(
       "Tensor::to(DType)", [](X x) -> Outputs { return x[0].to(bfloat16).to(float32); },
       "x[0].to(torch.bfloat16).to(torch.float32)",
-      {{given({8}, {1.00390625, 1.01171875, 1.005859375, -3.1415927, 1e30, inf, -inf, nan})},
-       {constant(real({37}))}},
+      {{given({8}, {1.00390625, 1.01171875, 1.005859375, -3.1415927, 1e30, inf, -inf, nan})}, {constant(real({37}))}},
       no_gradient);
   t.add("Tensor::to(Device)", [](X x) -> Outputs { return x[0].to(Device::cpu); }, "x[0].to('cpu')",
         {{real({4, 5})}});
@@ -143,8 +139,7 @@ void add_shapes(Table& t) {
         "x[0].flip(0, -1)", {{real({3, 4})}, {real({2, 3, 4})}, {real({1, 1})}, {real({0, 3})}});
   t.add("Tensor::roll", [](X x) -> Outputs { return x[0].roll(2, -1); }, "x[0].roll(2, -1)",
         {{real({3, 5})}, {real({4})}, {real({2, 1})}});
-  t.add("Tensor::roll", [](X x) -> Outputs { return x[0].roll(-7, 0); }, "x[0].roll(-7, 0)",
-        {{real({3, 2})}});
+  t.add("Tensor::roll", [](X x) -> Outputs { return x[0].roll(-7, 0); }, "x[0].roll(-7, 0)", {{real({3, 2})}});
   t.add("Tensor::tril", [](X x) -> Outputs { return x[0].tril(); }, "x[0].tril()",
         {{real({4, 5})}, {real({2, 3, 3})}, {real({1, 1})}, {real({0, 3})}}, {.large = {real({301, 403})}});
   t.add("Tensor::tril", [](X x) -> Outputs { return x[0].tril(-1); }, "x[0].tril(-1)", {{real({4, 5})}});
@@ -155,8 +150,7 @@ void add_shapes(Table& t) {
         {{real({4, 5})}, {real({2, 3, 3})}, {real({1, 1})}, {real({3, 0})}});
   t.add("Tensor::triu", [](X x) -> Outputs { return x[0].triu(2); }, "x[0].triu(2)", {{real({4, 5})}});
   t.add(
-      "Tensor::triu", [](X x) -> Outputs { return x[0].triu(); }, "x[0].triu()", {{mask({4, 4})}},
-      no_gradient);
+      "Tensor::triu", [](X x) -> Outputs { return x[0].triu(); }, "x[0].triu()", {{mask({4, 4})}}, no_gradient);
 
   t.add("cat",
         [](X x) -> Outputs {
@@ -202,13 +196,12 @@ void add_shapes(Table& t) {
       "Tensor::fill_", [](X x) -> Outputs { return x[0].detach().clone().fill_(1.5); },
       "x[0].detach().clone().fill_(1.5)", {{real({3, 4})}, {real({0})}}, no_gradient);
   t.add(
-      "Tensor::zero_", [](X x) -> Outputs { return x[0].detach().clone().zero_(); },
-      "x[0].detach().clone().zero_()", {{real({3, 4})}, {integer({3}, 1, 9)}}, no_gradient);
+      "Tensor::zero_", [](X x) -> Outputs { return x[0].detach().clone().zero_(); }, "x[0].detach().clone().zero_()",
+      {{real({3, 4})}, {integer({3}, 1, 9)}}, no_gradient);
   t.add(
-      "Tensor::add_(Tensor, double)",
-      [](X x) -> Outputs { return x[0].detach().clone().add_(x[1].detach(), 0.5); },
-      "x[0].detach().clone().add_(x[1].detach(), alpha=0.5)",
-      {{real({3, 4}), real({4})}, {real({5}), real({})}}, no_gradient);
+      "Tensor::add_(Tensor, double)", [](X x) -> Outputs { return x[0].detach().clone().add_(x[1].detach(), 0.5); },
+      "x[0].detach().clone().add_(x[1].detach(), alpha=0.5)", {{real({3, 4}), real({4})}, {real({5}), real({})}},
+      no_gradient);
   t.add(
       "Tensor::add_(double)", [](X x) -> Outputs { return x[0].detach().clone().add_(2); },
       "x[0].detach().clone().add_(2)", {{real({3, 4})}, {integer({3}, 1, 9)}}, no_gradient);
@@ -247,8 +240,7 @@ void add_indexing(Table& t) {
         "x[0].index_select(0, x[1])", {{real({5}), integer({7}, 0, 5)}, {real({4, 3}), integer({3}, 0, 4)}},
         {.large = {real({300, 200}), integer({500}, 0, 300)}});
   t.add(
-      "Tensor::index_select", [](X x) -> Outputs { return x[0].index_select(0, x[1]); },
-      "x[0].index_select(0, x[1])",
+      "Tensor::index_select", [](X x) -> Outputs { return x[0].index_select(0, x[1]); }, "x[0].index_select(0, x[1])",
       {{integer({5, 2}, 0, 99), integer({7}, 0, 5)}, {mask({5}), integer({3}, 0, 5)}}, no_gradient);
   t.add("Tensor::gather", [](X x) -> Outputs { return x[0].gather(1, x[1]); }, "x[0].gather(1, x[1])",
         {{real({3, 4}), integer({3, 6}, 0, 4)},
@@ -285,19 +277,11 @@ void add_indexing(Table& t) {
   // A large negative fill before a softmax is what it is for.
   t.add("Tensor::masked_fill", [](X x) -> Outputs { return softmax(x[0].masked_fill(x[1], -inf), -1); },
         "torch.softmax(x[0].masked_fill(x[1], -math.inf), -1)", {{real({4, 6}), mask({6})}});
-  t.add("Tensor::masked_select", [](X x) -> Outputs { return x[0].masked_select(x[1]); },
-        "x[0].masked_select(x[1])",
-        {{real({3, 4}), mask({3, 4})},
-         {real({3, 4}), mask({4})},
-         {real({37}), mask({37})},
-         {real({0}), mask({0})}});
+  t.add("Tensor::masked_select", [](X x) -> Outputs { return x[0].masked_select(x[1]); }, "x[0].masked_select(x[1])",
+        {{real({3, 4}), mask({3, 4})}, {real({3, 4}), mask({4})}, {real({37}), mask({37})}, {real({0}), mask({0})}});
   t.add(
       "Tensor::nonzero", [](X x) -> Outputs { return x[0].nonzero(); }, "x[0].nonzero()",
-      {{mask({3, 4})},
-       {integer({7}, 0, 2)},
-       {given({2, 2}, {0, 1.5, -0.0, nan})},
-       {mask({0, 2})},
-       {mask({2, 2, 2})}},
+      {{mask({3, 4})}, {integer({7}, 0, 2)}, {given({2, 2}, {0, 1.5, -0.0, nan})}, {mask({0, 2})}, {mask({2, 2, 2})}},
       no_gradient);
 
   t.add("Tensor::sort", [](X x) -> Outputs { return x[0].sort(); }, "x[0].sort(stable=True, dim=-1)",
@@ -316,12 +300,11 @@ void add_indexing(Table& t) {
       {{given({2, 5}, {1, 0, 1, 0, 1, 2, 2, -inf, inf, 2})}}, at_tie);
   t.add(
       "Tensor::sort", [](X x) -> Outputs { return x[0].sort(-1, true); },
-      "x[0].sort(stable=True, dim=-1, descending=True)",
-      {{given({2, 5}, {1, 0, 1, 0, 1, 2, 2, -inf, inf, 2})}}, at_tie);
+      "x[0].sort(stable=True, dim=-1, descending=True)", {{given({2, 5}, {1, 0, 1, 0, 1, 2, 2, -inf, inf, 2})}},
+      at_tie);
   t.add(
       "Tensor::sort", [](X x) -> Outputs { return x[0].sort(); }, "x[0].sort(stable=True, dim=-1)",
-      {{given({5}, {1, nan, inf, nan, -1})}, {integer({19}, -5, 5)}, {integer({19}, 0, 5, uint8)}},
-      no_gradient);
+      {{given({5}, {1, nan, inf, nan, -1})}, {integer({19}, -5, 5)}, {integer({19}, 0, 5, uint8)}}, no_gradient);
   t.add(
       "Tensor::sort", [](X x) -> Outputs { return x[0].sort(-1, true); },
       "x[0].sort(stable=True, dim=-1, descending=True)",
@@ -338,8 +321,8 @@ void add_indexing(Table& t) {
         {.large = {integer({40, 50}, 0, 30), real({30, 64})}});
   // The row of the padding gets no gradient.
   t.add(
-      "embedding", [](X x) -> Outputs { return embedding(x[0], x[1], 1); },
-      "F.embedding(x[0], x[1], padding_idx=1)", {{integer({7}, 0, 3), real({3, 4})}}, at_tie);
+      "embedding", [](X x) -> Outputs { return embedding(x[0], x[1], 1); }, "F.embedding(x[0], x[1], padding_idx=1)",
+      {{integer({7}, 0, 3), real({3, 4})}}, at_tie);
 }
 
 }  // namespace gradus::optable

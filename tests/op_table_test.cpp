@@ -21,7 +21,7 @@ namespace gradus::optable {
 
 namespace {
 
-// --- comparing -----------------------------------------------------------------------------------
+// --- comparing -----------------------------------------------------------------------------------------------------
 
 // Of values and gradients, in float32 and in double; no op needs more.
 constexpr double tolerance32 = 1e-5, tolerance64 = 1e-12;
@@ -50,11 +50,10 @@ std::string difference(const Tensor& a, const Tensor& b, double tolerance) {
 bool same_bits(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
   Tensor x = a.contiguous(), y = b.contiguous();
-  return x.numel() == 0 ||
-         std::memcmp(x.raw().data, y.raw().data, size_t(x.numel()) * size_of(x.dtype())) == 0;
+  return x.numel() == 0 || std::memcmp(x.raw().data, y.raw().data, size_t(x.numel()) * size_of(x.dtype())) == 0;
 }
 
-// --- running -------------------------------------------------------------------------------------
+// --- running -------------------------------------------------------------------------------------------------------
 
 struct Result {
   std::vector<Tensor> values;
@@ -147,7 +146,7 @@ const TensorFile& golden() {
   return file;
 }
 
-// --- one test of each kind for every op ----------------------------------------------------------
+// --- one test of each kind for every op ----------------------------------------------------------------------------
 
 class OpTable : public ::testing::TestWithParam<std::string> {
  protected:
@@ -195,8 +194,8 @@ TEST_P(OpTable, SecondGradients) {
   });
 }
 
-// Values and gradients as PyTorch computes them in double, which the sample inputs make the truth for float32
-// as well.
+// Values and gradients as PyTorch computes them in double, which the sample inputs make the truth for float32 as
+// well.
 TEST_P(OpTable, Golden) {
   for (DType dtype : {float64, float32}) {
     SCOPED_TRACE(to_string(dtype));
@@ -206,18 +205,14 @@ TEST_P(OpTable, Golden) {
       Result result = run(row, c, make_inputs(row.cases[c], dtype));
       auto expect = [&](const Tensor& got, const std::string& key) {
         const Tensor* expected = golden().find(row.name(c) + key);
-        ASSERT_NE(expected, nullptr) << "no golden value " << row.name(c) + key
-                                     << ": run tools/golden_ops.py";
+        ASSERT_NE(expected, nullptr) << "no golden value " << row.name(c) + key << ": run tools/golden_ops.py";
         EXPECT_EQ(difference(got, *expected, tolerance), "") << key;
         // What is float64 there follows the type of the run.
-        bool same =
-            got.dtype() == expected->dtype() || (is_floating(got.dtype()) && expected->dtype() == float64);
-        EXPECT_TRUE(same) << key << " is " << to_string(got.dtype()) << ", expected "
-                          << to_string(expected->dtype());
+        bool same = got.dtype() == expected->dtype() || (is_floating(got.dtype()) && expected->dtype() == float64);
+        EXPECT_TRUE(same) << key << " is " << to_string(got.dtype()) << ", expected " << to_string(expected->dtype());
       };
       for (size_t i = 0; i < result.values.size(); ++i) expect(result.values[i], ".y" + std::to_string(i));
-      for (size_t i = 0; i < result.gradients.size(); ++i)
-        expect(result.gradients[i], ".d" + std::to_string(i));
+      for (size_t i = 0; i < result.gradients.size(); ++i) expect(result.gradients[i], ".d" + std::to_string(i));
       EXPECT_EQ(golden().find(row.name(c) + ".y" + std::to_string(result.values.size())), nullptr);
     });
   }
@@ -280,8 +275,7 @@ TEST_P(OpTable, Threads) {
     set_num_threads(2);
     Result two = run(row, c, x);
     for (size_t i = 0; i < one.values.size(); ++i) EXPECT_TRUE(same_bits(two.values[i], one.values[i])) << i;
-    for (size_t i = 0; i < one.gradients.size(); ++i)
-      EXPECT_TRUE(same_bits(two.gradients[i], one.gradients[i])) << i;
+    for (size_t i = 0; i < one.gradients.size(); ++i) EXPECT_TRUE(same_bits(two.gradients[i], one.gradients[i])) << i;
   });
   set_num_threads(before);
 }
@@ -293,9 +287,9 @@ std::set<std::string> ops_with_rows() {
 }
 // Test names are made of letters, digits and underscores.
 std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
-  static const std::map<char, std::string> words = {
-      {'+', "plus"}, {'-', "minus"},   {'*', "times"}, {'/', "over"}, {'=', "eq"}, {'!', "not"},
-      {'<', "less"}, {'>', "greater"}, {'[', "at"},    {'(', "_"},    {':', "_"}};
+  static const std::map<char, std::string> words = {{'+', "plus"}, {'-', "minus"}, {'*', "times"}, {'/', "over"},
+                                                    {'=', "eq"},   {'!', "not"},   {'<', "less"},  {'>', "greater"},
+                                                    {'[', "at"},   {'(', "_"},     {':', "_"}};
   std::string name;
   for (char c : info.param)
     if (words.contains(c))
@@ -306,7 +300,7 @@ std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Every, OpTable, ::testing::ValuesIn(ops_with_rows()), test_name);
 
-// --- the table is complete -----------------------------------------------------------------------
+// --- the table is complete -----------------------------------------------------------------------------------------
 
 std::string read(const std::string& path) {
   std::ifstream in(testing::source_dir() + "/" + path);
@@ -397,8 +391,8 @@ std::set<std::string> excluded() {
                            "options", "is_contiguous", "storage", "raw", "data", "item", "to_vector"})
     names.insert(std::string("Tensor::") + name);
   // Its place in the graph: regressions_test.
-  for (const char* name : {"requires_grad", "is_leaf", "requires_grad_", "detach", "grad", "set_grad",
-                           "zero_grad", "backward", "register_hook", "node"})
+  for (const char* name : {"requires_grad", "is_leaf", "requires_grad_", "detach", "grad", "set_grad", "zero_grad",
+                           "backward", "register_hook", "node"})
     names.insert(std::string("Tensor::") + name);
   return names;
 }
@@ -418,8 +412,7 @@ std::set<std::string> without_row(const std::set<std::string>& with_row) {
 
 TEST(OpTableMeta, EveryOpHasARow) {
   for (const std::string& op : without_row(ops_with_rows()))
-    ADD_FAILURE()
-        << op << " is declared in autograd/ops.h or tensor/tensor.h but has no row in tests/op_cases_*.cpp";
+    ADD_FAILURE() << op << " is declared in autograd/ops.h or tensor/tensor.h but has no row in tests/op_cases_*.cpp";
 }
 
 TEST(OpTableMeta, EveryRowIsAnOp) {
@@ -474,14 +467,13 @@ TEST(OpTableMeta, EveryRuleIsRun) {
     for (size_t at = text.find(call); at != std::string::npos; at = text.find(call, at + 1), ++rules) {
       size_t start = at + call.size();
       std::string name = text.substr(start, text.find('"', start) - start);
-      EXPECT_TRUE(met.contains(name))
-          << "no row runs the rule of \"" << name << "\" in " << file.path().filename();
+      EXPECT_TRUE(met.contains(name)) << "no row runs the rule of \"" << name << "\" in " << file.path().filename();
     }
   }
   EXPECT_GT(rules, 25);
 }
 
-// --- the way out to PyTorch ----------------------------------------------------------------------
+// --- the way out to PyTorch ----------------------------------------------------------------------------------------
 
 // Writes the table for tools/golden_ops.py: inputs, expressions, and the gradients given to the outputs.
 TEST(OpTableDump, DISABLED_ToFile) {
@@ -505,15 +497,14 @@ TEST(OpTableDump, DISABLED_ToFile) {
       nlohmann::json one = {{"name", row.name(c)}, {"torch", row.torch}};
       for (size_t i = 0; i < inputs.size(); ++i) {
         one["inputs"].push_back(numbers(inputs[i]));
-        one["inputs"].back()["gradient"] =
-            row.cases[c][i].wants_gradient() && row.options.check != Check::none;
+        one["inputs"].back()["gradient"] = row.cases[c][i].wants_gradient() && row.options.check != Check::none;
         one["inputs"].back()["follows_run"] = !row.cases[c][i].dtype;
       }
       SCOPED_TRACE(row.name(c));
       Result result = run(row, c, inputs);
       for (size_t i = 0; i < result.values.size(); ++i)
-        one["output_gradients"].push_back(
-            result.has_gradient[i] ? numbers(output_gradient(result.values[i], i)) : nlohmann::json());
+        one["output_gradients"].push_back(result.has_gradient[i] ? numbers(output_gradient(result.values[i], i))
+                                                                 : nlohmann::json());
       cases.push_back(one);
     }
   std::ofstream(path) << cases;

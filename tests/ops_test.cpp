@@ -48,8 +48,7 @@ void check_derivatives(const TensorFunction& fn, const std::vector<Tensor>& inpu
   EXPECT_NO_THROW(gradgradcheck(fn, inputs));
 }
 
-// --- products
-// -----------------------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------------------------
 
 // Every term of an einsum, one after another. `sizes` gives the size each letter has.
 Tensor einsum_by_loops(const std::vector<std::string>& terms, const std::string& output,
@@ -124,8 +123,7 @@ TEST(Matmul, EveryLayoutGivesTheSameProduct) {
       expect_values(matmul(lefts[i].to(float32), rights[j].to(float32)), expected, 1e-5);
     }
     SCOPED_TRACE("left " + std::to_string(i));
-    for (const Tensor& w :
-         {wave({5, 6}, .4), wave({6, 5}, .4).t(), wave({5, 12}, .4).slice(1, 0, slice_end, 2)})
+    for (const Tensor& w : {wave({5, 6}, .4), wave({6, 5}, .4).t(), wave({5, 12}, .4).slice(1, 0, slice_end, 2)})
       expect_values(matmul(lefts[i], w), product_by_loops(lefts[i], w.expand({2, 3, 5, 6})));
   }
 }
@@ -136,11 +134,10 @@ TEST(Matmul, RowsAndColumnsOfOne) {
       for (int64_t n : {1, 2}) {
         SCOPED_TRACE(to_string(Shape{m, k, n}));
         for (const Tensor& a :
-             {wave({7, m, k}, .7), wave({7, k, m}, .7).transpose(1, 2),
-              wave({m, k, 7}, .7).permute({2, 0, 1}), wave({7, m, 2 * k}, .7).slice(2, 0, slice_end, 2)})
-          for (const Tensor& b :
-               {wave({k, n}, .3), wave({n, k}, .3).t(),
-                wave({2 * k, 2 * n}, .3).slice(0, 0, slice_end, 2).slice(1, 0, slice_end, 2)})
+             {wave({7, m, k}, .7), wave({7, k, m}, .7).transpose(1, 2), wave({m, k, 7}, .7).permute({2, 0, 1}),
+              wave({7, m, 2 * k}, .7).slice(2, 0, slice_end, 2)})
+          for (const Tensor& b : {wave({k, n}, .3), wave({n, k}, .3).t(),
+                                  wave({2 * k, 2 * n}, .3).slice(0, 0, slice_end, 2).slice(1, 0, slice_end, 2)})
             expect_values(matmul(a, b), product_by_loops(a, b.expand({7, k, n})));
       }
 }
@@ -180,9 +177,8 @@ TEST(Matmul, Derivatives) {
     SCOPED_TRACE(to_string(a) + to_string(b));
     check_derivatives(product, {wave(a, .7, true), wave(b, .3, true)});
   }
-  check_derivatives(
-      [](const std::vector<Tensor>& in) { return matmul(in[0].t(), in[1].slice(1, 0, slice_end, 2)); },
-      {wave({3, 2}, .7, true), wave({3, 4}, .3, true)});
+  check_derivatives([](const std::vector<Tensor>& in) { return matmul(in[0].t(), in[1].slice(1, 0, slice_end, 2)); },
+                    {wave({3, 2}, .7, true), wave({3, 4}, .3, true)});
   check_derivatives([](const std::vector<Tensor>& in) { return linear(in[0], in[1], in[2]); },
                     {wave({2, 2, 3}, .7, true), wave({2, 3}, .3, true), wave({2}, .2, true)});
   check_derivatives([](const std::vector<Tensor>& in) { return linear(in[0], in[1]); },
@@ -291,8 +287,7 @@ TEST(Einsum, Errors) {
                "einsum: \"ijk\" in \"ijk->i\" names 3 dimensions, the operand has shape [2, 3]");
   expect_error([&] { einsum("i?->i", {m}); }, "einsum: \"i?->i\" has an unexpected '?'");
   expect_error([&] { einsum("i.->i", {m}); }, "einsum: \"i.->i\" has an unexpected '.'");
-  expect_error([&] { einsum("ij->ik", {m}); },
-               "einsum: 'k' is in the output of \"ij->ik\" but in no operand");
+  expect_error([&] { einsum("ij->ik", {m}); }, "einsum: 'k' is in the output of \"ij->ik\" but in no operand");
   expect_error([&] { einsum("ij->ii", {m}); }, "einsum: 'i' occurs twice in the output of \"ij->ii\"");
   expect_error([&] { einsum("ii->i", {m}); }, "einsum: 'i' in \"ii->i\" names dimensions of sizes 2 and 3");
   expect_error(
@@ -302,8 +297,7 @@ TEST(Einsum, Errors) {
       "einsum: 'j' in \"ij,ji->i\" has size 2 in operand 1 and 3 before it");
 }
 
-// --- softmax, dropout, embedding
-// ----------------------------------------------------------------------------------
+// --- softmax, dropout, embedding -----------------------------------------------------------------------------------
 
 TEST(Softmax, AnyDimension) {
   Tensor x = wave({2, 3, 4}, .7, true);
@@ -403,14 +397,11 @@ TEST(Embedding, Errors) {
   expect_error([&] { embedding(from_vector<int64_t>({-1}, {1}), w); },
                "embedding: index -1 at position 0 is out of range for 10 entries");
   expect_error([&] { embedding(ones({2}), w); }, "embedding: indices must be int64, got float32");
-  expect_error([&] { embedding(arange(2), w, 10); },
-               "embedding: padding_idx 10 is out of range for 10 entries");
-  expect_error([&] { embedding(arange(2), ones({3})); },
-               "embedding: weight must be (entries, features), got [3]");
+  expect_error([&] { embedding(arange(2), w, 10); }, "embedding: padding_idx 10 is out of range for 10 entries");
+  expect_error([&] { embedding(arange(2), ones({3})); }, "embedding: weight must be (entries, features), got [3]");
 }
 
-// --- convolution and pooling
-// --------------------------------------------------------------------------------------
+// --- convolution and pooling ---------------------------------------------------------------------------------------
 
 double at(const std::vector<double>& x, const Shape& s, int64_t a, int64_t b, int64_t h, int64_t w) {
   if (h < 0 || h >= s[2] || w < 0 || w >= s[3]) return 0;
@@ -461,12 +452,10 @@ TEST(Conv2d, EqualsLoops) {
 
 TEST(Conv2d, Derivatives) {
   for (const ConvOptions& o : conv_settings) {
-    check_derivatives(
-        [&](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in[2], o); },
-        {wave({1, 2, 5, 4}, .7, true), wave({2, 2 / o.groups, 3, 2}, .3, true), wave({2}, .9, true)});
-    check_derivatives(
-        [&](const std::vector<Tensor>& in) { return conv_transpose2d(in[0], in[1], in[2], o); },
-        {wave({1, 2, 3, 2}, .7, true), wave({2, 1, 3, 3}, .3, true), wave({o.groups}, .9, true)});
+    check_derivatives([&](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in[2], o); },
+                      {wave({1, 2, 5, 4}, .7, true), wave({2, 2 / o.groups, 3, 2}, .3, true), wave({2}, .9, true)});
+    check_derivatives([&](const std::vector<Tensor>& in) { return conv_transpose2d(in[0], in[1], in[2], o); },
+                      {wave({1, 2, 3, 2}, .7, true), wave({2, 1, 3, 3}, .3, true), wave({o.groups}, .9, true)});
   }
 }
 
@@ -514,8 +503,7 @@ TEST(Conv2d, Errors) {
   Tensor x = ones({8, 3, 28, 28}), w = ones({16, 4, 3, 3});
   expect_error([&] { conv2d(x, w); },
                "conv2d: input [8, 3, 28, 28] has 3 channels, weight [16, 4, 3, 3] in 1 group expects 4");
-  expect_error([&] { conv2d(x[0], w); },
-               "conv2d: input must be (batch, channels, height, width), got [3, 28, 28]");
+  expect_error([&] { conv2d(x[0], w); }, "conv2d: input must be (batch, channels, height, width), got [3, 28, 28]");
   expect_error(
       [&] {
         conv2d(ones({1, 1, 4, 4}), ones({1, 1, 7, 7}), {}, {.padding = 1});
@@ -554,16 +542,16 @@ TEST(Pooling, EqualsPyTorch) {
   expect_values(max_pool2d(x, o),
                 {0.98544972998846, 0.98544972998846, 0.656986598718789, 0.988168233877, 0.854598908088281,
                  0.99060735569487, 0.845746831142934, 0.669569762196601, 0.99060735569487});
-  expect_values(avg_pool2d(x, o), {-0.0249289964235299, 0.0651935440867705, 0.0731117135188249,
-                                   -0.178730676051221, -0.0782923901828772, 0.120866969763446,
-                                   -0.049827739277746, -0.097940488537678, -0.0225573245731321});
-  expect_values(avg_pool2d(x, o, false), {-0.0560902419529423, 0.0977903161301558, 0.164501355417356,
-                                          -0.268096014076832, -0.0782923901828772, 0.181300454645169,
-                                          -0.112112413374928, -0.146910732806517, -0.0507539802895473});
+  expect_values(avg_pool2d(x, o),
+                {-0.0249289964235299, 0.0651935440867705, 0.0731117135188249, -0.178730676051221, -0.0782923901828772,
+                 0.120866969763446, -0.049827739277746, -0.097940488537678, -0.0225573245731321});
+  expect_values(avg_pool2d(x, o, false),
+                {-0.0560902419529423, 0.0977903161301558, 0.164501355417356, -0.268096014076832, -0.0782923901828772,
+                 0.181300454645169, -0.112112413374928, -0.146910732806517, -0.0507539802895473});
   Tensor y = adaptive_avg_pool2d(wave({1, 5, 7}, .7), {2, 3});
   EXPECT_EQ(y.shape(), (Shape{1, 2, 3}));
-  expect_values(y, {0.00648889376064669, 0.381358191886659, 0.123147830832508, -0.147450666631126,
-                    -0.37651784043207, 0.0194593434527108});
+  expect_values(y, {0.00648889376064669, 0.381358191886659, 0.123147830832508, -0.147450666631126, -0.37651784043207,
+                    0.0194593434527108});
 }
 
 TEST(Pooling, Derivatives) {
@@ -572,17 +560,11 @@ TEST(Pooling, Derivatives) {
   for (const PoolOptions& o : {PoolOptions{.kernel = 2}, overlapping}) {
     check_derivatives([&](const std::vector<Tensor>& in) { return square(max_pool2d(in[0], o)); }, {x});
     for (bool all : {true, false})
-      check_derivatives([&](const std::vector<Tensor>& in) { return square(avg_pool2d(in[0], o, all)); },
-                        {x});
+      check_derivatives([&](const std::vector<Tensor>& in) { return square(avg_pool2d(in[0], o, all)); }, {x});
   }
+  check_derivatives([&](const std::vector<Tensor>& in) { return square(adaptive_avg_pool2d(in[0], {2, 4})); }, {x});
   check_derivatives(
-      [&](const std::vector<Tensor>& in) {
-        return square(adaptive_avg_pool2d(in[0], {2, 4}));
-      },
-      {x});
-  check_derivatives(
-      [&](const std::vector<Tensor>& in) { return square(max_pool2d(in[0].transpose(2, 3), {.kernel = 2})); },
-      {x});
+      [&](const std::vector<Tensor>& in) { return square(max_pool2d(in[0].transpose(2, 3), {.kernel = 2})); }, {x});
 }
 
 TEST(Pooling, NaNWinsAndEmptyBatches) {
@@ -615,28 +597,26 @@ TEST(Pooling, Errors) {
       "adaptive_avg_pool2d: output size must be positive, got (0, 0)");
 }
 
-// --- normalisation
-// ------------------------------------------------------------------------------------------------
+// --- normalisation -------------------------------------------------------------------------------------------------
 
 TEST(Norm, EqualsPyTorch) {
-  Tensor x = wave({4, 3}, .7), w = tensor({1, 2, 3}, double_options),
-         b = tensor({.1, .2, .3}, double_options);
+  Tensor x = wave({4, 3}, .7), w = tensor({1, 2, 3}, double_options), b = tensor({.1, .2, .3}, double_options);
   expect_values(layer_norm(x, {3}, w, b),
-                {-1.22255800854252, 2.38830127381171, 0.985222114909984, 1.37656857072897,
-                 -0.0225892981569707, -3.19582176495146, -0.987532532248437, -0.278184163412164,
-                 4.27987384186356, -1.19529089294694, 2.47683275662534, 0.77062354390282},
+                {-1.22255800854252, 2.38830127381171, 0.985222114909984, 1.37656857072897, -0.0225892981569707,
+                 -3.19582176495146, -0.987532532248437, -0.278184163412164, 4.27987384186356, -1.19529089294694,
+                 2.47683275662534, 0.77062354390282},
                 1e-12);
   expect_values(rms_norm(x, w),
                 {0.764319521104576, 2.33833525722343, 3.07241379490388, 0.581697854916524, -1.21825115899043,
-                 -4.54040320806189, -1.45702037636985, -1.87239230164103, 0.0748072587842563,
-                 0.778157618169956, 2.34084117004668, 3.03664938724238},
+                 -4.54040320806189, -1.45702037636985, -1.87239230164103, 0.0748072587842563, 0.778157618169956,
+                 2.34084117004668, 3.03664938724238},
                 1e-12);
   Tensor y = group_norm(wave({2, 4, 3}, .7), 2, tensor({1, 2, 3, 4}, double_options),
                         tensor({.1, .2, .3, .4}, double_options));
   expect_values(y[1],
-                {1.66651534042201, 0.203795347721974, -0.891182587721261, -2.20686646673307,
-                 -0.666263588118112, 2.11487385400573, 2.12165992916281, 3.53768377004716, 2.89873692854693,
-                 0.67376811738599, -3.35585364681135, -6.32868864091717},
+                {1.66651534042201, 0.203795347721974, -0.891182587721261, -2.20686646673307, -0.666263588118112,
+                 2.11487385400573, 2.12165992916281, 3.53768377004716, 2.89873692854693, 0.67376811738599,
+                 -3.35585364681135, -6.32868864091717},
                 1e-12);
 }
 
@@ -645,15 +625,15 @@ TEST(BatchNorm, TrainsItsStatisticsAsPyTorch) {
   Tensor mean = tensor({.1, -.2}, double_options), var = tensor({1.5, .5}, double_options);
   expect_values(batch_norm(x, mean, var, w, b, true, .3, 1e-3),
                 {1.9343334400582, 2.98908745350666, -0.557936302654712, 0.124528306866611, -1.1412312107416,
-                 -2.75100977166897, 1.82666875042499, 1.37293461092988, -0.00498227248813244,
-                 1.97380236133384, -0.719383820979083, -0.546811544587687},
+                 -2.75100977166897, 1.82666875042499, 1.37293461092988, -0.00498227248813244, 1.97380236133384,
+                 -0.719383820979083, -0.546811544587687},
                 1e-12);
   expect_values(mean, {0.124055445816304, -0.0686377295863297}, 1e-12);
   expect_values(var, {1.20035612892539, 0.565302141108075}, 1e-12);
   expect_values(batch_norm(x, mean, var, w, b, false, .3, 1e-3),
-                {1.44914581036532, 2.07179570293397, -0.988284835462801, -0.286358173035492,
-                 -0.36644339336516, -1.31673932515658, 1.46432273240733, 0.997649317080326, 0.304315162956113,
-                 1.47244538474829, -1.15433640225992, -0.976842829252727},
+                {1.44914581036532, 2.07179570293397, -0.988284835462801, -0.286358173035492, -0.36644339336516,
+                 -1.31673932515658, 1.46432273240733, 0.997649317080326, 0.304315162956113, 1.47244538474829,
+                 -1.15433640225992, -0.976842829252727},
                 1e-12);
   expect_values(mean, {0.124055445816304, -0.0686377295863297}, 1e-12);
 }
@@ -668,26 +648,22 @@ TEST(BatchNorm, ConstantChannelKeepsVarianceAtZero) {
 
 TEST(Norm, Derivatives) {
   Tensor x = wave({3, 4}, .7, true), w = wave({4}, .3, true), b = wave({4}, .9, true);
-  check_derivatives([](const std::vector<Tensor>& in) { return layer_norm(in[0], {4}, in[1], in[2]); },
-                    {x, w, b});
+  check_derivatives([](const std::vector<Tensor>& in) { return layer_norm(in[0], {4}, in[1], in[2]); }, {x, w, b});
   check_derivatives([](const std::vector<Tensor>& in) { return layer_norm(in[0], {3, 4}); }, {x});
   check_derivatives([](const std::vector<Tensor>& in) { return layer_norm(in[0].t(), {3}, in[1]); },
                     {x, wave({3}, .2, true)});
   check_derivatives([](const std::vector<Tensor>& in) { return rms_norm(in[0], in[1]); }, {x, w});
   check_derivatives([](const std::vector<Tensor>& in) { return rms_norm(in[0].t()); }, {x});
   Tensor images = wave({2, 4, 3}, .7, true);
-  check_derivatives([](const std::vector<Tensor>& in) { return group_norm(in[0], 2, in[1], in[2]); },
-                    {images, w, b});
+  check_derivatives([](const std::vector<Tensor>& in) { return group_norm(in[0], 2, in[1], in[2]); }, {images, w, b});
   for (bool training : {true, false}) {
     auto normed = [=](const std::vector<Tensor>& in) {
-      return batch_norm(in[0], full({4}, .1, double_options), full({4}, 2, double_options), in[1], in[2],
-                        training);
+      return batch_norm(in[0], full({4}, .1, double_options), full({4}, 2, double_options), in[1], in[2], training);
     };
     check_derivatives(normed, {images, w, b});
     check_derivatives(normed, {x, w, b});
   }
-  check_derivatives([](const std::vector<Tensor>& in) { return batch_norm(in[0], {}, {}, {}, {}, true); },
-                    {images});
+  check_derivatives([](const std::vector<Tensor>& in) { return batch_norm(in[0], {}, {}, {}, {}, true); }, {images});
 }
 
 TEST(Norm, NothingToNormalise) {
@@ -705,11 +681,7 @@ TEST(Norm, Errors) {
         layer_norm(ones({2, 3}), {4});
       },
       "layer_norm: input [2, 3] does not end in the normalised shape [4]");
-  expect_error(
-      [] {
-        layer_norm(ones({2, 3}), {3}, ones({2}));
-      },
-      "layer_norm: weight [2] does not fit, expected [3]");
+  expect_error([] { layer_norm(ones({2, 3}), {3}, ones({2})); }, "layer_norm: weight [2] does not fit, expected [3]");
   expect_error([] { rms_norm(ones({2, 3}), ones({2})); }, "rms_norm: weight [2] does not fit, expected [3]");
   expect_error(
       [] {
@@ -733,8 +705,7 @@ TEST(Norm, Errors) {
       "batch_norm: running_mean [2] does not fit, expected [3]");
 }
 
-// --- losses
-// -------------------------------------------------------------------------------------------------------
+// --- losses --------------------------------------------------------------------------------------------------------
 
 TEST(CrossEntropy, EqualsPyTorch) {
   Tensor x = wave({4, 3}, .7, true), target = from_vector<int64_t>({2, 0, -100, 1}, {4});
@@ -753,9 +724,9 @@ TEST(CrossEntropy, EqualsPyTorch) {
   Tensor loss = cross_entropy(x, target, {.weight = w, .label_smoothing = .1});
   expect_values(loss, {0.973998164516997});
   loss.backward();
-  expect_values(x.grad(), {0.0973897565362204, 0.126190683401864, -0.223580439938085, -0.0357795989000331,
-                           0.0240762735673655, 0.0117033253326675, 0, 0, 0, 0.129679801834076,
-                           -0.280270372537959, 0.150590570703883});
+  expect_values(x.grad(),
+                {0.0973897565362204, 0.126190683401864, -0.223580439938085, -0.0357795989000331, 0.0240762735673655,
+                 0.0117033253326675, 0, 0, 0, 0.129679801834076, -0.280270372537959, 0.150590570703883});
   Tensor places = wave({2, 3, 2}, .9), each = from_vector<int64_t>({0, 2, 1, 1}, {2, 2});
   expect_values(cross_entropy(places, each, {.weight = w}), {1.07065263322703});
   Tensor losses = cross_entropy(places, each, {.weight = w, .reduction = none});
@@ -804,8 +775,7 @@ TEST(CrossEntropy, Errors) {
         cross_entropy(x, from_vector<int64_t>({1, 2, 12, 3}, {4}));
       },
       "cross_entropy: index 12 at position 2 is out of range for 10 classes");
-  expect_error([&] { cross_entropy(x, arange(3)); },
-               "cross_entropy: input [4, 10] expects target [4], got [3]");
+  expect_error([&] { cross_entropy(x, arange(3)); }, "cross_entropy: input [4, 10] expects target [4], got [3]");
   expect_error([&] { cross_entropy(x, ones({4})); }, "cross_entropy: indices must be int64, got float32");
   expect_error([&] { cross_entropy(x, arange(4), {.weight = ones({4})}); },
                "cross_entropy: weight [4] does not fit 10 classes");
@@ -846,9 +816,8 @@ TEST(Losses, Derivatives) {
   check_derivatives([](In in) { return mse_loss(in[0], in[1]); }, {x, y});
   check_derivatives([](In in) { return l1_loss(in[0], in[1], Reduction::sum); }, {x, y});
   check_derivatives([](In in) { return smooth_l1_loss(in[0], in[1], .5, Reduction::none); }, {x, y});
-  check_derivatives(
-      [](In in) { return binary_cross_entropy_with_logits(in[0], sigmoid(in[1]), in[2], in[3]); },
-      {x, y, wave({3}, .2, true), wave({3}, .4, true)});
+  check_derivatives([](In in) { return binary_cross_entropy_with_logits(in[0], sigmoid(in[1]), in[2], in[3]); },
+                    {x, y, wave({3}, .2, true), wave({3}, .4, true)});
   check_derivatives([](In in) { return kl_div(in[0], sigmoid(in[1])); }, {x, y});
   check_derivatives([](In in) { return kl_div(in[0], in[1], Reduction::sum, true); }, {x, y});
 }
@@ -857,8 +826,8 @@ TEST(Losses, LogitsOfAnySizeStayFinite) {
   Tensor x = tensor({-1e4, -30, 0, 30, 1e4}, {.requires_grad = true}), zero = zeros({5}), one = ones({5});
   Tensor to_zero = binary_cross_entropy_with_logits(x, zero, {}, {}, Reduction::none);
   expect_values(to_zero, {0, 0, std::log(2), 30, 1e4}, 1e-6);
-  expect_values(binary_cross_entropy_with_logits(x, one, {}, {}, Reduction::none),
-                {1e4, 30, std::log(2), 0, 0}, 1e-6);
+  expect_values(binary_cross_entropy_with_logits(x, one, {}, {}, Reduction::none), {1e4, 30, std::log(2), 0, 0},
+                1e-6);
   to_zero.sum().backward();
   expect_values(x.grad(), {0, 0, .5, 1, 1}, 1e-6);
   EXPECT_GT(to_zero.to_vector()[1], 0);  // exp(-30), not rounded away against 30
@@ -874,8 +843,7 @@ TEST(Losses, Errors) {
         mse_loss(ones({8, 1}), ones({8}));
       },
       "mse_loss: input [8, 1] and target [8] must have the same shape");
-  expect_error([] { smooth_l1_loss(ones({8}), ones({8}), -1); },
-               "smooth_l1_loss: beta must not be negative, got -1");
+  expect_error([] { smooth_l1_loss(ones({8}), ones({8}), -1); }, "smooth_l1_loss: beta must not be negative, got -1");
 }
 
 }  // namespace

@@ -190,9 +190,9 @@ TEST(Optimizers, StateHasPyTorchsNamesAndMustFit) {
   std::vector<std::string> names;
   for (const auto& entry : state) names.push_back(entry.first);
   EXPECT_EQ(names, (std::vector<std::string>{"groups.0.parameters", "groups.0.lr", "groups.0.momentum",
-                                             "state.0.step", "state.0.exp_avg", "state.0.exp_avg_sq",
-                                             "state.1.step", "state.1.exp_avg", "state.1.exp_avg_sq",
-                                             "state.2.step", "state.2.exp_avg", "state.2.exp_avg_sq"}));
+                                             "state.0.step", "state.0.exp_avg", "state.0.exp_avg_sq", "state.1.step",
+                                             "state.1.exp_avg", "state.1.exp_avg_sq", "state.2.step",
+                                             "state.2.exp_avg", "state.2.exp_avg_sq"}));
   auto message = [&](const optim::NamedTensors& bad) -> std::string {
     try {
       adam.load_state_dict(bad);
@@ -211,8 +211,7 @@ TEST(Optimizers, StateHasPyTorchsNamesAndMustFit) {
   bad = state;
   bad.erase(bad.begin() + 1);
   EXPECT_EQ(message(bad), "Adam: the state to load lacks groups.0.lr");
-  EXPECT_EQ(message(optim::Adam({problem.w}).state_dict()),
-            "Adam: group 0 has 3 parameters, in the state to load 1");
+  EXPECT_EQ(message(optim::Adam({problem.w}).state_dict()), "Adam: group 0 has 3 parameters, in the state to load 1");
   EXPECT_EQ(Problem::flat({adam.state_dict()[4].second}), before);
 }
 
@@ -298,18 +297,14 @@ TEST(Optimizers, RefuseWhatTheyCannotUse) {
 
 std::unique_ptr<optim::Schedule> make_schedule(const std::string& name, optim::Optimizer& o) {
   using std::make_unique;
-  if (name == "step")
-    return make_unique<optim::StepLR>(o, optim::StepLROptions{.step_size = 7, .gamma = 0.5});
+  if (name == "step") return make_unique<optim::StepLR>(o, optim::StepLROptions{.step_size = 7, .gamma = 0.5});
   if (name == "multistep")
-    return make_unique<optim::MultiStepLR>(
-        o, optim::MultiStepLROptions{.milestones = {5, 20, 21}, .gamma = 0.3});
+    return make_unique<optim::MultiStepLR>(o, optim::MultiStepLROptions{.milestones = {5, 20, 21}, .gamma = 0.3});
   if (name == "linear")
     return make_unique<optim::LinearLR>(o, optim::LinearLROptions{.start_factor = 0.1, .steps = 12});
-  if (name == "cosine")
-    return make_unique<optim::CosineLR>(o, optim::CosineLROptions{.steps = 50, .min_lr = 0.002});
+  if (name == "cosine") return make_unique<optim::CosineLR>(o, optim::CosineLROptions{.steps = 50, .min_lr = 0.002});
   if (name == "warm_cosine")
-    return make_unique<optim::CosineLR>(o,
-                                        optim::CosineLROptions{.steps = 50, .min_lr = 0.001, .warmup = 10});
+    return make_unique<optim::CosineLR>(o, optim::CosineLROptions{.steps = 50, .min_lr = 0.001, .warmup = 10});
   if (name == "noam") return make_unique<optim::NoamLR>(o, optim::NoamLROptions{.d_model = 16, .warmup = 10});
   if (name == "one_cycle")
     return make_unique<optim::OneCycleLR>(o, optim::OneCycleLROptions{.max_lr = 0.3, .steps = 51});
@@ -332,8 +327,8 @@ TEST(Schedules, FollowPyTorchFor50Steps) {
     std::unique_ptr<optim::ReduceLROnPlateau> plateau;
     if (name == "plateau")
       plateau = std::make_unique<optim::ReduceLROnPlateau>(
-          *optimizer, optim::PlateauOptions{
-                          .factor = 0.5, .patience = 2, .threshold = 0.01, .cooldown = 1, .min_lr = 0.05});
+          *optimizer,
+          optim::PlateauOptions{.factor = 0.5, .patience = 2, .threshold = 0.01, .cooldown = 1, .min_lr = 0.05});
     else
       schedule = make_schedule(name, *optimizer);
     std::vector<double> lrs = {optimizer->lr()}, momenta = {optimizer->momentum()};
@@ -348,8 +343,7 @@ TEST(Schedules, FollowPyTorchFor50Steps) {
     expect_near(momenta, row["momenta"], name + " momentum");
     expect_near(losses, row["losses"], name + " losses");
     expect_near(problem.numbers(), row["final"], name + " final");
-    for (int64_t step = 0; schedule && step <= 50; ++step)
-      EXPECT_EQ(schedule->lr(step), lrs[size_t(step)]) << name;
+    for (int64_t step = 0; schedule && step <= 50; ++step) EXPECT_EQ(schedule->lr(step), lrs[size_t(step)]) << name;
   }
 }
 
@@ -448,8 +442,7 @@ TEST(Clip, FollowsPyTorch) {
 }
 
 TEST(Clip, LeavesSmallGradientsAsTheyAre) {
-  Tensor w = zeros({2}, {.dtype = float64, .requires_grad = true}),
-         unused = zeros({2}, {.requires_grad = true});
+  Tensor w = zeros({2}, {.dtype = float64, .requires_grad = true}), unused = zeros({2}, {.requires_grad = true});
   w.set_grad(tensor({3, 4}, {.dtype = float64}));
   EXPECT_EQ(optim::clip_grad_norm_({w, unused}, 5.1), 5);
   EXPECT_EQ(w.grad().to_vector(), (std::vector<double>{3, 4}));

@@ -5,11 +5,10 @@
 
 namespace gradus::testing {
 
-std::string source_dir();                      // the root of the tree
-std::string binary_dir();                      // the root of the build
-std::string program(const std::string& name);  // the built example program of that name
-std::string data_dir(
-    const std::string& name);  // the real data set in $GRADUS_DATA or ../shared/data; "" if absent
+std::string source_dir();                       // the root of the tree
+std::string binary_dir();                       // the root of the build
+std::string program(const std::string& name);   // the built example program of that name
+std::string data_dir(const std::string& name);  // the real data set in $GRADUS_DATA or ../shared/data; "" if absent
 
 // A folder of its own for one test, removed at the end.
 class TempDir {
@@ -25,12 +24,10 @@ class TempDir {
   std::string path_;
 };
 
-// Runs a command with the shell; `output` receives what it wrote to stdout and stderr. Returns its exit
-// status.
+// Runs a command with the shell; `output` receives what it wrote to stdout and stderr. Returns its exit status.
 int shell(const std::string& command, std::string* output = nullptr);
 
-// A Python ($GRADUS_PYTHON, else python3) that can import these modules ("numpy, safetensors"); "" if there
-// is none.
+// A Python ($GRADUS_PYTHON, else python3) that can import these modules ("numpy, safetensors"); "" if there is none.
 std::string python(const std::string& modules);
 
 }  // namespace gradus::testing

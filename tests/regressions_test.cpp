@@ -1,5 +1,4 @@
-// What other libraries once got wrong, and what the engine promises: each with the smallest case that shows
-// it.
+// What other libraries once got wrong, and what the engine promises: each with the smallest case that shows it.
 #include <gtest/gtest.h>
 #if defined(__linux__)
 #include <unistd.h>
@@ -56,7 +55,7 @@ class LeavesNothingBehind {
   MemoryStats before_ = memory_stats();
 };
 
-// --- the engine ----------------------------------------------------------------------------------
+// --- the engine ----------------------------------------------------------------------------------------------------
 
 TEST(Engine, TheSameTensorTwice) {
   Tensor a = leaf(3), b = leaf(5);
@@ -219,8 +218,7 @@ TEST(Engine, RegionsOfATensorGatherInOneBuffer) {
     if (kind == 3)
       for (const Tensor& part : x.split(1)) terms.push_back(part.sum());
     if (kind == 4)
-      for (int64_t t = 0; t < rows; ++t)
-        terms.push_back(embedding(full({1}, double(t), {.dtype = int64}), x).sum());
+      for (int64_t t = 0; t < rows; ++t) terms.push_back(embedding(full({1}, double(t), {.dtype = int64}), x).sum());
     Tensor y = stack(terms).sum();
     int64_t before = memory_stats().live;
     reset_peak_memory();
@@ -230,7 +228,7 @@ TEST(Engine, RegionsOfATensorGatherInOneBuffer) {
   }
 }
 
-// --- what users ask of it ------------------------------------------------------------------------
+// --- what users ask of it ------------------------------------------------------------------------------------------
 
 TEST(Backward, SaysWhatItNeeds) {
   Tensor x = leaf({1, 2});
@@ -239,10 +237,8 @@ TEST(Backward, SaysWhatItNeeds) {
   expect_contains(error_of([&] { (x * 2).backward(ones({2})); }), {"float32", "float64"});
   expect_contains(error_of([] { ones({1}).backward(); }), {"backward", "require grad"});
   expect_contains(error_of([&] { x.set_grad(ones({3})); }), {"set_grad", "[3]", "[2]"});
-  expect_contains(error_of([] { (void)ones({1}, {.dtype = int64}).requires_grad_(); }),
-                  {"requires_grad_", "int64"});
-  expect_contains(error_of([] { ones({1}).register_hook([](const Tensor& g) { return g; }); }),
-                  {"register_hook"});
+  expect_contains(error_of([] { (void)ones({1}, {.dtype = int64}).requires_grad_(); }), {"requires_grad_", "int64"});
+  expect_contains(error_of([] { ones({1}).register_hook([](const Tensor& g) { return g; }); }), {"register_hook"});
 }
 
 TEST(Grad, LeavesNothingInTheLeaves) {
@@ -367,17 +363,16 @@ TEST(Modes, InPlaceChangesDoNotEscapeTheGraph) {
   EXPECT_TRUE(x.requires_grad());
 }
 
-// --- checkpointing -------------------------------------------------------------------------------
+// --- checkpointing -------------------------------------------------------------------------------------------------
 
 TEST(Checkpoint, EqualsThePlainFunction) {
   manual_seed(3);
   Tensor w1 = randn({6, 8}, {.dtype = float64}).requires_grad_(),
          w2 = randn({8, 4}, {.dtype = float64}).requires_grad_();
   Tensor x = randn({5, 6}, {.dtype = float64}).requires_grad_(), mask = ones({5, 1}, {.dtype = float64});
-  TensorFunction block =
-      [&](const std::vector<Tensor>& in) {  // captures its weights, and draws random numbers
-        return matmul(dropout(tanh(matmul(in[0], w1)), 0.5), w2) * in[1];
-      };
+  TensorFunction block = [&](const std::vector<Tensor>& in) {  // captures its weights, and draws random numbers
+    return matmul(dropout(tanh(matmul(in[0], w1)), 0.5), w2) * in[1];
+  };
   auto gradients = [&](bool use_checkpoint) {
     manual_seed(11);
     for (const Tensor& t : {x, w1, w2}) t.zero_grad();
@@ -411,9 +406,7 @@ TEST(Checkpoint, KeepsNothingInside) {
 TEST(Checkpoint, NestsAndDifferentiatesTwice) {
   Tensor w = leaf({0.3, -0.2});
   TensorFunction inner = [&](const std::vector<Tensor>& in) { return tanh(in[0] * w); };
-  TensorFunction outer = [&](const std::vector<Tensor>& in) {
-    return checkpoint(inner, {in[0] * in[0]}) * in[0];
-  };
+  TensorFunction outer = [&](const std::vector<Tensor>& in) { return checkpoint(inner, {in[0] * in[0]}) * in[0]; };
   TensorFunction whole = [&](const std::vector<Tensor>& in) { return checkpoint(outer, in); };
   Tensor x = leaf({0.5, 1.5});
   gradcheck(whole, {x});
@@ -424,7 +417,7 @@ TEST(Checkpoint, NestsAndDifferentiatesTwice) {
   EXPECT_TRUE(allclose(w.grad(), plain[1], 1e-14));
 }
 
-// --- ops from outside the library, and checking them ---------------------------------------------
+// --- ops from outside the library, and checking them ---------------------------------------------------------------
 
 Tensor cube(const Tensor& x) {
   Tensor y = x.detach() * x.detach() * x.detach();
@@ -463,16 +456,14 @@ TEST(Gradcheck, SeesOneWrongElement) {
   Tensor x = leaf({0.5, 1.5, -2});
   gradcheck(with_wrong_gradient(1), {x});
   gradgradcheck(with_wrong_gradient(1), {x});
-  expect_contains(error_of([&] { gradcheck(with_wrong_gradient(1.00001), {x}); }),
-                  {"gradcheck", "element 1"});
+  expect_contains(error_of([&] { gradcheck(with_wrong_gradient(1.00001), {x}); }), {"gradcheck", "element 1"});
   expect_contains(error_of([&] { gradcheck(with_wrong_gradient(std::nan("")), {x}); }), {"gradcheck", "nan"});
   gradcheck(with_wrong_gradient(1, 0.5), {x});
   EXPECT_NE(error_of([&] { gradgradcheck(with_wrong_gradient(1, 0.5), {x}); }), "");
-  expect_contains(error_of([&] { gradcheck(with_wrong_gradient(1), {ones({3}).requires_grad_()}); }),
-                  {"float64"});
+  expect_contains(error_of([&] { gradcheck(with_wrong_gradient(1), {ones({3}).requires_grad_()}); }), {"float64"});
 }
 
-// --- looking -------------------------------------------------------------------------------------
+// --- looking -------------------------------------------------------------------------------------------------------
 
 struct Bad : nn::Module {
   nn::Linear inner{2, 2};
@@ -539,7 +530,7 @@ TEST(Graph, IsDrawn) {
   expect_contains(graph_dot(y, {{"a\"b", w}}), {"a'b"});
 }
 
-// --- training ------------------------------------------------------------------------------------
+// --- training ------------------------------------------------------------------------------------------------------
 
 struct Tied : nn::Module {
   nn::Embedding embed{7, 4};

@@ -22,7 +22,7 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 using Numbers = std::vector<double>;
 
-// --- creation ------------------------------------------------------------------------------------
+// --- creation ------------------------------------------------------------------------------------------------------
 
 TEST(Creation, FilledTensors) {
   EXPECT_EQ(zeros({2, 2}).to_vector(), (Numbers{0, 0, 0, 0}));
@@ -77,7 +77,7 @@ TEST(Creation, RefusesWhatCannotBe) {
   EXPECT_NE(error_of([] { ones({2}, {.dtype = int64, .requires_grad = true}); }), "");
 }
 
-// --- elements and views --------------------------------------------------------------------------
+// --- elements and views --------------------------------------------------------------------------------------------
 
 TEST(Views, ShareStorage) {
   Tensor x = arange(0, 24, 1).reshape({2, 3, 4});
@@ -108,8 +108,7 @@ TEST(Views, ShareStorage) {
 TEST(Views, SaysWhatDoesNotFit) {
   Tensor x = zeros({2, 3, 4});
   auto says = [](const std::string& error, std::initializer_list<const char*> parts) {
-    for (const char* part : parts)
-      EXPECT_NE(error.find(part), std::string::npos) << error << " | lacks: " << part;
+    for (const char* part : parts) EXPECT_NE(error.find(part), std::string::npos) << error << " | lacks: " << part;
   };
   says(error_of([&] { x.reshape({5, -1}); }), {"reshape", "[2, 3, 4]"});
   says(error_of([&] { x.reshape({-1, -1}); }), {"reshape"});
@@ -178,7 +177,7 @@ TEST(Elements, OverlappingCopiesReadFirst) {
   EXPECT_EQ(x.to_vector(), (Numbers{0, 0, 1, 2, 3, 4}));
 }
 
-// --- types ---------------------------------------------------------------------------------------
+// --- types ---------------------------------------------------------------------------------------------------------
 
 TEST(Types, Promotion) {
   const DType order[] = {boolean, uint8, int64, bfloat16, float32, float64};
@@ -190,8 +189,7 @@ TEST(Types, Promotion) {
 }
 
 TEST(Types, NamesAndSizes) {
-  for (DType t : {float32, float64, int64, boolean, uint8, bfloat16})
-    EXPECT_EQ(dtype_from_string(to_string(t)), t);
+  for (DType t : {float32, float64, int64, boolean, uint8, bfloat16}) EXPECT_EQ(dtype_from_string(to_string(t)), t);
   EXPECT_EQ(size_of(bfloat16), 2u);
   std::string error = error_of([] { dtype_from_string("float8"); });
   EXPECT_NE(error.find("float8"), std::string::npos) << error;
@@ -244,7 +242,7 @@ TEST(Counting, Flops) {
   EXPECT_EQ(flops_counted() - before, 2 * 3 * 4 * 5);
 }
 
-// --- printing ------------------------------------------------------------------------------------
+// --- printing ------------------------------------------------------------------------------------------------------
 
 TEST(Printing, OneFormatForAllElements) {
   EXPECT_EQ(to_string(tensor(3.5)), "tensor(3.5000)");
@@ -293,7 +291,7 @@ TEST(Printing, Options) {
             "tensor([0.0000, 0.1429, 0.2857, 0.4286,\n        0.5714, 0.7143])");
 }
 
-// --- memory --------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------------------------
 
 TEST(Memory, IsCountedReusedAndAligned) {
   MemoryStats before = memory_stats();
@@ -310,7 +308,7 @@ TEST(Memory, IsCountedReusedAndAligned) {
   EXPECT_EQ(memory_stats().live, before.live);
 }
 
-// --- random numbers ------------------------------------------------------------------------------
+// --- random numbers ------------------------------------------------------------------------------------------------
 
 // Philox4x32-10 with all of its counter, written apart from the library's, which uses half.
 std::vector<uint32_t> philox4x32(std::vector<uint32_t> c, std::vector<uint32_t> k) {
@@ -386,9 +384,8 @@ TEST(Random, SeedsAndForks) {
 // Fixed for ever: a platform or a change that draws other numbers shows here.
 TEST(Random, GoldenValues) {
   Generator g(2026);
-  EXPECT_EQ(randn({6}, {}, &g).to_vector<float>(),
-            (std::vector<float>{-1.2845248f, -0.181456104f, -0.242291942f, 0.804907501f, -0.089363575f,
-                                0.124865465f}));
+  EXPECT_EQ(randn({6}, {}, &g).to_vector<float>(), (std::vector<float>{-1.2845248f, -0.181456104f, -0.242291942f,
+                                                                       0.804907501f, -0.089363575f, 0.124865465f}));
   EXPECT_EQ(randn({5}, {.dtype = float64}, &g).to_vector(),
             (Numbers{-0.16316583423317119, -0.83870569491816027, 0.30603834801759583, -0.21314735751895461,
                      0.6925327505143084}));
@@ -459,8 +456,7 @@ TEST(Random, Permutations) {
     std::vector<int64_t> order = randperm(3, &g).to_vector<int64_t>();
     ++count[order[0] * 9 + order[1] * 3 + order[2]];
   }
-  for (int code : {5, 7, 11, 15, 19, 21})
-    EXPECT_NEAR(count[code], 1000, 5 * std::sqrt(1000 * 5 / 6.)) << code;
+  for (int code : {5, 7, 11, 15, 19, 21}) EXPECT_NEAR(count[code], 1000, 5 * std::sqrt(1000 * 5 / 6.)) << code;
 }
 
 TEST(Random, Multinomial) {

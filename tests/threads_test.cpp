@@ -1,5 +1,4 @@
-// parallel_for: every chunk once, the same chunks for any number of threads, exceptions, nesting, several
-// callers.
+// parallel_for: every chunk once, the same chunks for any number of threads, exceptions, nesting, several callers.
 #include "tensor/kernels/cpu/threads.h"
 
 #include <gtest/gtest.h>

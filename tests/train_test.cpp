@@ -52,8 +52,7 @@ std::string message_of(F run) {
   return ::testing::AssertionFailure() << "'" << part << "' is not in: " << text;
 }
 
-// --- a small run: random data with random noise, dropout, batch norm, momentum, accumulation, a schedule
-// ------------
+// --- a small run: random data with random noise, dropout, batch norm, momentum, accumulation, a schedule -----------
 
 struct Batch {
   Tensor x, y;
@@ -84,8 +83,8 @@ struct SmallRun {
   FitOptions options;
 
   explicit SmallRun(const std::string& out)
-      : model((manual_seed(1), nn::Sequential(nn::Linear(4, 16), nn::BatchNorm1d(16), nn::ReLU(),
-                                              nn::Dropout(0.2), nn::Linear(16, 2)))),
+      : model((manual_seed(1), nn::Sequential(nn::Linear(4, 16), nn::BatchNorm1d(16), nn::ReLU(), nn::Dropout(0.2),
+                                              nn::Linear(16, 2)))),
         optimizer(model.parameters(), {.lr = 0.01}),
         schedule(optimizer, {.steps = 12}),
         average(model.parameters(), 0.9) {
@@ -137,13 +136,11 @@ TEST(Fit, TrainsAndWritesWhatItSays) {
 
   TensorFile file = load_safetensors(whole.dir / "last.safetensors");
   EXPECT_EQ(file.metadata.at("model"), "{\"layers\":2}");
-  for (const char* name :
-       {"0.weight", "1.running_mean", "optimizer/state.0.exp_avg", "schedule/step", "random/philox",
-        "loader/position", "fit/updates", "fit/history/test_loss", "average/0"})
+  for (const char* name : {"0.weight", "1.running_mean", "optimizer/state.0.exp_avg", "schedule/step",
+                           "random/philox", "loader/position", "fit/updates", "fit/history/test_loss", "average/0"})
     EXPECT_NE(file.find(name), nullptr) << name;
   EXPECT_EQ(file.find("fit/updates")->to_vector(), std::vector<double>{12});  // 7 batches by 2, 3 times
-  nn::Sequential other(nn::Linear(4, 16), nn::BatchNorm1d(16), nn::ReLU(), nn::Dropout(0.2),
-                       nn::Linear(16, 2));
+  nn::Sequential other(nn::Linear(4, 16), nn::BatchNorm1d(16), nn::ReLU(), nn::Dropout(0.2), nn::Linear(16, 2));
   load_weights(file, other);
   EXPECT_TRUE(equal(other.state_dict()[0].second, *file.find("0.weight")));
 }
@@ -192,8 +189,7 @@ TEST(Fit, AccumulationEqualsOneLargeBatch) {
   for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(allclose(a[i], b[i], 1e-5, 1e-6));
 }
 
-// --- resume
-// ---------------------------------------------------------------------------------------------------------
+// --- resume --------------------------------------------------------------------------------------------------------
 
 void expect_same_files(const std::string& out, const Uninterrupted& whole) {
   EXPECT_TRUE(read_file(out + "/last.safetensors") == whole.last);
@@ -241,8 +237,7 @@ TEST(Resume, AfterASignalAtAnyUpdate) {
 }
 
 TEST(Resume, AfterKill) {
-  if (const char* out =
-          std::getenv("GRADUS_TEST_OUT")) {  // the program that the test itself starts and kills
+  if (const char* out = std::getenv("GRADUS_TEST_OUT")) {  // the program that the test itself starts and kills
     SmallRun run(out);
     if (file_exists(std::string(out) + "/last.safetensors")) run.options.resume = out;
     run.options.on_update = [&](int64_t update) {
@@ -253,11 +248,10 @@ TEST(Resume, AfterKill) {
     return;
   }
   Uninterrupted whole;
-  std::string self =
-      std::filesystem::read_symlink("/proc/self/exe").string() + " --gtest_filter=Resume.AfterKill";
+  std::string self = std::filesystem::read_symlink("/proc/self/exe").string() + " --gtest_filter=Resume.AfterKill";
   auto start = [&](const TempDir& dir, int kill_at, const std::string& prefix) {
-    return shell("GRADUS_TEST_OUT=" + dir.path() + " GRADUS_TEST_KILL_AT=" + std::to_string(kill_at) + " " +
-                 prefix + self + " > " + dir.path() + "/output 2>&1");
+    return shell("GRADUS_TEST_OUT=" + dir.path() + " GRADUS_TEST_KILL_AT=" + std::to_string(kill_at) + " " + prefix +
+                 self + " > " + dir.path() + "/output 2>&1");
   };
   TempDir between, anywhere;
   for (int kill_at : {2, 5, 10}) EXPECT_NE(start(between, kill_at, ""), 0);
@@ -298,8 +292,7 @@ TEST(Resume, ThreadsMakeNoDifference) {
   set_num_threads(before);
 }
 
-// --- checkpoints that do not fit
-// ------------------------------------------------------------------------------------
+// --- checkpoints that do not fit -----------------------------------------------------------------------------------
 
 std::vector<Tensor> numbers_of(SmallRun& run) {
   std::vector<Tensor> all;
@@ -361,8 +354,7 @@ TEST(Checkpoint, WhatDoesNotFitIsOneLineAndChangesNothing) {
   expect_refused(changed("optimizer/state.0.exp_avg", zeros({3, 3})), "exp_avg");
   expect_refused(changed("random/philox", zeros({2})), "random: philox is float32");
   expect_refused(changed("loader/position", from_vector<int64_t>({1, 1000}, {2})), "loader: ");
-  expect_refused(changed("loader/order", from_vector<int64_t>({5, 50, 16, 1, 0}, {5})),
-                 "batch size was 16, now 8");
+  expect_refused(changed("loader/order", from_vector<int64_t>({5, 50, 16, 1, 0}, {5})), "batch size was 16, now 8");
 
   std::string bytes = read_file(path);
   for (size_t length : {size_t(0), size_t(7), size_t(100), bytes.size() / 2, bytes.size() - 1}) {
@@ -383,8 +375,7 @@ TEST(Checkpoint, FindCheckpoint) {
   EXPECT_EQ(find_checkpoint(dir / "last.safetensors"), dir / "last.safetensors");
 }
 
-// --- bad input
-// ------------------------------------------------------------------------------------------------------
+// --- bad input -----------------------------------------------------------------------------------------------------
 
 TEST(Fit, RefusesImpossibleOptions) {
   TempDir dir;
@@ -413,8 +404,7 @@ TEST(Fit, ALossThatIsNotFiniteEndsItAndHarmsNoCheckpoint) {
     Tensor loss = cross_entropy(run.model(b.x), b.y);
     return {++batches == 6 ? loss * NAN : loss, b.y.numel()};
   };
-  std::string message =
-      message_of([&] { train::fit(run.model, run.optimizer, run.loader, bad, run.options); });
+  std::string message = message_of([&] { train::fit(run.model, run.optimizer, run.loader, bad, run.options); });
   EXPECT_TRUE(contains(message, "the loss is nan in epoch 1, batch 6"));
   for (const auto& [name, tensor] : load_safetensors(dir / "last.safetensors").tensors)
     if (is_floating(tensor.dtype())) {
@@ -431,9 +421,8 @@ TEST(Fit, MetricsMustStayTheSame) {
     if (++batches != 3) metrics = {{"accuracy", 1}};
     return {cross_entropy(run.model(b.x), b.y), b.y.numel(), metrics};
   };
-  EXPECT_TRUE(
-      contains(message_of([&] { train::fit(run.model, run.optimizer, run.loader, step, run.options); }),
-               "same metrics"));
+  EXPECT_TRUE(contains(message_of([&] { train::fit(run.model, run.optimizer, run.loader, step, run.options); }),
+                       "same metrics"));
 }
 
 TEST(Evaluate, IsInEvaluationModeWithoutGradientsAndPutsBoth) {
@@ -455,8 +444,7 @@ TEST(Evaluate, IsInEvaluationModeWithoutGradientsAndPutsBoth) {
   EXPECT_EQ(evaluate(run.model, run.tests, step), (Metrics{{"loss", 7.2}}));
 }
 
-// --- logs
-// -----------------------------------------------------------------------------------------------------------
+// --- logs ----------------------------------------------------------------------------------------------------------
 
 TEST(CsvLog, QuotesContinuesAndRefusesOtherColumns) {
   TempDir dir;
@@ -504,13 +492,11 @@ TEST(EventLog, TensorBoardReadsIt) {
   }
   std::string output, python = testing::python("tensorboard");
   if (python.empty()) GTEST_SKIP() << "no Python with tensorboard";
-  EXPECT_EQ(shell(python + " " + testing::source_dir() + "/tests/events.py " + (dir / "new/folder"), &output),
-            0)
+  EXPECT_EQ(shell(python + " " + testing::source_dir() + "/tests/events.py " + (dir / "new/folder"), &output), 0)
       << output;
 }
 
-// --- progress
-// -------------------------------------------------------------------------------------------------------
+// --- progress ------------------------------------------------------------------------------------------------------
 
 TEST(Progress, LineFitsItsWidth) {
   ProgressState state = {"epoch 1/2", 50, 200, 10, "loss 0.5000"};

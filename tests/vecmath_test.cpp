@@ -1,6 +1,5 @@
-// The vector mathematics against double precision: the largest error, in units in the last place, over a
-// dense sample of all floats, and the special values. The table it prints is where the bounds in vecmath.h
-// come from.
+// The vector mathematics against double precision: the largest error, in units in the last place, over a dense sample
+// of all floats, and the special values. The table it prints is where the bounds in vecmath.h come from.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -82,8 +81,7 @@ class VecMath : public testing::TestWithParam<const char*> {
 
 TEST_P(VecMath, StaysWithinItsErrorBounds) {
   std::vector<float> x;
-  for (uint64_t bits = 0; bits < (uint64_t(1) << 32); bits += 2503)
-    x.push_back(std::bit_cast<float>(uint32_t(bits)));
+  for (uint64_t bits = 0; bits < (uint64_t(1) << 32); bits += 2503) x.push_back(std::bit_cast<float>(uint32_t(bits)));
   // Where the work is: every magnitude from 2^-12 to 2^7, more densely.
   for (uint32_t bits = 0x39800000u; bits < 0x43000000u; bits += 397) {
     x.push_back(std::bit_cast<float>(bits));
@@ -204,8 +202,7 @@ TEST_P(VecMath, TheSameAtEveryPlace) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, VecMath, testing::Values("avx2", "avx512"),
-                         [](const auto& i) { return i.param; });
+INSTANTIATE_TEST_SUITE_P(Isas, VecMath, testing::Values("avx2", "avx512"), [](const auto& i) { return i.param; });
 
 }  // namespace
 }  // namespace gradus

@@ -26,12 +26,10 @@ CheckpointPart loader_part(const std::string& name, data::LoaderBase& loader) {
   };
   auto save = [&loader, order]() -> StateDict {
     data::LoaderState at = loader.state();
-    return {{"position", from_vector<int64_t>({at.epoch, at.batch}, {2})},
-            {"order", from_vector(order(), {5})}};
+    return {{"position", from_vector<int64_t>({at.epoch, at.batch}, {2})}, {"order", from_vector(order(), {5})}};
   };
   auto load = [&loader, order](const StateDict& state) {
-    static constexpr const char* what[] = {"seed", "number of samples", "batch size", "shuffling",
-                                           "drop_last"};
+    static constexpr const char* what[] = {"seed", "number of samples", "batch size", "shuffling", "drop_last"};
     std::vector<int64_t> now = order();
     for (int64_t i = 0; i < 5; ++i) {
       int64_t then = number(state, "order", i, {5});
@@ -55,8 +53,7 @@ CheckpointPart random_part() {
   return {"random", save, load};
 }
 
-void save_checkpoint(const std::string& path, const std::vector<CheckpointPart>& parts,
-                     const Metadata& metadata) {
+void save_checkpoint(const std::string& path, const std::vector<CheckpointPart>& parts, const Metadata& metadata) {
   TensorFile file{{}, metadata};
   for (const CheckpointPart& part : parts)
     for (auto& [name, tensor] : part.state()) {
@@ -86,8 +83,8 @@ Metadata load_checkpoint(const std::string& path, const std::vector<CheckpointPa
   TensorFile file = load_safetensors(path);
   std::map<std::string, StateDict> states = by_part(file);
   for (const CheckpointPart& part : parts)
-    check(states.count(part.name), printable(path), ": is no checkpoint of this run: it lacks the ",
-          title(part), "'s state");
+    check(states.count(part.name), printable(path), ": is no checkpoint of this run: it lacks the ", title(part),
+          "'s state");
   for (const auto& entry : states) {
     auto wanted = [&](const CheckpointPart& part) { return part.name == entry.first; };
     check(std::any_of(parts.begin(), parts.end(), wanted), printable(path), ": has the state of '",

@@ -32,8 +32,7 @@ CheckpointPart part(const std::string& name, T& object) {
   return {name, [&object] { return object.state_dict(); },
           [&object](const nn::StateDict& state) { object.load_state_dict(state); }};
 }
-// Where a loader stands, and what its order follows from (seed, size, batch size): with another it does not
-// load.
+// Where a loader stands, and what its order follows from (seed, size, batch size): with another it does not load.
 CheckpointPart loader_part(const std::string& name, data::LoaderBase& loader);
 // The default generator of the thread that saves and loads.
 CheckpointPart random_part();
@@ -48,8 +47,8 @@ Metadata load_checkpoint(const std::string& path, const std::vector<CheckpointPa
 // The model's part alone, of a checkpoint or of any other safetensors file.
 void load_weights(const TensorFile& file, nn::Module& model);
 
-// The checkpoint that `path` means: itself, or the last one in it where it is a folder. Throws Error if there
-// is none.
+// The checkpoint that `path` means: itself, or the last one in it where it is a folder. Throws Error if there is
+// none.
 std::string find_checkpoint(const std::string& path);
 
 }  // namespace gradus::train

@@ -38,8 +38,7 @@ static std::string kept_lines(const std::string& path, int64_t last) {
     int64_t number = 0;
     const char* end = text.data() + text.size();
     size_t next = text.find('\n', at);
-    bool whole =
-        next != std::string::npos && std::from_chars(text.data() + at, end, number).ec == std::errc();
+    bool whole = next != std::string::npos && std::from_chars(text.data() + at, end, number).ec == std::errc();
     if (!whole || number > last) break;
     at = next + 1;
   }

@@ -60,12 +60,8 @@ std::string varint(uint64_t value) {
 std::string integer_field(int number, int64_t value) {
   return varint(uint64_t(number) << 3 | 0) + varint(uint64_t(value));
 }
-std::string double_field(int number, double value) {
-  return varint(uint64_t(number) << 3 | 1) + raw_bytes(value);
-}
-std::string float_field(int number, float value) {
-  return varint(uint64_t(number) << 3 | 5) + raw_bytes(value);
-}
+std::string double_field(int number, double value) { return varint(uint64_t(number) << 3 | 1) + raw_bytes(value); }
+std::string float_field(int number, float value) { return varint(uint64_t(number) << 3 | 5) + raw_bytes(value); }
 std::string bytes_field(int number, std::string_view bytes) {
   return varint(uint64_t(number) << 3 | 2) + varint(bytes.size()) + std::string(bytes);
 }
@@ -85,8 +81,7 @@ std::string new_file(const std::string& folder) {
 
 }  // namespace
 
-EventLog::EventLog(const std::string& folder, std::optional<int64_t> resume_at)
-    : file_(new_file(folder), false) {
+EventLog::EventLog(const std::string& folder, std::optional<int64_t> resume_at) : file_(new_file(folder), false) {
   event(0, bytes_field(3, "brain.Event:2"));
   if (resume_at) event(*resume_at, bytes_field(7, integer_field(1, 1)));  // SessionLog with status START
 }
@@ -125,9 +120,9 @@ void EventLog::histogram(const std::string& tag, const Tensor& x, int64_t step) 
     limits += raw_bytes(low * (1 - share) + high * share);
     sizes += raw_bytes(counts[i]);
   }
-  std::string histogram = double_field(1, low) + double_field(2, high) +
-                          double_field(3, double(values.size())) + double_field(4, sum) +
-                          double_field(5, squares) + bytes_field(6, limits) + bytes_field(7, sizes);
+  std::string histogram = double_field(1, low) + double_field(2, high) + double_field(3, double(values.size())) +
+                          double_field(4, sum) + double_field(5, squares) + bytes_field(6, limits) +
+                          bytes_field(7, sizes);
   value(step, bytes_field(1, tag) + bytes_field(5, histogram));
 }
 

@@ -61,8 +61,7 @@ class Run {
       : model_(model), optimizer_(optimizer), loader_(loader), options_(options) {
     check(options.epochs >= 0, "fit: epochs must be at least 0, got ", options.epochs);
     check(options.accumulate >= 1, "fit: accumulate must be at least 1, got ", options.accumulate);
-    check(options.clip_grad_norm >= 0, "fit: clip_grad_norm must be at least 0, got ",
-          options.clip_grad_norm);
+    check(options.clip_grad_norm >= 0, "fit: clip_grad_norm must be at least 0, got ", options.clip_grad_norm);
     check(options.save_every >= 0, "fit: save_every must be at least 0, got ", options.save_every);
     check(options.monitor.empty() || !options.out.empty(), "fit: monitor needs `out`, a folder to save into");
     check(loader.batches() > 0, "fit: the loader has no batches");
@@ -137,8 +136,7 @@ class Run {
       }
       if (progress) progress->update(sums_.samples, to_string(sums_.means()));
       if (in_group > 0) continue;
-      bool stop =
-          InterruptGuard::requested() && done < loader_.batches();  // at its end the epoch is finished
+      bool stop = InterruptGuard::requested() && done < loader_.batches();  // at its end the epoch is finished
       if (!options_.out.empty() && (stop || (options_.save_every && updates_ % options_.save_every == 0)))
         save(last());
       if (stop) {
@@ -209,8 +207,7 @@ class Run {
   nn::StateDict state() const {
     nn::StateDict all = {{"updates", from_vector<int64_t>({updates_}, {1})},
                          {"samples", from_vector<int64_t>({sums_.samples}, {1})}};
-    for (const auto& [name, total] : sums_.totals)
-      all.emplace_back("sum/" + name, from_vector<double>({total}, {1}));
+    for (const auto& [name, total] : sums_.totals) all.emplace_back("sum/" + name, from_vector<double>({total}, {1}));
     for (size_t i = 0; !history_.empty() && i < history_[0].size(); ++i) {
       std::vector<double> column;
       for (const Metrics& row : history_) {
@@ -231,8 +228,7 @@ class Run {
       std::vector<double> numbers = value.to_vector<double>();
       if (name.starts_with("history/")) {
         if (history.empty()) history.resize(numbers.size());
-        check(numbers.size() == history.size(), name, " has ", numbers.size(), " epochs, others ",
-              history.size());
+        check(numbers.size() == history.size(), name, " has ", numbers.size(), " epochs, others ", history.size());
         for (size_t i = 0; i < numbers.size(); ++i) history[i].emplace_back(name.substr(8), numbers[i]);
         continue;
       }
@@ -266,13 +262,12 @@ class Run {
 
 }  // namespace
 
-History run_fit(nn::Module& model, optim::Optimizer& optimizer, data::LoaderBase& loader,
-                const NextResult& next, const FitOptions& options) {
+History run_fit(nn::Module& model, optim::Optimizer& optimizer, data::LoaderBase& loader, const NextResult& next,
+                const FitOptions& options) {
   return Run(model, optimizer, loader, options)(next);
 }
 
-Metrics run_evaluate(nn::Module& model, data::LoaderBase& loader, const NextResult& next,
-                     const std::string& prefix) {
+Metrics run_evaluate(nn::Module& model, data::LoaderBase& loader, const NextResult& next, const std::string& prefix) {
   struct Evaluating {
     nn::Module& model;
     bool was_training = model.training();

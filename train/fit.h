@@ -1,6 +1,5 @@
-// The training loop in one call, for those who do not want to write it. It is made of what an explicit loop
-// is made of: a loader, backward, clip_grad_norm_, an optimiser, a schedule, Progress, save_checkpoint,
-// CsvLog, EventLog.
+// The training loop in one call, for those who do not want to write it. It is made of what an explicit loop is made
+// of: a loader, backward, clip_grad_norm_, an optimiser, a schedule, Progress, save_checkpoint, CsvLog, EventLog.
 //
 //   auto step = [&](data::ImageBatch& b) -> train::BatchResult {
 //     Tensor logits = model(b.images);
@@ -47,8 +46,7 @@ struct FitOptions {
       nullptr;  // after it is logged, before it is saved
   std::function<void(int64_t update)> on_update = nullptr;
 
-  std::string out =
-      "";  // folder for last.safetensors, best.safetensors and log.csv, made if missing; "": none
+  std::string out = "";      // folder for last.safetensors, best.safetensors and log.csv, made if missing; "": none
   int64_t save_every = 0;    // updates between checkpoints, besides the one after each epoch
   std::string monitor = "";  // the measure by which best.safetensors is chosen; "": no such file
   bool minimize = false;     // whether less of it is better
@@ -65,8 +63,7 @@ struct FitOptions {
 // if there is an `out`, by throwing Interrupted.
 template <class Batch>
 History fit(nn::Module& model, optim::Optimizer& optimizer, data::DataLoader<Batch>& loader,
-            const std::type_identity_t<std::function<BatchResult(Batch&)>>& step,
-            const FitOptions& options = {});
+            const std::type_identity_t<std::function<BatchResult(Batch&)>>& step, const FitOptions& options = {});
 
 // The means over the loader's samples, without gradients and in evaluation mode: "loss" and the metrics, each
 // name after `prefix`. Always goes through epoch 0 of the loader.
@@ -75,13 +72,11 @@ Metrics evaluate(nn::Module& model, data::DataLoader<Batch>& loader,
                  const std::type_identity_t<std::function<BatchResult(Batch&)>>& step,
                  const std::string& prefix = "");
 
-// --- what the two consist of
-// --------------------------------------------------------------------------------------
+// --- what the two consist of ---------------------------------------------------------------------------------------
 using NextResult = std::function<std::optional<BatchResult>()>;  // none at the end of the epoch
-History run_fit(nn::Module& model, optim::Optimizer& optimizer, data::LoaderBase& loader,
-                const NextResult& next, const FitOptions& options);
-Metrics run_evaluate(nn::Module& model, data::LoaderBase& loader, const NextResult& next,
-                     const std::string& prefix);
+History run_fit(nn::Module& model, optim::Optimizer& optimizer, data::LoaderBase& loader, const NextResult& next,
+                const FitOptions& options);
+Metrics run_evaluate(nn::Module& model, data::LoaderBase& loader, const NextResult& next, const std::string& prefix);
 
 template <class Batch>
 NextResult results(data::DataLoader<Batch>& loader, const std::function<BatchResult(Batch&)>& step) {
@@ -98,8 +93,7 @@ History fit(nn::Module& model, optim::Optimizer& optimizer, data::DataLoader<Bat
 }
 template <class Batch>
 Metrics evaluate(nn::Module& model, data::DataLoader<Batch>& loader,
-                 const std::type_identity_t<std::function<BatchResult(Batch&)>>& step,
-                 const std::string& prefix) {
+                 const std::type_identity_t<std::function<BatchResult(Batch&)>>& step, const std::string& prefix) {
   return run_evaluate(model, loader, results(loader, step), prefix);
 }
 

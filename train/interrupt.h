@@ -6,8 +6,7 @@
 
 namespace gradus::train {
 
-// While one lives, the first SIGINT or SIGTERM only sets a flag; the second ends the program at once. They
-// nest.
+// While one lives, the first SIGINT or SIGTERM only sets a flag; the second ends the program at once. They nest.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -32,8 +32,7 @@ std::string progress_line(const ProgressState& s, int width) {
   double share = s.total > 0 ? std::clamp(double(s.done) / double(s.total), 0.0, 1.0) : 0;
   std::string tail = format(" %3.0f%%", 100 * share);
   if (!s.values.empty()) tail += "  " + s.values;
-  if (s.rate > 0)
-    tail += "  " + rate_text(s.rate) + "  " + clock_text(double(s.total - s.done) / s.rate) + " left";
+  if (s.rate > 0) tail += "  " + rate_text(s.rate) + "  " + clock_text(double(s.total - s.done) / s.rate) + " left";
   int room = width - 1 - int(s.label.size() + tail.size()) - 3;
   std::string bar;
   if (room >= 5) {
@@ -44,11 +43,7 @@ std::string progress_line(const ProgressState& s, int width) {
 }
 
 Progress::Progress(std::string label, int64_t total, int64_t start, std::FILE* out)
-    : state_{std::move(label), start, total, 0, ""},
-      start_(start),
-      out_(out),
-      began_(Clock::now()),
-      shown_(began_) {
+    : state_{std::move(label), start, total, 0, ""}, start_(start), out_(out), began_(Clock::now()), shown_(began_) {
   const char* term = std::getenv("TERM");
   terminal_ = isatty(fileno(out)) && term && std::strcmp(term, "dumb") != 0;
 }

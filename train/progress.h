@@ -34,8 +34,7 @@ class Progress {
 
   void update(int64_t done, const std::string& values);
   void print(const std::string& line);
-  // Replaces the bar by "LABEL  SUMMARY  (23.4 s, 1532/s)": all the time it took, and the rate of the last
-  // update.
+  // Replaces the bar by "LABEL SUMMARY (23.4 s, 1532/s)": all the time it took, and the rate of the last update.
   void finish(const std::string& summary);
 
  private:

@@ -94,9 +94,8 @@ Tensor operator+(const Tensor& a, const Tensor& b) {
 }
 
 Tensor operator-(const Tensor& a, const Tensor& b) {
-  return binary("sub", Binary::sub, a, b, Keep::none, [](const Tensor& g, const Kept& k) {
-    return grads(g, k.needs(1) ? -g : Tensor());
-  });
+  return binary("sub", Binary::sub, a, b, Keep::none,
+                [](const Tensor& g, const Kept& k) { return grads(g, k.needs(1) ? -g : Tensor()); });
 }
 
 Tensor operator*(const Tensor& a, const Tensor& b) {
@@ -194,7 +193,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   kernels(x).where(c.raw(), x.raw(), y.raw(), out.raw());
   auto rule = [](const Tensor& g, const Kept& k) {
     Tensor zero = zeros({}, g.options());
-    return grads(k.needs(0) ? where(k.extra(), g, zero) : Tensor(), k.needs(1) ? where(k.extra(), zero, g) : Tensor());
+    return grads(k.needs(0) ? where(k.extra(), g, zero) : Tensor(),
+                 k.needs(1) ? where(k.extra(), zero, g) : Tensor());
   };
   return record("where", {x, y}, std::move(out), Keep::none, rule, {c});
 }

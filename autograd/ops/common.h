@@ -44,8 +44,6 @@ inline void* data_of(const Tensor& x) { return x.defined() ? x.raw().data : null
 void check_indices(const char* op, const Tensor& index, int64_t count, const char* things,
                    std::optional<int64_t> except = {});
 
-inline std::string to_string(const Pair& p) {
-  return "(" + std::to_string(p.h) + ", " + std::to_string(p.w) + ")";
-}
+inline std::string to_string(const Pair& p) { return "(" + std::to_string(p.h) + ", " + std::to_string(p.w) + ")"; }
 
 }  // namespace gradus

@@ -59,9 +59,8 @@ Conv2d setting(const char* op, const Tensor& weight, const ConvOptions& o) {
   check(o.padding.h >= 0 && o.padding.w >= 0, op, ": padding must not be negative, got ", o.padding);
   check(o.dilation.h > 0 && o.dilation.w > 0, op, ": dilation must be positive, got ", o.dilation);
   check(o.groups > 0, op, ": groups must be positive, got ", o.groups);
-  check(weight.dim() == 4 && weight.numel() > 0 && weight.size(0) % o.groups == 0, op, ": weight ",
-        weight.shape(), " must have four dimensions, none of them 0, and a first size that ", o.groups,
-        " groups divide");
+  check(weight.dim() == 4 && weight.numel() > 0 && weight.size(0) % o.groups == 0, op, ": weight ", weight.shape(),
+        " must have four dimensions, none of them 0, and a first size that ", o.groups, " groups divide");
   Conv2d c{};
   c.kernel_h = weight.size(2), c.kernel_w = weight.size(3);
   c.stride_h = o.stride.h, c.stride_w = o.stride.w;
@@ -72,8 +71,8 @@ Conv2d setting(const char* op, const Tensor& weight, const ConvOptions& o) {
 }
 
 void check_bias(const char* op, const Tensor& bias, int64_t channels) {
-  check(!bias.defined() || bias.shape() == Shape{channels}, op, ": bias ",
-        bias.defined() ? bias.shape() : Shape{}, " does not fit ", channels, " output channels");
+  check(!bias.defined() || bias.shape() == Shape{channels}, op, ": bias ", bias.defined() ? bias.shape() : Shape{},
+        " does not fit ", channels, " output channels");
 }
 
 Tensor checked_conv(const char* op, const Tensor& input, const Tensor& weight, const Tensor& bias,
@@ -89,8 +88,8 @@ Tensor checked_conv(const char* op, const Tensor& input, const Tensor& weight, c
   check_bias(op, bias, c.out_channels);
   int64_t span_h = c.dilation_h * (c.kernel_h - 1) + 1, span_w = c.dilation_w * (c.kernel_w - 1) + 1;
   check(c.height + 2 * c.pad_h >= span_h && c.width + 2 * c.pad_w >= span_w, op, ": input ", x.shape(),
-        " with padding ", o.padding, " is smaller than the kernel ", Pair(c.kernel_h, c.kernel_w),
-        " with dilation ", o.dilation);
+        " with padding ", o.padding, " is smaller than the kernel ", Pair(c.kernel_h, c.kernel_w), " with dilation ",
+        o.dilation);
   c.out_h = (c.height + 2 * c.pad_h - span_h) / c.stride_h + 1;
   c.out_w = (c.width + 2 * c.pad_w - span_w) / c.stride_w + 1;
   return conv(c, x, w, match(op, bias, x));
@@ -117,17 +116,16 @@ Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const Tensor&
   promote_both(op, x, w);
   check(x.dim() == 4, op, ": input must be (batch, channels, height, width), got ", x.shape());
   Conv2d c = setting(op, w, o);
-  check(x.size(1) == w.size(0), op, ": input ", x.shape(), " has ", x.size(1), " channels, weight ",
-        w.shape(), " expects ", w.size(0));
-  check(output_padding.h >= 0 && output_padding.h < std::max(o.stride.h, o.dilation.h) &&
-            output_padding.w >= 0 && output_padding.w < std::max(o.stride.w, o.dilation.w),
+  check(x.size(1) == w.size(0), op, ": input ", x.shape(), " has ", x.size(1), " channels, weight ", w.shape(),
+        " expects ", w.size(0));
+  check(output_padding.h >= 0 && output_padding.h < std::max(o.stride.h, o.dilation.h) && output_padding.w >= 0 &&
+            output_padding.w < std::max(o.stride.w, o.dilation.w),
         op, ": output_padding ", output_padding, " must be smaller than stride ", o.stride, " or dilation ",
         o.dilation);
   // x is the gradient of the convolution that goes the other way.
   c.batch = x.size(0), c.out_channels = x.size(1), c.out_h = x.size(2), c.out_w = x.size(3);
   c.in_channels = w.size(1) * c.groups;
-  c.height =
-      (c.out_h - 1) * c.stride_h - 2 * c.pad_h + c.dilation_h * (c.kernel_h - 1) + output_padding.h + 1;
+  c.height = (c.out_h - 1) * c.stride_h - 2 * c.pad_h + c.dilation_h * (c.kernel_h - 1) + output_padding.h + 1;
   c.width = (c.out_w - 1) * c.stride_w - 2 * c.pad_w + c.dilation_w * (c.kernel_w - 1) + output_padding.w + 1;
   check(c.height > 0 && c.width > 0, op, ": input ", x.shape(), " with kernel ", Pair(c.kernel_h, c.kernel_w),
         " and padding ", o.padding, " leaves no output");

@@ -18,15 +18,15 @@ Tensor embedding(const Tensor& index, const Tensor& weight, std::optional<int64_
   shape.push_back(features);
   Tensor y = empty(shape, weight.options());
   if (y.numel())
-    kernels(weight).index_select(plain(weight).raw().data, rows.data<int64_t>(), y.raw().data, 1, entries,
-                                 features, rows.numel());
+    kernels(weight).index_select(plain(weight).raw().data, rows.data<int64_t>(), y.raw().data, 1, entries, features,
+                                 rows.numel());
   auto rule = [entries, features, padding](const Tensor& g, const Kept& k) {
     Tensor into = k.extra(), from = g.reshape({into.numel(), features});
     if (padding >= 0) from = from.masked_fill((into == double(padding)).unsqueeze(1), 0);
     auto add = [=](Tensor& whole) {
       if (from.numel())
-        kernels(whole).index_add(whole.raw().data, into.data<int64_t>(), plain(from).raw().data, 1, entries,
-                                 features, into.numel());
+        kernels(whole).index_add(whole.raw().data, into.data<int64_t>(), plain(from).raw().data, 1, entries, features,
+                                 into.numel());
     };
     auto dense = [=] { return zeros({entries, features}, from.options()).index_add(0, into, from); };
     return grads(Gradient(add, dense));

@@ -12,8 +12,8 @@ void check_indices(const char* op, const Tensor& index, int64_t count, const cha
   const int64_t* values = flat.data<int64_t>();
   for (int64_t i = 0; i < flat.numel(); ++i) {
     if (values[i] >= 0 && values[i] < count) continue;
-    check(values[i] == except, op, ": index ", values[i], " at position ", i, " is out of range for ", count,
-          " ", things);
+    check(values[i] == except, op, ": index ", values[i], " at position ", i, " is out of range for ", count, " ",
+          things);
   }
 }
 

@@ -1,5 +1,4 @@
-// Changes in place. They are never recorded: on a tensor that requires grad they throw unless recording is
-// off.
+// Changes in place. They are never recorded: on a tensor that requires grad they throw unless recording is off.
 #include "autograd/ops/common.h"
 
 namespace gradus {
@@ -27,8 +26,7 @@ void change(const char* name, Binary op, const Tensor& x, const Tensor& other) {
 }  // namespace
 
 Tensor& Tensor::copy_(const Tensor& source) {
-  check(!any_requires_grad({source}),
-        "copy_: the source requires grad, and in-place changes are not recorded; ",
+  check(!any_requires_grad({source}), "copy_: the source requires grad, and in-place changes are not recorded; ",
         "use NoGrad, or the function that returns a new tensor");
   expect_fits("copy_", *this, source);
   begin_inplace("copy_", *this);
@@ -49,8 +47,7 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
   if (alpha == 1) {
     change("add_", Binary::add, *this, other);
   } else {
-    check(!any_requires_grad({other}),
-          "add_: the other tensor requires grad, and in-place changes are not recorded");
+    check(!any_requires_grad({other}), "add_: the other tensor requires grad, and in-place changes are not recorded");
     change("add_", Binary::add, *this, other.detach() * alpha);
   }
   return *this;

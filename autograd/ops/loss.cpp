@@ -34,8 +34,8 @@ Tensor class_loss(const char* op, const Tensor& log_p, const Tensor& target, con
   expected.erase(1);
   check(target.shape() == expected, op, ": input ", log_p.shape(), " expects target ", expected, ", got ",
         target.shape());
-  check(o.label_smoothing >= 0 && o.label_smoothing <= 1, op,
-        ": label_smoothing must be between 0 and 1, got ", o.label_smoothing);
+  check(o.label_smoothing >= 0 && o.label_smoothing <= 1, op, ": label_smoothing must be between 0 and 1, got ",
+        o.label_smoothing);
   check(!o.weight.defined() || o.weight.shape() == Shape{classes}, op, ": weight ",
         o.weight.defined() ? o.weight.shape() : Shape{}, " does not fit ", classes, " classes");
   check_indices(op, target, classes, "classes", o.ignore_index);
@@ -44,13 +44,12 @@ Tensor class_loss(const char* op, const Tensor& log_p, const Tensor& target, con
   Tensor ignored = target == double(o.ignore_index);
   Tensor chosen = target.masked_fill(ignored, 0);
   Tensor losses = -log_p.gather(1, chosen.unsqueeze(1)).squeeze(1);
-  Tensor weights = weight.defined() ? weight.index_select(0, chosen.flatten()).reshape(expected)
-                                    : ones(expected, log_p.options());
+  Tensor weights =
+      weight.defined() ? weight.index_select(0, chosen.flatten()).reshape(expected) : ones(expected, log_p.options());
   weights = weights.masked_fill(ignored, 0);
   if (weight.defined()) losses = losses * weights;
   if (o.label_smoothing > 0) {
-    // The target's share is 1 - smoothing, and smoothing is spread evenly over all classes: Szegedy et al.
-    // 2016, 7.
+    // The target's share is 1 - smoothing, and smoothing is spread evenly over all classes: Szegedy et al. 2016, 7.
     Shape per_class = Dims::filled(log_p.dim(), 1);
     per_class[1] = classes;
     Tensor all = weight.defined() ? log_p * weight.reshape(per_class) : log_p;
@@ -113,8 +112,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   return reduced(losses, reduction);
 }
 
-Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bool log_target,
-              bool batch_mean) {
+Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bool log_target, bool batch_mean) {
   Tensor x = input, t = target, losses;
   check_pair("kl_div", x, t);
   if (log_target) {

@@ -17,19 +17,16 @@ struct Repeat {
   int64_t size, a, b, c;
 };
 
-// The kernel needs unit stride along one dimension of each matrix. Along a dimension of size 1 any stride
-// will do.
+// The kernel needs unit stride along one dimension of each matrix. Along a dimension of size 1 any stride will do.
 Tensor with_unit_stride(const Tensor& x) {
   int rows = x.dim() - 2, columns = x.dim() - 1;
-  bool unit =
-      x.strides()[rows] == 1 || x.strides()[columns] == 1 || x.shape()[rows] == 1 || x.shape()[columns] == 1;
+  bool unit = x.strides()[rows] == 1 || x.strides()[columns] == 1 || x.shape()[rows] == 1 || x.shape()[columns] == 1;
   return unit ? x : x.contiguous();
 }
 
-View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows, int64_t row_stride,
-              int64_t columns, int64_t column_stride, int64_t offset) {
-  View v{
-      static_cast<char*>(x.raw().data) + offset * int64_t(size_of(x.dtype())), 3, {batch, rows, columns}, {}};
+View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows, int64_t row_stride, int64_t columns,
+              int64_t column_stride, int64_t offset) {
+  View v{static_cast<char*>(x.raw().data) + offset * int64_t(size_of(x.dtype())), 3, {batch, rows, columns}, {}};
   v.strides[0] = batch_stride;
   v.strides[1] = rows == 1 && column_stride != 1 ? 1 : row_stride;
   v.strides[2] = columns == 1 && row_stride != 1 ? 1 : column_stride;
@@ -116,8 +113,8 @@ Tensor matmul(const Tensor& left, const Tensor& right) {
   check(a.dim() > 0 && b.dim() > 0, "matmul: operands need at least one dimension, got ", a.shape(), " and ",
         b.shape());
   int64_t inner = b.size(b.dim() == 1 ? 0 : -2);
-  check(a.size(-1) == inner, "matmul: ", left.shape(), " has ", a.size(-1), " columns, ", right.shape(),
-        " has ", inner, " rows");
+  check(a.size(-1) == inner, "matmul: ", left.shape(), " has ", a.size(-1), " columns, ", right.shape(), " has ",
+        inner, " rows");
   if (a.dim() == 1) return matmul(a.unsqueeze(0), b).squeeze(b.dim() == 1 ? 0 : -2);
   if (b.dim() == 1) return matmul(a, b.unsqueeze(1)).squeeze(-1);
   if (b.dim() == 2) return recorded_product(a, b);
@@ -149,8 +146,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   Tensor b = match("linear", bias, x);
   check(w.dim() == 2, "linear: weight must be (out, in), got ", w.shape());
   check(x.dim() > 0, "linear: input must be (..., in), got ", x.shape());
-  check(x.size(-1) == w.size(1), "linear: input ", x.shape(), " has ", x.size(-1), " features, weight ",
-        w.shape(), " expects ", w.size(1));
+  check(x.size(-1) == w.size(1), "linear: input ", x.shape(), " has ", x.size(-1), " features, weight ", w.shape(),
+        " expects ", w.size(1));
   check(!b.defined() || b.shape() == Shape{w.size(0)}, "linear: bias ", b.defined() ? b.shape() : Shape{},
         " does not fit weight ", w.shape(), ", which expects ", Shape{w.size(0)});
   if (x.dim() == 1) return linear(x.unsqueeze(0), w, b).squeeze(0);
@@ -164,8 +161,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   });
 }
 
-// --- einsum
-// -------------------------------------------------------------------------------------------------------
+// --- einsum --------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -209,8 +205,7 @@ std::string parse_term(const std::string& equation, const std::string& term, int
       for (int d = ndim - letters - 1; d >= 0; --d) labels += char('0' + d);
       i += 2;
     } else {
-      check(is_letter(term[i]), "einsum: \"", equation, "\" has an unexpected '", std::string(1, term[i]),
-            "'");
+      check(is_letter(term[i]), "einsum: \"", equation, "\" has an unexpected '", std::string(1, term[i]), "'");
       labels += term[i];
     }
   }
@@ -225,8 +220,8 @@ Labelled parse_operand(const std::string& equation, const std::string& term, con
   for (size_t i = 0; i < operand.labels.size(); ++i) {
     size_t j = operand.labels.find(operand.labels[i], i + 1);
     if (j == std::string::npos) continue;
-    check(operand.x.size(i) == operand.x.size(j), "einsum: '", std::string(1, operand.labels[i]), "' in \"",
-          equation, "\" names dimensions of sizes ", operand.x.size(i), " and ", operand.x.size(j));
+    check(operand.x.size(i) == operand.x.size(j), "einsum: '", std::string(1, operand.labels[i]), "' in \"", equation,
+          "\" names dimensions of sizes ", operand.x.size(i), " and ", operand.x.size(j));
     Dims order;
     std::string labels;
     for (size_t d = 0; d < operand.labels.size(); ++d) {
@@ -289,8 +284,8 @@ Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands) 
     if (c != ' ') text += c;
   size_t arrow = text.find("->");
   std::vector<std::string> terms = split_at_commas(text.substr(0, arrow));
-  check(!operands.empty() && terms.size() == operands.size(), "einsum: \"", equation, "\" names ",
-        terms.size(), " operands, got ", operands.size());
+  check(!operands.empty() && terms.size() == operands.size(), "einsum: \"", equation, "\" names ", terms.size(),
+        " operands, got ", operands.size());
 
   std::vector<Labelled> parsed;
   std::map<char, int64_t> sizes;
@@ -301,8 +296,8 @@ Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands) 
     for (size_t d = 0; d < parsed[i].labels.size(); ++d) {
       int64_t& size = sizes.try_emplace(parsed[i].labels[d], 1).first->second;
       int64_t here = parsed[i].x.size(d);
-      check(size == here || size == 1 || here == 1, "einsum: '", std::string(1, parsed[i].labels[d]),
-            "' in \"", equation, "\" has size ", here, " in operand ", i, " and ", size, " before it");
+      check(size == here || size == 1 || here == 1, "einsum: '", std::string(1, parsed[i].labels[d]), "' in \"",
+            equation, "\" has size ", here, " in operand ", i, " and ", size, " before it");
       if (here != 1) size = here;
     }
   }
@@ -328,8 +323,8 @@ Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands) 
     for (char c : term) letters += is_letter(c);
     output = parse_term(equation, term, letters + int(dots.size()));
     for (size_t i = 0; i < output.size(); ++i) {
-      check(sizes.count(output[i]), "einsum: '", std::string(1, output[i]), "' is in the output of \"",
-            equation, "\" but in no operand");
+      check(sizes.count(output[i]), "einsum: '", std::string(1, output[i]), "' is in the output of \"", equation,
+            "\" but in no operand");
       check(output.find(output[i], i + 1) == std::string::npos, "einsum: '", std::string(1, output[i]),
             "' occurs twice in the output of \"", equation, "\"");
     }

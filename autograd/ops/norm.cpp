@@ -48,8 +48,8 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
   int64_t n = numel(normalized_shape), rows = n ? x.numel() / n : 0;
   Tensor y = empty_like(x), mean = empty({rows}, x.options()), rstd = empty({rows}, x.options());
   if (y.numel())
-    kernels(x).layer_norm(data_of(plain(x)), data_of(plain_if(w)), data_of(plain_if(b)), eps, rows, n,
-                          data_of(y), data_of(mean), data_of(rstd));
+    kernels(x).layer_norm(data_of(plain(x)), data_of(plain_if(w)), data_of(plain_if(b)), eps, rows, n, data_of(y),
+                          data_of(mean), data_of(rstd));
   auto rule = [=, shape = x.shape()](const Tensor& g, const Kept& k) {
     Tensor in = k.input(0), scale = k.input(1), dx, dw, db;
     if (grad_enabled() || g.numel() == 0) {
@@ -91,8 +91,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
       if (k.needs(1)) dw = (g2 * unit).sum({0});
     } else {
       dx = empty_like(in), dw = k.needs(1) ? empty({n}, g.options()) : Tensor();
-      kernels(g).rms_norm_grad(data_of(plain(in)), data_of(plain_if(scale)), data_of(k.extra(0)),
-                               data_of(plain(g)), rows, n, data_of(dx), data_of(dw));
+      kernels(g).rms_norm_grad(data_of(plain(in)), data_of(plain_if(scale)), data_of(k.extra(0)), data_of(plain(g)),
+                               rows, n, data_of(dx), data_of(dw));
     }
     return grads(dx, dw);
   };
@@ -116,8 +116,8 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
   return y;
 }
 
-Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                  const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps) {
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, bool training, double momentum, double eps) {
   const char* op = "batch_norm";
   check_computable(op, x);
   check(x.dim() >= 2, op, ": input must be (batch, channels, ...), got ", x.shape());
@@ -129,8 +129,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check_affine(op, "bias", bias, {channels});
   Tensor w = match(op, weight, x), b = match(op, bias, x);
   if (!training) {
-    check(running_mean.defined() && running_var.defined(), op,
-          ": needs running statistics when not training");
+    check(running_mean.defined() && running_var.defined(), op, ": needs running statistics when not training");
     Shape per_channel = Dims::filled(x.dim(), 1);
     per_channel[1] = channels;
     Tensor scale = rsqrt(match(op, running_var, x) + eps);
@@ -142,8 +141,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check(count != 1, op, ": training needs more than one value per channel, got input ", x.shape());
   Tensor y = empty_like(x), mean = empty({channels}, x.options()), rstd = empty({channels}, x.options());
   if (y.numel()) {
-    kernels(x).batch_norm(data_of(plain(x)), data_of(plain_if(w)), data_of(plain_if(b)), eps, batch, channels,
-                          inner, data_of(y), data_of(mean), data_of(rstd));
+    kernels(x).batch_norm(data_of(plain(x)), data_of(plain_if(w)), data_of(plain_if(b)), eps, batch, channels, inner,
+                          data_of(y), data_of(mean), data_of(rstd));
     NoGrad guard;
     if (running_mean.defined()) Tensor(running_mean).mul_(1 - momentum).add_(mean, momentum);
     if (running_var.defined()) {
@@ -165,9 +164,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
     } else {
       Tensor like = k.extra(0);
       dx = empty_like(in), dw = empty_if(k.needs(1), like), db = empty_if(k.needs(2), like);
-      kernels(g).batch_norm_grad(data_of(plain(in)), data_of(plain_if(scale)), data_of(like),
-                                 data_of(k.extra(1)), data_of(plain(g)), batch, channels, inner, data_of(dx),
-                                 data_of(dw), data_of(db));
+      kernels(g).batch_norm_grad(data_of(plain(in)), data_of(plain_if(scale)), data_of(like), data_of(k.extra(1)),
+                                 data_of(plain(g)), batch, channels, inner, data_of(dx), data_of(dw), data_of(db));
     }
     return grads(dx, dw, db);
   };

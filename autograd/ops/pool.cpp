@@ -10,14 +10,13 @@ int64_t windows(int64_t size, int64_t kernel, int64_t stride, int64_t padding) {
 
 Pool2d plan(const char* op, const Tensor& x, const PoolOptions& o) {
   check_computable(op, x);
-  check(x.dim() == 3 || x.dim() == 4, op,
-        ": input must be (batch, channels, height, width) or (channels, height, ", "width), got ", x.shape());
+  check(x.dim() == 3 || x.dim() == 4, op, ": input must be (batch, channels, height, width) or (channels, height, ",
+        "width), got ", x.shape());
   Pair stride = o.stride.value_or(o.kernel);
   check(o.kernel.h > 0 && o.kernel.w > 0, op, ": kernel must be positive, got ", o.kernel);
   check(stride.h > 0 && stride.w > 0, op, ": stride must be positive, got ", stride);
-  check(
-      o.padding.h >= 0 && 2 * o.padding.h <= o.kernel.h && o.padding.w >= 0 && 2 * o.padding.w <= o.kernel.w,
-      op, ": padding ", o.padding, " must be at most half of kernel ", o.kernel);
+  check(o.padding.h >= 0 && 2 * o.padding.h <= o.kernel.h && o.padding.w >= 0 && 2 * o.padding.w <= o.kernel.w, op,
+        ": padding ", o.padding, " must be at most half of kernel ", o.kernel);
   Pool2d p{};
   p.height = x.size(-2), p.width = x.size(-1);
   p.planes = x.dim() == 4 ? x.size(0) * x.size(1) : x.size(0);

@@ -116,8 +116,12 @@ Tensor Tensor::prod(const Dims& asked, bool keepdim) const {
   return drop(record("prod", {*this}, reduce(Reduce::prod, *this, dims), Keep::both, rule), dims, keepdim);
 }
 
-Tensor Tensor::amax(const Dims& dims, bool keepdim) const { return extreme("amax", Reduce::max, *this, dims, keepdim); }
-Tensor Tensor::amin(const Dims& dims, bool keepdim) const { return extreme("amin", Reduce::min, *this, dims, keepdim); }
+Tensor Tensor::amax(const Dims& dims, bool keepdim) const {
+  return extreme("amax", Reduce::max, *this, dims, keepdim);
+}
+Tensor Tensor::amin(const Dims& dims, bool keepdim) const {
+  return extreme("amin", Reduce::min, *this, dims, keepdim);
+}
 
 std::pair<Tensor, Tensor> Tensor::max(int64_t d, bool keepdim) const {
   return extreme_of("max", ArgReduce::max, *this, d, keepdim);
@@ -174,8 +178,12 @@ Tensor Tensor::all(const Dims& asked, bool keepdim) const {
   return drop(reduce(Reduce::min, dtype() == boolean ? *this : *this != 0.0, dims), dims, keepdim);
 }
 
-Tensor Tensor::argmax(int64_t d, bool keepdim) const { return arg_extreme("argmax", ArgReduce::max, *this, d, keepdim); }
-Tensor Tensor::argmin(int64_t d, bool keepdim) const { return arg_extreme("argmin", ArgReduce::min, *this, d, keepdim); }
+Tensor Tensor::argmax(int64_t d, bool keepdim) const {
+  return arg_extreme("argmax", ArgReduce::max, *this, d, keepdim);
+}
+Tensor Tensor::argmin(int64_t d, bool keepdim) const {
+  return arg_extreme("argmin", ArgReduce::min, *this, d, keepdim);
+}
 Tensor Tensor::argmax() const { return detach().reshape({-1}).argmax(0); }
 Tensor Tensor::argmin() const { return detach().reshape({-1}).argmin(0); }
 

@@ -42,12 +42,14 @@ Shape infer(const char* op, const Shape& asked, int64_t count, const Shape& from
   for (int i = 0; i < shape.size(); ++i) {
     check(shape[i] >= -1 && (shape[i] >= 0 || unknown < 0), op, ": shape ", asked,
           " may have one -1 and no other negative size");
-    if (shape[i] == -1) unknown = i;
-    else known *= shape[i];
+    if (shape[i] == -1)
+      unknown = i;
+    else
+      known *= shape[i];
   }
   if (unknown >= 0 && known > 0 && count % known == 0) shape[unknown] = count / known;
-  check(!shape.contains(-1) && numel(shape) == count, op, ": shape ", from, " (", count,
-        " elements) cannot become ", asked);
+  check(!shape.contains(-1) && numel(shape) == count, op, ": shape ", from, " (", count, " elements) cannot become ",
+        asked);
   return shape;
 }
 
@@ -76,7 +78,7 @@ bool restride(const Layout& from, const Shape& shape, Strides& strides) {
 
 }  // namespace
 
-// --- views ----------------------------------------------------------------------------------------------------------
+// --- views ---------------------------------------------------------------------------------------------------------
 
 static Tensor reshape_as(const char* op, const Tensor& x, const Shape& shape, const Strides& strides) {
   return view_of(op, x, {shape, strides, x.layout().offset},
@@ -105,8 +107,10 @@ Tensor Tensor::flatten(int64_t first, int64_t last) const {
   if (dim() == 0) return reshape({1});
   Shape to;
   for (int i = 0; i < dim(); ++i) {
-    if (i > a && i <= b) to[a] *= shape()[i];
-    else to.push_back(shape()[i]);
+    if (i > a && i <= b)
+      to[a] *= shape()[i];
+    else
+      to.push_back(shape()[i]);
   }
   return reshape(to);
 }
@@ -159,8 +163,7 @@ Tensor Tensor::permute(const Dims& order) const {
     l.strides[i] = strides()[from];
     inverse[from] = i;
   }
-  return view_of("permute", *this, l,
-                 [inverse](const Tensor& g, const Kept&) { return grads(g.permute(inverse)); });
+  return view_of("permute", *this, l, [inverse](const Tensor& g, const Kept&) { return grads(g.permute(inverse)); });
 }
 
 Tensor Tensor::transpose(int64_t d0, int64_t d1) const {
@@ -169,8 +172,7 @@ Tensor Tensor::transpose(int64_t d0, int64_t d1) const {
   Layout l = layout_;
   std::swap(l.shape[a], l.shape[b]);
   std::swap(l.strides[a], l.strides[b]);
-  return view_of("transpose", *this, l,
-                 [a, b](const Tensor& g, const Kept&) { return grads(g.transpose(a, b)); });
+  return view_of("transpose", *this, l, [a, b](const Tensor& g, const Kept&) { return grads(g.transpose(a, b)); });
 }
 
 Tensor Tensor::t() const {
@@ -306,7 +308,7 @@ Tensor Tensor::diagonal() const {
   return part_of("diagonal", *this, l, [](const Tensor& whole) { return whole.diagonal(); });
 }
 
-// --- copies ---------------------------------------------------------------------------------------------------------
+// --- copies --------------------------------------------------------------------------------------------------------
 
 Tensor Tensor::clone() const {
   Tensor y = empty_like(*this);

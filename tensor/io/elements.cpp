@@ -6,8 +6,7 @@
 
 namespace gradus {
 
-static_assert(std::endian::native == std::endian::little,
-              "the file formats are little-endian, and so are we");
+static_assert(std::endian::native == std::endian::little, "the file formats are little-endian, and so are we");
 
 template <class From, class To>
 static void widen(const char* from, int64_t count, void* to) {
@@ -60,8 +59,7 @@ const ElementType& element_type(DType dtype) {
 
 int64_t file_bytes(const Shape& shape, const ElementType& type) {
   int64_t bytes;
-  check(!__builtin_mul_overflow(numel(shape), int64_t(type.size), &bytes), "shape ", shape,
-        " has too many bytes");
+  check(!__builtin_mul_overflow(numel(shape), int64_t(type.size), &bytes), "shape ", shape, " has too many bytes");
   return bytes;
 }
 
@@ -92,8 +90,7 @@ Tensor read_elements(InputFile& file, const std::string& name, const Shape& shap
 void write_elements(OutputFile& file, const Tensor& x) {
   Tensor packed = x.detach().to(Device::cpu).contiguous();
   size_t size = size_of(packed.dtype());
-  const char* from =
-      static_cast<const char*>(packed.storage()->data()) + size_t(packed.layout().offset) * size;
+  const char* from = static_cast<const char*>(packed.storage()->data()) + size_t(packed.layout().offset) * size;
   file.write(from, size_t(packed.numel()) * size);
 }
 

@@ -92,8 +92,8 @@ OutputFile::OutputFile(const std::string& path) : path_(path), target_(path) {
     bool locked = ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     // Another writer may have renamed this very file between opening and locking.
     struct stat mine, there;
-    bool same = ::fstat(fd_, &mine) == 0 && ::stat(temporary.c_str(), &there) == 0 &&
-                mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+    bool same = ::fstat(fd_, &mine) == 0 && ::stat(temporary.c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
+                mine.st_dev == there.st_dev;
     if (locked && same) break;
     ::close(fd_);
     fd_ = -1;
@@ -126,8 +126,7 @@ void OutputFile::write(const void* from, size_t bytes) {
 void OutputFile::commit() {
   check(fd_ >= 0, name_of(path_), ": is closed");
   bool direct = temporary_.empty();
-  if (::fsync(fd_) != 0 && !(direct && (errno == EINVAL || errno == ENOTSUP || errno == EROFS)))
-    give_up("write");
+  if (::fsync(fd_) != 0 && !(direct && (errno == EINVAL || errno == ENOTSUP || errno == EROFS))) give_up("write");
   // Renamed before it is closed: closing gives up the lock.
   if (!direct && ::rename(temporary_.c_str(), target_.c_str()) != 0) give_up("replace");
   int fd = fd_;
@@ -191,8 +190,8 @@ static size_t utf8_length(std::string_view text) {
   for (size_t i = 1; i < length; ++i)
     if ((byte(i) & 0xc0) != 0x80) return 0;
   // Overlong forms, surrogates, and what lies beyond U+10FFFF.
-  bool outside = (b == 0xe0 && byte(1) < 0xa0) || (b == 0xed && byte(1) > 0x9f) ||
-                 (b == 0xf0 && byte(1) < 0x90) || (b == 0xf4 && byte(1) > 0x8f);
+  bool outside = (b == 0xe0 && byte(1) < 0xa0) || (b == 0xed && byte(1) > 0x9f) || (b == 0xf0 && byte(1) < 0x90) ||
+                 (b == 0xf4 && byte(1) > 0x8f);
   return outside ? 0 : length;
 }
 

@@ -28,10 +28,9 @@ class InputFile {
   int fd_;
 };
 
-// A file that takes the place of `path` when committed: written to "PATH.tmp", synced, renamed. Without
-// commit the temporary goes and `path` stays as it was. A path that exists and is no regular file (a pipe, a
-// device) is written to directly. Two writers of one path at once are an Error. Every member throws Error
-// naming the path.
+// A file that takes the place of `path` when committed: written to "PATH.tmp", synced, renamed. Without commit the
+// temporary goes and `path` stays as it was. A path that exists and is no regular file (a pipe, a device) is written
+// to directly. Two writers of one path at once are an Error. Every member throws Error naming the path.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -66,9 +65,8 @@ class LogFile {
   int fd_;
 };
 
-std::string read_file(const std::string& path, int64_t limit = int64_t(1)
-                                                               << 32);  // in bytes; more is an Error
-void write_file(const std::string& path, std::string_view contents);    // as OutputFile does
+std::string read_file(const std::string& path, int64_t limit = int64_t(1) << 32);  // in bytes; more is an Error
+void write_file(const std::string& path, std::string_view contents);               // as OutputFile does
 bool file_exists(const std::string& path);
 // With its parents, where they are missing.
 void make_folder(const std::string& path);

@@ -123,8 +123,7 @@ std::string read_header(InputFile& file) {
         " is unknown (known: 1.0, 2.0, 3.0)");
   uint32_t length = 0;
   file.read(&length, major == 1 ? 2 : 4);
-  check(length <= file.left(), file.name(), ": truncated: a header of ", length, " bytes, ", file.left(),
-        " left");
+  check(length <= file.left(), file.name(), ": truncated: a header of ", length, " bytes, ", file.left(), " left");
   check(length <= 1 << 20, file.name(), ": malformed .npy header: ", length, " bytes long");
   std::string header(length, '\0');
   file.read(header.data(), length);
@@ -140,8 +139,8 @@ Tensor load_npy(const std::string& path) {
   const ElementType* type = find_npy_type(header.descr);
   check(type, file.name(), ": .npy type '", printable(header.descr),
         "' is not read (known: <f2, <f4, <f8, |i1, <i2, <i4, <i8, |u1, <u2, <u4, |b1)");
-  check(header.shape.size() <= size_t(max_dims), file.name(), ": ", header.shape.size(),
-        " dimensions, at most ", max_dims, " are read");
+  check(header.shape.size() <= size_t(max_dims), file.name(), ": ", header.shape.size(), " dimensions, at most ",
+        max_dims, " are read");
   if (header.fortran_order) std::reverse(header.shape.begin(), header.shape.end());
   Shape shape(header.shape);
   int64_t bytes = -1;

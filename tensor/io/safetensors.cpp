@@ -65,8 +65,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool string(string_t& value) override {
-    need(depth_ == 2 && !in_array_ && (in_metadata_ || key_ == "dtype"), "a string where none belongs",
-         where());
+    need(depth_ == 2 && !in_array_ && (in_metadata_ || key_ == "dtype"), "a string where none belongs", where());
     (in_metadata_ ? metadata[key_] : entries.back().dtype) = value;
     return true;
   }
@@ -77,8 +76,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_array() override {
     in_array_ = false;
-    need(key_ != "data_offsets" || entries.back().offsets.size() == 2, "data_offsets must be two numbers",
-         where());
+    need(key_ != "data_offsets" || entries.back().offsets.size() == 2, "data_offsets must be two numbers", where());
     return true;
   }
   bool number_unsigned(number_unsigned_t value) override {
@@ -132,9 +130,9 @@ const ElementType& checked_type(const std::string& path, const Entry& e) {
   } catch (const Error& error) {
     fail({path, ": tensor '", name, "': ", error.what()});
   }
-  check(e.offsets[0] <= e.offsets[1] && e.offsets[1] - e.offsets[0] == bytes, path, ": tensor '", name,
-        "' of ", e.dtype, " ", Shape(e.shape), " takes ", bytes, " bytes, its data_offsets are ",
-        e.offsets[0], " to ", e.offsets[1]);
+  check(e.offsets[0] <= e.offsets[1] && e.offsets[1] - e.offsets[0] == bytes, path, ": tensor '", name, "' of ",
+        e.dtype, " ", Shape(e.shape), " takes ", bytes, " bytes, its data_offsets are ", e.offsets[0], " to ",
+        e.offsets[1]);
   return *type;
 }
 
@@ -145,19 +143,17 @@ TensorFile load_safetensors(const std::string& path) {
   check(file.left() >= 8, file.name(), ": not a safetensors file: only ", file.left(), " bytes");
   uint64_t length = 0;
   file.read(&length, 8);
-  check(length <= uint64_t(max_header), file.name(), ": not a safetensors file: it claims a header of ",
-        length, " bytes, at most ", max_header, " are allowed");
-  check(int64_t(length) <= file.left(), file.name(), ": truncated: a header of ", length, " bytes, ",
-        file.left(), " left");
+  check(length <= uint64_t(max_header), file.name(), ": not a safetensors file: it claims a header of ", length,
+        " bytes, at most ", max_header, " are allowed");
+  check(int64_t(length) <= file.left(), file.name(), ": truncated: a header of ", length, " bytes, ", file.left(),
+        " left");
   std::string text(length, '\0');
   file.read(text.data(), int64_t(length));
-  check(!text.empty() && text[0] == '{', file.name(),
-        ": not a safetensors file: its header does not begin with '{'");
+  check(!text.empty() && text[0] == '{', file.name(), ": not a safetensors file: its header does not begin with '{'");
 
   HeaderReader header(file.name());
   // Without this the parser would take a zero byte for the end of the text.
-  check(text.find('\0') == std::string::npos, file.name(),
-        ": malformed safetensors header: it has zero bytes");
+  check(text.find('\0') == std::string::npos, file.name(), ": malformed safetensors header: it has zero bytes");
   nlohmann::json::sax_parse(text, &header);
 
   // The elements are read in the order in which they lie, which need not be the header's.
@@ -174,8 +170,7 @@ TensorFile load_safetensors(const std::string& path) {
           ", the one before it ends at ", at);
     at = e.offsets[1];
   }
-  check(at <= file.left(), file.name(), ": truncated: ", at, " bytes of elements expected, ", file.left(),
-        " left");
+  check(at <= file.left(), file.name(), ": truncated: ", at, " bytes of elements expected, ", file.left(), " left");
   check(at == file.left(), file.name(), ": ", file.left() - at, " bytes too many at its end");
 
   TensorFile result;
@@ -183,8 +178,7 @@ TensorFile load_safetensors(const std::string& path) {
   for (const Entry& e : header.entries) result.tensors.emplace_back(e.name, Tensor());
   for (size_t i : order) {
     const Entry& e = header.entries[i];
-    result.tensors[i].second =
-        read_elements(file, "tensor '" + printable(e.name) + "'", Shape(e.shape), *types[i]);
+    result.tensors[i].second = read_elements(file, "tensor '" + printable(e.name) + "'", Shape(e.shape), *types[i]);
   }
   return result;
 }
@@ -199,8 +193,7 @@ static std::string json_string(const std::string& path, const std::string& text)
 }
 
 void save_safetensors(const std::string& path, const TensorFile& file) {
-  // Wider elements first: each then lies at a multiple of its size, as those who map the file into memory
-  // want it.
+  // Wider elements first: each then lies at a multiple of its size, as those who map the file into memory want it.
   std::vector<size_t> order(file.tensors.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   for (const auto& [name, tensor] : file.tensors)
@@ -238,8 +231,8 @@ void save_safetensors(const std::string& path, const TensorFile& file) {
   }
   header += "}";
   header.append((8 - header.size() % 8) % 8, ' ');
-  check(int64_t(header.size()) <= max_header, printable(path), ": a header of ", header.size(),
-        " bytes, at most ", max_header, " are allowed");
+  check(int64_t(header.size()) <= max_header, printable(path), ": a header of ", header.size(), " bytes, at most ",
+        max_header, " are allowed");
 
   OutputFile out(path);
   uint64_t length = header.size();

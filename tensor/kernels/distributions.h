@@ -1,6 +1,5 @@
-// From the 32 random bits of a Philox word to a distribution. Only + - * / sqrt and comparisons of doubles,
-// which IEEE 754 defines to the last bit, so that every platform draws the same numbers; no library's log or
-// cos is asked.
+// From the 32 random bits of a Philox word to a distribution. Only + - * / sqrt and comparisons of doubles, which
+// IEEE 754 defines to the last bit, so that every platform draws the same numbers; no library's log or cos is asked.
 #pragma once
 
 #include <bit>
@@ -11,8 +10,8 @@
 
 namespace gradus {
 
-// Uniform in [low, high), never `high` itself although the last rounding may reach it. A float gets 24 random
-// bits, a double 32.
+// Uniform in [low, high), never `high` itself although the last rounding may reach it. A float gets 24 random bits, a
+// double 32.
 template <class T>
 T uniform_from(uint32_t word, T low, T high) {
   T unit = sizeof(T) == 4 ? T(word >> 8) * T(0x1p-24) : T(word) * T(0x1p-32);

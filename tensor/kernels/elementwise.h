@@ -1,5 +1,4 @@
-// The mathematics of every element-wise operation, written once for a double, a pack of SIMD lanes or a GPU
-// thread.
+// The mathematics of every element-wise operation, written once for a double, a pack of SIMD lanes or a GPU thread.
 //
 // V is any type with + - * /, comparisons, a constructor from double, and the functions of cpu/vec_scalar.h;
 // those are found beside V. Each backend includes this file inside its own namespace, so that no two
@@ -67,8 +66,8 @@ inline V apply(V x, V a, V b) {
 // Whether `apply_grad` knows the op.
 constexpr bool has_grad(Unary op) {
   return op == Unary::relu || op == Unary::leaky_relu || op == Unary::gelu || op == Unary::gelu_tanh ||
-         op == Unary::silu || op == Unary::softplus || op == Unary::abs || op == Unary::clamp ||
-         op == Unary::tanh || op == Unary::sigmoid;
+         op == Unary::silu || op == Unary::softplus || op == Unary::abs || op == Unary::clamp || op == Unary::tanh ||
+         op == Unary::sigmoid;
 }
 
 // g op'(x), given x, or for tanh and sigmoid given y = op(x).

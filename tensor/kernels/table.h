@@ -17,6 +17,8 @@
 
 namespace gradus {
 
+// clang-format off: lists that read better as laid out by hand
+
 // y = op(x); `a` and `b` are the op's constants.
 enum class Unary {
   affine,      // a x + b
@@ -130,6 +132,8 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   K(adam_step, (const AdamStep& o, int64_t n, void* p, const void* g, void* m, void* v))                          \
   K(rmsprop_step, (const RmspropStep& o, int64_t n, void* p, const void* g, void* v, void* mean, void* momentum)) \
   K(adagrad_step, (const AdagradStep& o, int64_t n, void* p, const void* g, void* sum))
+
+// clang-format on
 
 struct KernelTable {
 #define GRADUS_DECLARE(name, arguments) void(*name) arguments;

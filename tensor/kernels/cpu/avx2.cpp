@@ -1,6 +1,5 @@
-// The float32 kernels for AVX2. Everything they share with other backends is included inside this namespace:
-// compiled with this file's flags, it must not be mistaken by the linker for the copy of a backend that runs
-// anywhere.
+// The float32 kernels for AVX2. Everything they share with other backends is included inside this namespace: compiled
+// with this file's flags, it must not be mistaken by the linker for the copy of a backend that runs anywhere.
 #if defined(__x86_64__)
 
 #include <immintrin.h>

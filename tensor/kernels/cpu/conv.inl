@@ -1,11 +1,10 @@
 // Convolutions of float images, without im2col. Included after gemm.inl.
 //
-// A padded copy of the image, split by the stride so that neighbouring outputs read neighbouring elements,
-// turns every convolution into one of stride 1 without padding. Its output, computed at the copy's row
-// length, is then a matrix product in which row (channel, tap) of the right matrix is simply the copy from
-// some offset on: nothing is rearranged per tap. The few columns that the copy has more than the output are
-// dropped (`Frame::columns` against out_w). Offsets are all that differs between the forward product and the
-// gradients.
+// A padded copy of the image, split by the stride so that neighbouring outputs read neighbouring elements, turns
+// every convolution into one of stride 1 without padding. Its output, computed at the copy's row length, is then a
+// matrix product in which row (channel, tap) of the right matrix is simply the copy from some offset on: nothing is
+// rearranged per tap. The few columns that the copy has more than the output are dropped (`Frame::columns` against
+// out_w). Offsets are all that differs between the forward product and the gradients.
 
 // The padded copy of some rows of an image: row r, column q of phase (a, b) of a channel is the image's
 // (top + r stride_h + a, left + q stride_w + b), and 0 outside it.
@@ -63,8 +62,7 @@ inline void fill_frame(const Frame& f, const float* image, float* to) {
         // Columns [first, last) lie in the image.
         const int64_t left = f.left + b, step = f.stride_w;
         const int64_t first = least(f.columns, left < 0 ? blocks_of(-left, step) : 0);
-        const int64_t last =
-            most(first, least(f.columns, left < f.width ? blocks_of(f.width - left, step) : 0));
+        const int64_t last = most(first, least(f.columns, left < f.width ? blocks_of(f.width - left, step) : 0));
         for (int64_t r = 0; r < f.rows; ++r, to += f.columns) {
           const int64_t y = f.top + r * f.stride_h + a;
           const bool inside = y >= 0 && y < f.height;
@@ -75,13 +73,12 @@ inline void fill_frame(const Frame& f, const float* image, float* to) {
   }
 }
 
-// Rows of weights for micro-kernels: tiles of `height` rows one after another, each with its rows side by
-// side.
+// Rows of weights for micro-kernels: tiles of `height` rows one after another, each with its rows side by side.
 inline int64_t weight_tile(int64_t rows) { return equal_blocks(rows, max_rows); }
 
 // out (rows, length) = weights (rows, k) times the matrix whose row p begins at frame + offsets[p].
-inline void correlate(const float* frame, const int32_t* offsets, int64_t k, const float* weights,
-                      int64_t rows, int64_t length, float* out, int64_t out_row) {
+inline void correlate(const float* frame, const int32_t* offsets, int64_t k, const float* weights, int64_t rows,
+                      int64_t length, float* out, int64_t out_row) {
   const int64_t height = weight_tile(rows);
   const int64_t width = vectors_for(int(height)) * lanes;
   Tile t;
@@ -274,8 +271,7 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
       const int64_t t0 = t_begin + task % strips * strip;
       Frame mine = f;
       mine.top = t0 - reach_h;
-      fill_frame(mine,
-                 static_cast<const float*>(g) + (image * c.out_channels + group * out) * c.out_h * c.out_w,
+      fill_frame(mine, static_cast<const float*>(g) + (image * c.out_channels + group * out) * c.out_h * c.out_w,
                  frame.floats());
       float* images = static_cast<float*>(dx) + (image * c.in_channels + group * in) * c.height * c.width;
       for (int64_t r = 0; r < residues; ++r) {
@@ -287,9 +283,8 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
         const int64_t last_u = floor_div(c.width - 1 - v, c.stride_w) + 1;
         if (first_t >= last_t || first_u >= last_u) continue;
         const int64_t skipped = out * firsts.words()[r], mine_k = out * firsts.words()[r + 1] - skipped;
-        correlate(frame.floats() + (first_t - mine.top) * f.columns + first_u - f.left,
-                  offsets.words() + skipped, mine_k,
-                  weights.floats() + in * (skipped * c.groups + group * mine_k), in,
+        correlate(frame.floats() + (first_t - mine.top) * f.columns + first_u - f.left, offsets.words() + skipped,
+                  mine_k, weights.floats() + in * (skipped * c.groups + group * mine_k), in,
                   (last_t - first_t - 1) * f.columns + last_u - first_u, flat.floats(), flat_row);
         for (int64_t i = 0; i < in; ++i) {
           for (int64_t t = first_t; t < last_t; ++t) {
@@ -316,8 +311,8 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
   if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
 
   Frame f = input_frame(c, in);
-  // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or
-  // some images.
+  // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or some
+  // images.
   const int64_t strip = equal_blocks(c.out_h, most(1, dot_k_block / f.columns));
   const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips;
   const int64_t length = round_up((strip - 1) * f.columns + c.out_w, lanes);
@@ -372,10 +367,9 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
           Frame mine = f;
           mine.channels = ins;
           mine.top = first * c.stride_h - c.pad_h;
-          fill_frame(
-              mine,
-              static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width,
-              frames.floats() + part * frame_size);
+          fill_frame(mine,
+                     static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width,
+                     frames.floats() + part * frame_size);
           for (int64_t o = 0; o < outs; ++o) {
             const int64_t channel = image * c.out_channels + group * out + o0 + o;
             const float* from = static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w;

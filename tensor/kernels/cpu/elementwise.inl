@@ -1,5 +1,4 @@
-// Element-wise kernels. Each operation is a function on one row of packs; loops.inl runs it over strided
-// views.
+// Element-wise kernels. Each operation is a function on one row of packs; loops.inl runs it over strided views.
 
 template <class X, class Y, class F>
 inline void map_row(int64_t n, const X& x, const Y& y, const F& f) {
@@ -197,8 +196,7 @@ void fill(const View& y, double value) {
   });
 }
 
-// --- copies
-// -----------------------------------------------------------------------------------------------------------
+// --- copies --------------------------------------------------------------------------------------------------------
 
 // Writes the transpose of an 8 x 8 block at x, whose rows are x_step floats apart, to y.
 inline void transpose_block(const float* x, int64_t x_step, float* y, int64_t y_step) {
@@ -222,8 +220,7 @@ inline void transpose_block(const float* x, int64_t x_step, float* y, int64_t y_
 }
 
 // y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step.
-inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y,
-                      int64_t y_step) {
+inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y, int64_t y_step) {
   for (int64_t j = 0; j < columns; j += 8) {
     for (int64_t i = 0; i < rows; i += 8) {
       if (i + 8 <= rows && j + 8 <= columns) {
@@ -239,8 +236,7 @@ inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_s
 
 void copy(const View& x, const View& y) {
   Loop<2> loop = collapse<2>({&y, &x}, {unit, unit});
-  // A transposition: y is contiguous along the last dimension, x along another. That one is brought next to
-  // it.
+  // A transposition: y is contiguous along the last dimension, x along another. That one is brought next to it.
   int last = loop.ndim - 1, other = -1;
   for (int d = 0; d < last; ++d) {
     if (loop.strides[d][1] == unit) other = d;

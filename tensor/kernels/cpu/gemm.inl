@@ -15,8 +15,7 @@ constexpr int lanes = Vec::lanes;
 #define GRADUS_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-// --- the micro-kernel
-// -------------------------------------------------------------------------------------------------
+// --- the micro-kernel ----------------------------------------------------------------------------------------------
 
 // C (rows, columns) = alpha A B with A (rows, k) and B (k, columns).
 struct Tile {
@@ -114,8 +113,7 @@ inline MicroKernel micro_kernel_for(int64_t rows, int64_t columns) {
   return kernels.of[rows - 1][(columns + lanes - 1) / lanes - 1];
 }
 
-// --- packing
-// ----------------------------------------------------------------------------------------------------------
+// --- packing -------------------------------------------------------------------------------------------------------
 
 // Steps of k per block: a panel of B, k_block x 32 floats, takes 48 KB (AVX2: x 16, 24 KB) and is read from
 // L1 or L2 once per tile of rows, beside a strip of A of 14 x k_block floats, 21 KB (AVX2: 6 x, 9 KB).
@@ -136,8 +134,7 @@ constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, bl
 
 // to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, rows <= lanes. The rows are written
 // whole, so that rows to_row .. lanes of one step lie under the next step's.
-inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, int64_t k, float* to,
-                            int64_t to_row) {
+inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, int64_t k, float* to, int64_t to_row) {
   for (int64_t p = 0; p < k; p += lanes) {
     const int64_t steps = least(lanes, k - p);
 
@@ -149,8 +146,7 @@ inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, i
 }
 
 // to[p * to_row + i] = from[p * from_row + i] for i < columns, and 0 for the rest of the last register.
-inline void pack_rows(const float* from, int64_t from_row, int64_t columns, int64_t k, float* to,
-                      int64_t to_row) {
+inline void pack_rows(const float* from, int64_t from_row, int64_t columns, int64_t k, float* to, int64_t to_row) {
   const int64_t whole = columns / lanes * lanes;
   const int64_t rest = columns - whole;
   for (int64_t p = 0; p < k; ++p) {
@@ -159,8 +155,7 @@ inline void pack_rows(const float* from, int64_t from_row, int64_t columns, int6
   }
 }
 
-// --- blocks of a product
-// ----------------------------------------------------------------------------------------------
+// --- blocks of a product -------------------------------------------------------------------------------------------
 
 // C (m, n) = activation(alpha A B (+ C) (+ bias)), A (m, k), B (k, n). One of a_row and a_col is 1, one of
 // b_row and b_col, and c has unit stride along n.
@@ -245,8 +240,7 @@ inline void product_block(const Product& x, const Plan& plan, Range rows, Range 
           pack_rows(t.b, x.b_row, t.columns, steps, packed_b, t.b_step);
         } else {
           for (int64_t v = 0; v < t.columns; v += lanes) {
-            pack_transposed(t.b + v * x.b_col, x.b_col, least(lanes, t.columns - v), steps, packed_b + v,
-                            t.b_step);
+            pack_transposed(t.b + v * x.b_col, x.b_col, least(lanes, t.columns - v), steps, packed_b + v, t.b_step);
           }
         }
         t.b = packed_b;
@@ -354,8 +348,7 @@ inline DotKernel dot_kernel_for(int64_t rows, int64_t columns) {
   return kernels.of[rows - 1][columns - 1];
 }
 
-// Steps of k per block of dot products: a tile's rows of A, 6 x 1024 floats, 24 KB, stay in L1 while B goes
-// by.
+// Steps of k per block of dot products: a tile's rows of A, 6 x 1024 floats, 24 KB, stay in L1 while B goes by.
 constexpr int64_t dot_k_block = 1024;
 
 inline void dot_block(const Product& x, Range rows, Range columns) {
@@ -394,16 +387,14 @@ inline void dot_block(const Product& x, Range rows, Range columns) {
   }
 }
 
-// --- plans and tasks
-// --------------------------------------------------------------------------------------------------
+// --- plans and tasks -----------------------------------------------------------------------------------------------
 
 constexpr int64_t task_work = 1 << 17;  // multiply-adds that are worth handing to another thread, about 2 us
 
 inline Plan plan_of(const Product& x, int64_t batch) {
   Plan plan;
   const bool columns_of_b = x.b_col != 1;
-  plan.dots =
-      x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) && (x.m <= x.k / 12 || x.n <= dot_columns);
+  plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) && (x.m <= x.k / 12 || x.n <= dot_columns);
   plan.pack_b = columns_of_b || x.m > 256;
   plan.pack_a = x.m > max_rows && x.n >= 128;
   plan.m = equal_blocks(x.m, m_block);

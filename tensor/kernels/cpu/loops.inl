@@ -104,8 +104,7 @@ inline void for_rows(const Loop<views>& loop, const Row& row) {
   });
 }
 
-// One operand along a row: how pack number i of it is loaded or stored, for i in steps of Vec::lanes; n lanes
-// count.
+// One operand along a row: how pack number i of it is loaded or stored, for i in steps of Vec::lanes; n lanes count.
 struct Unit {  // neighbours in memory
   char* base;
   Unit(char* p, int64_t) : base(p) {}

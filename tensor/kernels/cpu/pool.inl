@@ -1,8 +1,8 @@
 // Pooling of float images. Included after conv.inl. A register holds neighbouring outputs of a row; the
 // window is walked tap by tap, with what lies outside the plane replaced by a value that does not count.
 
-// Where a window of the plane begins and ends along one dimension, cut off at the plane, and its length as an
-// average counts it.
+// Where a window of the plane begins and ends along one dimension, cut off at the plane, and its length as an average
+// counts it.
 struct Span {
   int64_t begin, end;
   float length;
@@ -54,8 +54,7 @@ inline void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax)
         const int64_t at = (plane * p.out_h + i) * p.out_w;
         for (int64_t j = 0; j < p.out_w; j += lanes) {
           const int64_t n = least(lanes, p.out_w - j), left = j * p.stride_w - p.pad_w;
-          // Places count from the first row of the window. A window of nothing but -inf gives its first
-          // place.
+          // Places count from the first row of the window. A window of nothing but -inf gives its first place.
           int32_t place[lanes];
           for (int64_t l = 0; l < lanes; ++l) place[l] = int32_t(most(0, left + l * p.stride_w));
           Vec best(lowest), best_place = load(reinterpret_cast<const float*>(place));

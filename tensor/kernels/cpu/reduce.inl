@@ -1,7 +1,6 @@
-// Reductions over any dimensions. The elements of each output are cut into blocks by the shape alone; a block
-// is summed on one thread, and the blocks are joined in their order, in double. So the bits do not depend on
-// the threads, and long sums lose little: within a block each of several dozen lanes adds a few hundred
-// numbers.
+// Reductions over any dimensions. The elements of each output are cut into blocks by the shape alone; a block is
+// summed on one thread, and the blocks are joined in their order, in double. So the bits do not depend on the
+// threads, and long sums lose little: within a block each of several dozen lanes adds a few hundred numbers.
 
 // Uninitialised floats for the length of a kernel.
 class Scratch {
@@ -35,8 +34,7 @@ inline float total(Vec x) {
   return horizontal(x, join_quads<op>);
 }
 
-// Reduces get(i) over packs and get(i, k) over the last k elements, into four accumulators that live across
-// rows.
+// Reduces get(i) over packs and get(i, k) over the last k elements, into four accumulators that live across rows.
 template <Reduce op>
 struct Fold {
   Vec part[4];
@@ -196,29 +194,26 @@ void reduce_rows(const IndexSpace& kept, const IndexSpace& rows, int64_t n, cons
 
 // The innermost dimension is kept: rows of `columns` outputs side by side.
 template <Reduce op>
-void reduce_columns(const IndexSpace& kept, const IndexSpace& rows, int64_t columns, int64_t y_stride,
-                    const float* x, float* y) {
+void reduce_columns(const IndexSpace& kept, const IndexSpace& rows, int64_t columns, int64_t y_stride, const float* x,
+                    float* y) {
   int64_t outputs = kept.size(), row_count = rows.size();
   constexpr int64_t tile = 1024;  // columns on one thread
   int64_t tiles = (columns + tile - 1) / tile;
-  int64_t rows_per_block =
-      smaller(64, larger(16, block_elements / columns));  // one accumulator adds them all
+  int64_t rows_per_block = smaller(64, larger(16, block_elements / columns));  // one accumulator adds them all
   int64_t blocks = (row_count + rows_per_block - 1) / rows_per_block;
   Scratch parts(outputs * blocks * columns);
-  parallel_for(outputs * blocks * tiles, row_grain(rows_per_block * smaller(tile, columns)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t t = begin; t < end; ++t) {
-                   int64_t first_column = t % tiles * tile, part = t / tiles;
-                   int64_t first_row = part % blocks * rows_per_block;
-                   int64_t count = smaller(rows_per_block, row_count - first_row);
-                   int64_t offsets[block_rows];
-                   for (int64_t r = 0; r < count; ++r)
-                     offsets[r] = rows.offset(first_row + r, rows.x_strides);
-                   fold_columns<op>(x + kept.offset(part / blocks, kept.x_strides) + first_column, offsets,
-                                    count, smaller(tile, columns - first_column),
-                                    parts.data() + part * columns + first_column);
-                 }
-               });
+  parallel_for(
+      outputs * blocks * tiles, row_grain(rows_per_block * smaller(tile, columns)), [&](int64_t begin, int64_t end) {
+        for (int64_t t = begin; t < end; ++t) {
+          int64_t first_column = t % tiles * tile, part = t / tiles;
+          int64_t first_row = part % blocks * rows_per_block;
+          int64_t count = smaller(rows_per_block, row_count - first_row);
+          int64_t offsets[block_rows];
+          for (int64_t r = 0; r < count; ++r) offsets[r] = rows.offset(first_row + r, rows.x_strides);
+          fold_columns<op>(x + kept.offset(part / blocks, kept.x_strides) + first_column, offsets, count,
+                           smaller(tile, columns - first_column), parts.data() + part * columns + first_column);
+        }
+      });
   parallel_for(outputs * columns, row_grain(blocks), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       int64_t output = t / columns, c = t % columns;

@@ -195,8 +195,7 @@ int num_threads() {
 void set_flush_denormals(bool on) { flush(on); }
 bool flush_denormals() { return flushing(); }
 
-void detail::run_chunks(int64_t n, int64_t grain, void (*call)(const void*, int64_t, int64_t),
-                        const void* f) {
+void detail::run_chunks(int64_t n, int64_t grain, void (*call)(const void*, int64_t, int64_t), const void* f) {
   std::unique_lock lock(pool_mutex, std::defer_lock);
   // Where the pool is busy for another thread, or we are inside a chunk already, this thread does it alone.
   if (in_parallel || num_threads() == 1 || !lock.try_lock()) {

@@ -10,15 +10,13 @@ namespace gradus {
 void set_num_threads(int count);
 int num_threads();
 
-// Whether this thread, and those that work for it, treat denormal numbers (below 1.2e-38 in float32) as zero.
-// True at the start, in every thread: denormals cost a hundred times a normal operation and mean nothing to a
-// network.
+// Whether this thread, and those that work for it, treat denormal numbers (below 1.2e-38 in float32) as zero. True at
+// the start, in every thread: denormals cost a hundred times a normal operation and mean nothing to a network.
 void set_flush_denormals(bool on);
 bool flush_denormals();
 
 namespace detail {
-void run_chunks(int64_t n, int64_t grain, void (*call)(const void* f, int64_t begin, int64_t end),
-                const void* f);
+void run_chunks(int64_t n, int64_t grain, void (*call)(const void* f, int64_t begin, int64_t end), const void* f);
 }
 
 // Calls f(begin, end) for the chunks [0, grain), [grain, 2 grain) ... of [0, n), each exactly once, on
@@ -32,8 +30,7 @@ void parallel_for(int64_t n, int64_t grain, const F& f) {
     return;
   }
   detail::run_chunks(
-      n, grain,
-      [](const void* body, int64_t begin, int64_t end) { (*static_cast<const F*>(body))(begin, end); }, &f);
+      n, grain, [](const void* body, int64_t begin, int64_t end) { (*static_cast<const F*>(body))(begin, end); }, &f);
 }
 
 }  // namespace gradus

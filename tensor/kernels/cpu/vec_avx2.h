@@ -1,5 +1,4 @@
-// Eight floats in an AVX register. Included inside the backend's namespace; vec_avx512.h offers the same
-// names.
+// Eight floats in an AVX register. Included inside the backend's namespace; vec_avx512.h offers the same names.
 
 struct Bits {  // the same register as eight int32_t
   __m256i v;
@@ -28,9 +27,7 @@ inline void store(float* p, Vec x) { _mm256_storeu_ps(p, x.v); }
 inline Vec load(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 inline void store(float* p, Vec x, int64_t n) { _mm256_maskstore_ps(p, first_lanes(n), x.v); }
 // x in the first n lanes, y in the others.
-inline Vec first(int64_t n, Vec x, Vec y) {
-  return _mm256_blendv_ps(y.v, x.v, _mm256_castsi256_ps(first_lanes(n)));
-}
+inline Vec first(int64_t n, Vec x, Vec y) { return _mm256_blendv_ps(y.v, x.v, _mm256_castsi256_ps(first_lanes(n))); }
 
 inline Vec operator+(Vec a, Vec b) { return _mm256_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm256_sub_ps(a.v, b.v); }
@@ -121,8 +118,7 @@ inline Bits load_bits(const uint32_t* p) { return {_mm256_loadu_si256(reinterpre
 // x 2^n for whole n in [-252, 254], rounded once: the first of the two factors leaves a normal number.
 inline Vec scale(Vec x, Vec n) {
   Bits whole = to_int(n), half = shift_right<1>(whole);
-  return x * from_bits(shift_left<23>(half + bits(127))) *
-         from_bits(shift_left<23>(whole - half + bits(127)));
+  return x * from_bits(shift_left<23>(half + bits(127))) * from_bits(shift_left<23>(whole - half + bits(127)));
 }
 
 inline float horizontal(Vec x, __m128 (*join)(__m128, __m128)) {

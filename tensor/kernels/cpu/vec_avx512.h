@@ -1,5 +1,4 @@
-// Sixteen floats in an AVX-512 register. Included inside the backend's namespace; vec_avx2.h offers the same
-// names.
+// Sixteen floats in an AVX-512 register. Included inside the backend's namespace; vec_avx2.h offers the same names.
 
 struct Bits {  // the same register as sixteen int32_t
   __m512i v;

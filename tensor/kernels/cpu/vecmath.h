@@ -93,8 +93,7 @@ inline Vec tanh(Vec x) {
   return copy_sign(select(size < Vec(0.625), small, large), x);
 }
 
-// 1 / (1 + e^-x), within 2.5 ULP. The exponential is of a negative number, so that tiny results keep their
-// precision.
+// 1 / (1 + e^-x), within 2.5 ULP. The exponential is of a negative number, so that tiny results keep their precision.
 inline Vec sigmoid(Vec x) {
   Vec e = exp(Vec(0) - abs(x));
   return select(x >= Vec(0), Vec(1), e) / (Vec(1) + e);
@@ -113,8 +112,7 @@ inline Vec erf(Vec x) {
   return select(size < Vec(0.92), small, copy_sign(large, x));
 }
 
-// Sines and cosines beyond this are left to the C library, lane by lane: the reduction below would lose
-// digits.
+// Sines and cosines beyond this are left to the C library, lane by lane: the reduction below would lose digits.
 constexpr double trigonometric_limit = 32768;
 
 inline Vec each_lane(Vec x, float (*f)(float)) {
@@ -124,8 +122,7 @@ inline Vec each_lane(Vec x, float (*f)(float)) {
   return load(lanes);
 }
 
-// sin(x + shift pi / 2) for |x| within the limit: the quadrant chooses between the two polynomials and the
-// sign.
+// sin(x + shift pi / 2) for |x| within the limit: the quadrant chooses between the two polynomials and the sign.
 inline Vec sin_shifted(Vec x, int shift) {
   constexpr float s[] = {-0.16666667f, 0.008333329f, -0.00019839233f, 2.7173674e-06f};
   constexpr float c[] = {0.041666646f, -0.0013887306f, 2.4431192e-05f};
