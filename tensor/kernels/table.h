@@ -17,7 +17,8 @@
 
 namespace gradus {
 
-// clang-format off: lists that read better as laid out by hand
+// Lists that read better as laid out by hand.
+// clang-format off
 
 // y = op(x); `a` and `b` are the op's constants.
 enum class Unary {
