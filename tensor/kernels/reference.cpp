@@ -332,9 +332,14 @@ void dropout(const void* x, void* y, int64_t n, PhiloxState state, double p) {
 template <Reduce op, class T>
 void reduce_by(const View& x, const View& y) {
   using W = Wide<T>;
-  W start = W(identity<op>());
-  if constexpr (std::integral<T> && op == Reduce::max) start = std::numeric_limits<T>::lowest();
-  if constexpr (std::integral<T> && op == Reduce::min) start = std::numeric_limits<T>::max();
+  constexpr W start = [] {
+    if constexpr (std::integral<T> && op == Reduce::max)
+      return W(std::numeric_limits<T>::lowest());
+    else if constexpr (std::integral<T> && op == Reduce::min)
+      return W(std::numeric_limits<T>::max());
+    else
+      return W(identity<op>());
+  }();
   View kept_x{x.data, 0, {}, {}}, kept_y{y.data, 0, {}, {}}, reduced{x.data, 0, {}, {}};
   auto add = [](View& view, int64_t size, int64_t stride) {
     view.shape[view.ndim] = size;

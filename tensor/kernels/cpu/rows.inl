@@ -357,7 +357,7 @@ void (*plain_random)(Random, void*, int64_t, PhiloxState, double, double);
 // The reference's numbers to the bit; normal and randint by the reference itself, on all threads.
 void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double b) {
   if (kind == Random::uniform) {
-    Vec lower(a), upper(b), width = upper - lower, last(double(::nextafterf(float(b), float(a))));
+    Vec lower(a), upper(b), width = upper - lower, last{double(::nextafterf(float(b), float(a)))};
     each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
       packs(count, [&](int64_t j, auto... k) {
         Bits upper_bits = shift_right<8>(load_bits(words + j)) & bits(0xffffff);
