@@ -23,9 +23,7 @@ struct Isa {
 constexpr Isa isas[] = {
     {"reference", [] { return true; }, [](KernelTable&) {}},
 #if defined(__x86_64__)
-    {"avx2",
-     // f16c, which clang cannot ask for, comes with every processor that has avx2.
-     [] { return bool(__builtin_cpu_supports("avx2")) && bool(__builtin_cpu_supports("fma")); },
+    {"avx2", [] { return bool(__builtin_cpu_supports("avx2")) && bool(__builtin_cpu_supports("fma")); },
      avx2::fill_table},
     {"avx512",
      [] {
