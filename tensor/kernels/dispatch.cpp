@@ -1,5 +1,4 @@
-// Which backend serves: chosen once from what the processor offers and what GRADUS_ISA demands, then a table
-// look-up.
+// Which backend serves: chosen once from what the processor offers and what GRADUS_ISA demands, then a table look-up.
 #include <array>
 #include <atomic>
 #include <cstdlib>

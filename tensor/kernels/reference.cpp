@@ -1,7 +1,6 @@
-// Every kernel as plain loops: the oracle that the other backends are tested against, and the backend of all
-// dtypes but float32. Formulas and sums are evaluated in double (integers: in int64_t) and rounded once to
-// the table's dtype, so that for float32 an error of a few units in the last place is always the other
-// backend's.
+// Every kernel as plain loops: the oracle that the other backends are tested against, and the backend of all dtypes
+// but float32. Formulas and sums are evaluated in double (integers: in int64_t) and rounded once to the table's
+// dtype, so that for float32 an error of a few units in the last place is always the other backend's.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -23,8 +22,7 @@ namespace {
 #include "tensor/kernels/cpu/vec_scalar.h"
 #include "tensor/kernels/elementwise.h"
 
-// --- what all kernels use
-// -------------------------------------------------------------------------------------------
+// --- what all kernels use ------------------------------------------------------------------------------------------
 
 template <class T>
 concept Element = true;
@@ -110,20 +108,19 @@ double scale_at(const void* weight, int64_t i) {
   return weight ? double(in<T>(weight)[i]) : 1;
 }
 
-// --- element-wise
-// ---------------------------------------------------------------------------------------------------
+// --- element-wise --------------------------------------------------------------------------------------------------
 
-constexpr const char* unary_names[] = {
-    "affine", "abs",     "sign",       "square", "exp",       "log",   "sqrt",     "rsqrt", "reciprocal",
-    "tanh",   "sigmoid", "erf",        "sin",    "cos",       "floor", "ceil",     "round", "pow",
-    "clamp",  "relu",    "leaky_relu", "gelu",   "gelu_tanh", "silu",  "softplus", "log1p", "expm1"};
+constexpr const char* unary_names[] = {"affine", "abs",        "sign",  "square",   "exp",   "log",  "sqrt",
+                                       "rsqrt",  "reciprocal", "tanh",  "sigmoid",  "erf",   "sin",  "cos",
+                                       "floor",  "ceil",       "round", "pow",      "clamp", "relu", "leaky_relu",
+                                       "gelu",   "gelu_tanh",  "silu",  "softplus", "log1p", "expm1"};
 static_assert(std::size(unary_names) == size_t(Unary::count_));
 constexpr const char* binary_names[] = {"add", "sub", "mul", "div", "maximum", "minimum", "pow"};
 static_assert(std::size(binary_names) == size_t(Binary::count_));
 
 constexpr bool suits_integers(Unary op) {
-  return op == Unary::affine || op == Unary::abs || op == Unary::sign || op == Unary::square ||
-         op == Unary::clamp || op == Unary::relu;
+  return op == Unary::affine || op == Unary::abs || op == Unary::sign || op == Unary::square || op == Unary::clamp ||
+         op == Unary::relu;
 }
 constexpr bool suits_integers(Binary op) { return op != Binary::div; }
 
@@ -180,8 +177,7 @@ void unary(Unary op, const View& x, const View& y, double a, double b) {
 
 template <Floating T>
 void unary_grad(Unary op, const View& kept, const View& g, const View& dx, double a, double b) {
-  static constexpr auto functions =
-      family<double, Unary, double (*)(double, double, double, double), MakeGrad>();
+  static constexpr auto functions = family<double, Unary, double (*)(double, double, double, double), MakeGrad>();
   auto function = functions[size_t(op)];
   check(function, "unary_grad: not implemented for ", unary_names[size_t(op)]);
   walk([&](int64_t i, int64_t j,
@@ -195,9 +191,8 @@ void binary(Binary op, const View& a, const View& b, const View& y) {
   static constexpr auto functions = family<W, Binary, W (*)(W, W), MakeBinary>();
   auto function = functions[size_t(op)];
   check(function, binary_names[size_t(op)], ": not implemented for ", dtype_of<T>, " on cpu");
-  walk([&](int64_t i, int64_t j,
-           int64_t o) { y.as<T>()[o] = convert<T>(function(a.as<T>()[i], b.as<T>()[j])); },
-       a, b, y);
+  walk([&](int64_t i, int64_t j, int64_t o) { y.as<T>()[o] = convert<T>(function(a.as<T>()[i], b.as<T>()[j])); }, a,
+       b, y);
 }
 
 template <Arithmetic T>
@@ -205,8 +200,7 @@ void compare(Compare op, const View& a, const View& b, const View& y) {
   using W = Wide<T>;
   static constexpr auto functions = family<W, Compare, bool (*)(W, W), MakeCompare>();
   auto function = functions[size_t(op)];
-  walk([&](int64_t i, int64_t j, int64_t o) { y.as<bool>()[o] = function(a.as<T>()[i], b.as<T>()[j]); }, a, b,
-       y);
+  walk([&](int64_t i, int64_t j, int64_t o) { y.as<bool>()[o] = function(a.as<T>()[i], b.as<T>()[j]); }, a, b, y);
 }
 
 template <Arithmetic T>
@@ -283,8 +277,7 @@ void triangle(const View& x, const View& y, int64_t diagonal, bool upper) {
       x, y);
 }
 
-// --- random
-// ---------------------------------------------------------------------------------------------------------
+// --- random --------------------------------------------------------------------------------------------------------
 
 // randint multiplies the range, at most 2^32, by one word and keeps the upper half (Lemire 2019, without the
 // rejection: no number is likelier than another by more than range / 2^32).
@@ -326,8 +319,7 @@ void dropout(const void* x, void* y, int64_t n, PhiloxState state, double p) {
   }
 }
 
-// --- reductions
-// -----------------------------------------------------------------------------------------------------
+// --- reductions ----------------------------------------------------------------------------------------------------
 
 template <Reduce op, class T>
 void reduce_by(const View& x, const View& y) {
@@ -408,15 +400,13 @@ void sort(const void* x, int64_t rows, int64_t n, bool descending, void* values,
     const T* row = in<T>(x) + r * n;
     int64_t* order = indices + r * n;
     std::iota(order, order + n, int64_t(0));
-    std::stable_sort(order, order + n, [&](int64_t i, int64_t j) {
-      return descending ? less(row[j], row[i]) : less(row[i], row[j]);
-    });
+    std::stable_sort(order, order + n,
+                     [&](int64_t i, int64_t j) { return descending ? less(row[j], row[i]) : less(row[i], row[j]); });
     for (int64_t i = 0; i < n; ++i) out<T>(values)[r * n + i] = row[order[i]];
   }
 }
 
-// --- rows
-// -----------------------------------------------------------------------------------------------------------
+// --- rows ----------------------------------------------------------------------------------------------------------
 
 template <Floating T>
 double row_max(const T* x, int64_t n) {
@@ -466,8 +456,8 @@ void log_softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int6
 }
 
 template <Floating T>
-void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n,
-                void* y, void* mean, void* rstd) {
+void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n, void* y,
+                void* mean, void* rstd) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = in<T>(x) + r * n;
     double sum = 0, squares = 0;
@@ -520,8 +510,8 @@ void rms_norm(const void* x, const void* weight, double eps, int64_t rows, int64
 }
 
 template <Floating T>
-void rms_norm_grad(const void* x, const void* weight, const void* rstd, const void* g, int64_t rows,
-                   int64_t n, void* dx, void* dw) {
+void rms_norm_grad(const void* x, const void* weight, const void* rstd, const void* g, int64_t rows, int64_t n,
+                   void* dx, void* dw) {
   std::vector<double> sum_w(size_t(n), 0);
   for (int64_t r = 0; r < rows; ++r) {
     const T *xr = in<T>(x) + r * n, *gr = in<T>(g) + r * n;
@@ -547,18 +537,16 @@ void walk_channel(int64_t batch, int64_t channels, int64_t inner, int64_t c, F f
 }
 
 template <Floating T>
-void batch_norm(const void* x, const void* weight, const void* bias, double eps, int64_t batch,
-                int64_t channels, int64_t inner, void* y, void* mean, void* rstd) {
+void batch_norm(const void* x, const void* weight, const void* bias, double eps, int64_t batch, int64_t channels,
+                int64_t inner, void* y, void* mean, void* rstd) {
   for (int64_t c = 0; c < channels; ++c) {
     double sum = 0, squares = 0, count = double(batch * inner);
     walk_channel(batch, channels, inner, c, [&](int64_t i) { sum += in<T>(x)[i]; });
     double mu = sum / count;
-    walk_channel(batch, channels, inner, c,
-                 [&](int64_t i) { squares += (in<T>(x)[i] - mu) * (in<T>(x)[i] - mu); });
+    walk_channel(batch, channels, inner, c, [&](int64_t i) { squares += (in<T>(x)[i] - mu) * (in<T>(x)[i] - mu); });
     double scale = 1 / sqrt(squares / count + eps), shift = bias ? double(in<T>(bias)[c]) : 0;
-    walk_channel(batch, channels, inner, c, [&](int64_t i) {
-      out<T>(y)[i] = T((in<T>(x)[i] - mu) * scale * scale_at<T>(weight, c) + shift);
-    });
+    walk_channel(batch, channels, inner, c,
+                 [&](int64_t i) { out<T>(y)[i] = T((in<T>(x)[i] - mu) * scale * scale_at<T>(weight, c) + shift); });
     out<T>(mean)[c] = T(mu);
     out<T>(rstd)[c] = T(scale);
   }
@@ -582,16 +570,14 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
   }
 }
 
-// --- indexing
-// -------------------------------------------------------------------------------------------------------
+// --- indexing ------------------------------------------------------------------------------------------------------
 
 // `x` with the shape of `index`, and its stride along `dim` set aside: f(offset in x, in index, in y).
 template <class F>
 void walk_indexed(const View& x, const View& index, const View& y, int dim, F f) {
   View along = x;
   along.strides[dim] = 0;
-  walk([&](int64_t j, int64_t i, int64_t o) { f(i + index.as<int64_t>()[j] * x.strides[dim], o); }, index,
-       along, y);
+  walk([&](int64_t j, int64_t i, int64_t o) { f(i + index.as<int64_t>()[j] * x.strides[dim], o); }, index, along, y);
 }
 
 template <Element T>
@@ -601,8 +587,7 @@ void gather(const View& x, const View& index, const View& y, int dim) {
 
 template <Number T>
 void scatter_add(const View& y, const View& index, const View& x, int dim) {
-  walk_indexed(y, index, x, dim,
-               [&](int64_t o, int64_t i) { y.as<T>()[o] = T(y.as<T>()[o] + x.as<T>()[i]); });
+  walk_indexed(y, index, x, dim, [&](int64_t o, int64_t i) { y.as<T>()[o] = T(y.as<T>()[o] + x.as<T>()[i]); });
 }
 
 template <Element T>
@@ -616,8 +601,7 @@ void index_select(const void* x, const int64_t* index, void* y, int64_t outer, i
 }
 
 template <Number T>
-void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int64_t n, int64_t inner,
-               int64_t count) {
+void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int64_t n, int64_t inner, int64_t count) {
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t k = 0; k < count; ++k) {
       T* to = out<T>(y) + (o * n + index[k]) * inner;
@@ -627,8 +611,7 @@ void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int6
   }
 }
 
-// --- products
-// -------------------------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------------------------
 
 double activate(Activation activation, double x) {
   switch (activation) {
@@ -703,24 +686,21 @@ void conv2d(const Conv2d& c, const void* x, const void* w, const void* bias, voi
   int64_t plane = c.out_h * c.out_w;
   std::vector<double> sums(size_t(c.batch * c.out_channels * plane), 0);
   for (size_t i = 0; bias && i < sums.size(); ++i) sums[i] = in<T>(bias)[int64_t(i) / plane % c.out_channels];
-  walk_conv(c,
-            [&](int64_t i, int64_t k, int64_t o) { sums[size_t(o)] += double(in<T>(x)[i]) * in<T>(w)[k]; });
+  walk_conv(c, [&](int64_t i, int64_t k, int64_t o) { sums[size_t(o)] += double(in<T>(x)[i]) * in<T>(w)[k]; });
   store<T>(sums, y);
 }
 
 template <Floating T>
 void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, void* dx) {
   std::vector<double> sums(size_t(c.batch * c.in_channels * c.height * c.width), 0);
-  walk_conv(c,
-            [&](int64_t i, int64_t k, int64_t o) { sums[size_t(i)] += double(in<T>(g)[o]) * in<T>(w)[k]; });
+  walk_conv(c, [&](int64_t i, int64_t k, int64_t o) { sums[size_t(i)] += double(in<T>(g)[o]) * in<T>(w)[k]; });
   store<T>(sums, dx);
 }
 
 template <Floating T>
 void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, void* dw) {
   std::vector<double> sums(size_t(c.out_channels * (c.in_channels / c.groups) * c.kernel_h * c.kernel_w), 0);
-  walk_conv(c,
-            [&](int64_t i, int64_t k, int64_t o) { sums[size_t(k)] += double(in<T>(x)[i]) * in<T>(g)[o]; });
+  walk_conv(c, [&](int64_t i, int64_t k, int64_t o) { sums[size_t(k)] += double(in<T>(x)[i]) * in<T>(g)[o]; });
   store<T>(sums, dw);
 }
 
@@ -742,8 +722,7 @@ Window window_at(const Pool2d& p, int64_t i, int64_t j) {
           right = std::min(left + p.kernel_w, p.width + p.pad_w);
   Window w{std::max<int64_t>(top, 0), std::min(bottom, p.height), std::max<int64_t>(left, 0),
            std::min(right, p.width), 0};
-  w.size =
-      double(p.count_include_pad ? (bottom - top) * (right - left) : (w.bottom - w.top) * (w.right - w.left));
+  w.size = double(p.count_include_pad ? (bottom - top) * (right - left) : (w.bottom - w.top) * (w.right - w.left));
   return w;
 }
 
@@ -791,15 +770,13 @@ void avg_pool2d_grad(const Pool2d& p, const void* g, void* dx) {
   std::vector<double> sums(size_t(p.planes * p.height * p.width), 0);
   walk_windows(p, [&](int64_t plane, const Window& w, int64_t o) {
     for (int64_t h = w.top; h < w.bottom; ++h) {
-      for (int64_t v = w.left; v < w.right; ++v)
-        sums[size_t(plane + h * p.width + v)] += in<T>(g)[o] / w.size;
+      for (int64_t v = w.left; v < w.right; ++v) sums[size_t(plane + h * p.width + v)] += in<T>(g)[o] / w.size;
     }
   });
   store<T>(sums, dx);
 }
 
-// --- optimisers
-// -----------------------------------------------------------------------------------------------------
+// --- optimisers ----------------------------------------------------------------------------------------------------
 
 // Runs `update` on element i of the parameter, the gradient and each state; a null state is a scratch zero.
 template <class T, class Update, class... States>
@@ -825,8 +802,7 @@ void adam_step(const AdamStep& o, int64_t n, void* p, const void* g, void* m, vo
   step<T>(AdamUpdate<double>(o), n, p, g, m, v);
 }
 template <Floating T>
-void rmsprop_step(const RmspropStep& o, int64_t n, void* p, const void* g, void* v, void* mean,
-                  void* momentum) {
+void rmsprop_step(const RmspropStep& o, int64_t n, void* p, const void* g, void* v, void* mean, void* momentum) {
   step<T>(RmspropUpdate<double>(o), n, p, g, v, mean, momentum);
 }
 template <Floating T>
@@ -834,8 +810,7 @@ void adagrad_step(const AdagradStep& o, int64_t n, void* p, const void* g, void*
   step<T>(AdagradUpdate<double>(o), n, p, g, sum);
 }
 
-// --- the table
-// ------------------------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------------------------------------
 
 enum Kernel {
 #define GRADUS_ENUM(name, arguments) kernel_##name,

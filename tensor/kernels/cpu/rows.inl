@@ -1,6 +1,5 @@
-// Kernels on contiguous rows: softmax, normalisation, random numbers, indexing, optimisers. Bodies are
-// generic lambdas (i, k...): for a whole pack at i they are called with i alone, for the last k elements of a
-// row with k too.
+// Kernels on contiguous rows: softmax, normalisation, random numbers, indexing, optimisers. Bodies are generic
+// lambdas (i, k...): for a whole pack at i they are called with i alone, for the last k elements of a row with k too.
 
 // Runs body(row) for every row of n, in parallel where there is enough to do.
 template <class Body>
@@ -10,8 +9,7 @@ inline void each_row(int64_t rows, int64_t n, const Body& body) {
   });
 }
 
-// --- softmax
-// --------------------------------------------------------------------------------------------------------
+// --- softmax -------------------------------------------------------------------------------------------------------
 
 // The largest of a row. A NaN may pass unseen here: it will come back in the sum of exponentials.
 inline Vec row_max(const float* x, int64_t n) {
@@ -43,11 +41,9 @@ void softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int64_t 
   each_row(rows, n, [&](int64_t r) {
     const float *yr = floats(y) + r * n, *gr = floats(g) + r * n;
     float* to = floats(dx) + r * n;
-    Vec dot(double(
-        fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return load(yr + i, k...) * load(gr + i, k...); })));
-    packs(n, [&](int64_t i, auto... k) {
-      store(to + i, load(yr + i, k...) * (load(gr + i, k...) - dot), k...);
-    });
+    Vec dot(
+        double(fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return load(yr + i, k...) * load(gr + i, k...); })));
+    packs(n, [&](int64_t i, auto... k) { store(to + i, load(yr + i, k...) * (load(gr + i, k...) - dot), k...); });
   });
 }
 
@@ -56,8 +52,7 @@ void log_softmax(const void* x, void* y, int64_t rows, int64_t n) {
     const float* from = floats(x) + r * n;
     float* to = floats(y) + r * n;
     Vec largest = row_max(from, n);
-    float sum =
-        fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return exp(load(from + i, k...) - largest); });
+    float sum = fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return exp(load(from + i, k...) - largest); });
     Vec log_sum = log(Vec(double(sum)));
     packs(n, [&](int64_t i, auto... k) { store(to + i, load(from + i, k...) - largest - log_sum, k...); });
   });
@@ -68,14 +63,12 @@ void log_softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int6
     const float *yr = floats(y) + r * n, *gr = floats(g) + r * n;
     float* to = floats(dx) + r * n;
     Vec sum(double(fold<Reduce::sum>(n, RowOf{gr})));
-    packs(n, [&](int64_t i, auto... k) {
-      store(to + i, fnma(exp(load(yr + i, k...)), sum, load(gr + i, k...)), k...);
-    });
+    packs(n,
+          [&](int64_t i, auto... k) { store(to + i, fnma(exp(load(yr + i, k...)), sum, load(gr + i, k...)), k...); });
   });
 }
 
-// --- normalisation over rows
-// ----------------------------------------------------------------------------------------
+// --- normalisation over rows ---------------------------------------------------------------------------------------
 
 // p[i ...], or `otherwise` where there is no p.
 template <class... K>
@@ -83,22 +76,20 @@ inline Vec load_or(const float* p, int64_t i, Vec otherwise, K... k) {
   return p ? load(p + i, k...) : otherwise;
 }
 
-void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n,
-                void* y, void* mean, void* rstd) {
+void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n, void* y,
+                void* mean, void* rstd) {
   each_row(rows, n, [&](int64_t r) {
     const float* from = floats(x) + r * n;
     float* to = floats(y) + r * n;
     double mu = double(fold<Reduce::sum>(n, RowOf{from})) / double(n);
     Vec centre(mu);
     double variance =
-        fold<Reduce::sum_squares>(n, [&](int64_t i, auto... k) { return load(from + i, k...) - centre; }) /
-        double(n);
+        fold<Reduce::sum_squares>(n, [&](int64_t i, auto... k) { return load(from + i, k...) - centre; }) / double(n);
     double scale = 1 / __builtin_sqrt(variance + eps);
     Vec factor(scale);
     packs(n, [&](int64_t i, auto... k) {
       Vec normal = (load(from + i, k...) - centre) * factor;
-      store(to + i,
-            fma(normal, load_or(floats(weight), i, Vec(1), k...), load_or(floats(bias), i, Vec(0), k...)),
+      store(to + i, fma(normal, load_or(floats(weight), i, Vec(1), k...), load_or(floats(bias), i, Vec(0), k...)),
             k...);
     });
     floats(mean)[r] = float(mu);
@@ -122,8 +113,8 @@ void rms_norm(const void* x, const void* weight, double eps, int64_t rows, int64
 // Of layer_norm, or with centred = false of rms_norm, which has no mean and no db. A block of rows owns a row
 // each of partial dw and db; how many rows make a block depends on their number alone.
 template <bool centred>
-void row_norm_grad(const void* x, const void* weight, const void* mean, const void* rstd, const void* g,
-                   int64_t rows, int64_t n, void* dx, void* dw, void* db) {
+void row_norm_grad(const void* x, const void* weight, const void* mean, const void* rstd, const void* g, int64_t rows,
+                   int64_t n, void* dx, void* dw, void* db) {
   int64_t block = larger(32, (rows + 255) / 256), blocks = (rows + block - 1) / block;
   Scratch parts(2 * blocks * n);
   parallel_for(blocks, row_grain(block * n), [&](int64_t begin, int64_t end) {
@@ -173,13 +164,12 @@ void layer_norm_grad(const void* x, const void* weight, const void* mean, const 
   row_norm_grad<true>(x, weight, mean, rstd, g, rows, n, dx, dw, db);
 }
 
-void rms_norm_grad(const void* x, const void* weight, const void* rstd, const void* g, int64_t rows,
-                   int64_t n, void* dx, void* dw) {
+void rms_norm_grad(const void* x, const void* weight, const void* rstd, const void* g, int64_t rows, int64_t n,
+                   void* dx, void* dw) {
   row_norm_grad<false>(x, weight, nullptr, rstd, g, rows, n, dx, dw, nullptr);
 }
 
-// --- normalisation over channels
-// ------------------------------------------------------------------------------------
+// --- normalisation over channels -----------------------------------------------------------------------------------
 
 // Everything about one channel of (batch, channels, inner) is done by one thread. Where inner is 1 the
 // channels themselves are neighbours, and a pack holds as many of them.
@@ -187,13 +177,11 @@ void rms_norm_grad(const void* x, const void* weight, const void* rstd, const vo
 // out[c] = sum of f(offset, k...) over the batch, for the k channels beginning at `channel`; float within 256
 // samples.
 template <class F>
-inline void sum_columns(int64_t batch, int64_t channels, int64_t channel, int64_t k, double* out,
-                        const F& f) {
+inline void sum_columns(int64_t batch, int64_t channels, int64_t channel, int64_t k, double* out, const F& f) {
   for (int64_t j = 0; j < k; ++j) out[j] = 0;
   for (int64_t first_sample = 0; first_sample < batch; first_sample += 256) {
     Vec sum(0);
-    for (int64_t b = first_sample; b < smaller(first_sample + 256, batch); ++b)
-      sum = sum + f(b * channels + channel);
+    for (int64_t b = first_sample; b < smaller(first_sample + 256, batch); ++b) sum = sum + f(b * channels + channel);
     float lanes[Vec::lanes];
     store(lanes, sum);
     for (int64_t j = 0; j < k; ++j) out[j] += lanes[j];
@@ -221,8 +209,8 @@ inline void each_plane_pack(int64_t batch, int64_t channels, int64_t inner, int6
 
 inline double scale_of(double variance, double eps) { return 1 / __builtin_sqrt(variance + eps); }
 
-void batch_norm(const void* x, const void* weight, const void* bias, double eps, int64_t batch,
-                int64_t channels, int64_t inner, void* y, void* mean, void* rstd) {
+void batch_norm(const void* x, const void* weight, const void* bias, double eps, int64_t batch, int64_t channels,
+                int64_t inner, void* y, void* mean, void* rstd) {
   const float* from = floats(x);
   float* to = floats(y);
   double count = double(batch * inner);
@@ -248,8 +236,7 @@ void batch_norm(const void* x, const void* weight, const void* bias, double eps,
     return;
   }
   each_row(channels, batch * inner, [&](int64_t c) {
-    double mu =
-        sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) { return load(from + at, k...); });
+    double mu = sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) { return load(from + at, k...); });
     mu /= count;
     Vec centre(mu);
     double squares = sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) {
@@ -299,8 +286,7 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
   each_row(channels, batch * inner, [&](int64_t c) {
     Vec centre(double(floats(mean)[c])), scale(double(floats(rstd)[c]));
     auto normal = [&](int64_t at, auto... k) { return (load(xs + at, k...) - centre) * scale; };
-    double sum =
-        sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) { return load(gs + at, k...); });
+    double sum = sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) { return load(gs + at, k...); });
     double dot = sum_planes(batch, channels, inner, c,
                             [&](int64_t at, auto... k) { return load(gs + at, k...) * normal(at, k...); });
     Vec factor = weight ? scale * Vec(double(floats(weight)[c])) : scale;
@@ -313,8 +299,7 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
   });
 }
 
-// --- random
-// ---------------------------------------------------------------------------------------------------------
+// --- random --------------------------------------------------------------------------------------------------------
 
 // Words of the stream from block `block` on, as philox() of philox.h makes them, four to a lane.
 constexpr int64_t words_at_once = 4 * Vec::lanes;
@@ -386,8 +371,7 @@ void dropout(const void* x, void* y, int64_t n, PhiloxState state, double p) {
   });
 }
 
-// --- indexing
-// -------------------------------------------------------------------------------------------------------
+// --- indexing ------------------------------------------------------------------------------------------------------
 
 void index_select(const void* x, const int64_t* index, void* y, int64_t outer, int64_t n, int64_t inner,
                   int64_t count) {
@@ -398,19 +382,16 @@ void index_select(const void* x, const int64_t* index, void* y, int64_t outer, i
 }
 
 // Threads share out the columns, so that every element receives its sums in the order of the index.
-void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int64_t n, int64_t inner,
-               int64_t count) {
+void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int64_t n, int64_t inner, int64_t count) {
   for (int64_t o = 0; o < outer; ++o) {
-    parallel_for(inner, larger(Vec::lanes, serial_elements / larger(1, count)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t r = 0; r < count; ++r) {
-                     float* to = floats(y) + (o * n + index[r]) * inner + begin;
-                     const float* from = floats(x) + (o * count + r) * inner + begin;
-                     packs(end - begin, [&](int64_t i, auto... k) {
-                       store(to + i, load(to + i, k...) + load(from + i, k...), k...);
-                     });
-                   }
-                 });
+    parallel_for(inner, larger(Vec::lanes, serial_elements / larger(1, count)), [&](int64_t begin, int64_t end) {
+      for (int64_t r = 0; r < count; ++r) {
+        float* to = floats(y) + (o * n + index[r]) * inner + begin;
+        const float* from = floats(x) + (o * count + r) * inner + begin;
+        packs(end - begin,
+              [&](int64_t i, auto... k) { store(to + i, load(to + i, k...) + load(from + i, k...), k...); });
+      }
+    });
   }
 }
 
@@ -428,8 +409,7 @@ void scatter_add(const View& y, const View& index, const View& x, int dim) {
   });
 }
 
-// --- optimisers
-// -----------------------------------------------------------------------------------------------------
+// --- optimisers ----------------------------------------------------------------------------------------------------
 
 // Runs `update` on every pack of the parameter, the gradient and the states; a null state is a scratch zero.
 template <class Update, class... States>
@@ -454,8 +434,7 @@ void sgd_step(const SgdStep& o, int64_t n, void* p, const void* g, void* momentu
 void adam_step(const AdamStep& o, int64_t n, void* p, const void* g, void* m, void* v) {
   step(AdamUpdate<Vec>(o), n, p, g, m, v);
 }
-void rmsprop_step(const RmspropStep& o, int64_t n, void* p, const void* g, void* v, void* mean,
-                  void* momentum) {
+void rmsprop_step(const RmspropStep& o, int64_t n, void* p, const void* g, void* v, void* mean, void* momentum) {
   step(RmspropUpdate<Vec>(o), n, p, g, v, mean, momentum);
 }
 void adagrad_step(const AdagradStep& o, int64_t n, void* p, const void* g, void* sum) {
