@@ -46,8 +46,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const Options& options, const n
   auto lr = [&](double usual) { return options.lr > 0 ? options.lr : usual; };
   if (options.optimizer == "sgd") {
     return std::make_unique<optim::SGD>(
-        parameters,
-        optim::SGDOptions{.lr = lr(0.05), .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
+        parameters, optim::SGDOptions{.lr = lr(0.05), .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
   }
   if (options.optimizer == "rmsprop") {
     return std::make_unique<optim::RMSprop>(parameters, optim::RMSpropOptions{.lr = lr(0.001)});
@@ -55,25 +54,22 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const Options& options, const n
   if (options.optimizer == "adam") {
     return std::make_unique<optim::Adam>(parameters, optim::AdamOptions{.lr = lr(0.002)});
   }
-  return std::make_unique<optim::AdamW>(parameters,
-                                        optim::AdamWOptions{.lr = lr(0.002), .weight_decay = 0.01});
+  return std::make_unique<optim::AdamW>(parameters, optim::AdamWOptions{.lr = lr(0.002), .weight_decay = 0.01});
 }
 
 std::unique_ptr<optim::Schedule> make_schedule(const std::string& name, optim::Optimizer& optimizer,
                                                int64_t updates) {
   const int64_t steps = std::max<int64_t>(updates, 2);  // so many that a schedule has a beginning and an end
   if (name == "onecycle") {
-    return std::make_unique<optim::OneCycleLR>(
-        optimizer, optim::OneCycleLROptions{.max_lr = optimizer.lr(), .steps = steps});
+    return std::make_unique<optim::OneCycleLR>(optimizer,
+                                               optim::OneCycleLROptions{.max_lr = optimizer.lr(), .steps = steps});
   }
   if (name == "cosine") {
-    return std::make_unique<optim::CosineLR>(optimizer,
-                                             optim::CosineLROptions{.steps = steps, .warmup = steps / 20});
+    return std::make_unique<optim::CosineLR>(optimizer, optim::CosineLROptions{.steps = steps, .warmup = steps / 20});
   }
   if (name == "step") {
     return std::make_unique<optim::MultiStepLR>(
-        optimizer,
-        optim::MultiStepLROptions{.milestones = {steps / 2, std::max(steps * 4 / 5, steps / 2 + 1)}});
+        optimizer, optim::MultiStepLROptions{.milestones = {steps / 2, std::max(steps * 4 / 5, steps / 2 + 1)}});
   }
   return nullptr;
 }
@@ -117,8 +113,7 @@ struct Trained {
   // What the model takes one image (channels, height, width) for: probabilities of the classes.
   std::vector<double> probabilities(const Tensor& image) {
     NoGrad guard;
-    const data::ImageSet one =
-        data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
+    const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
     const auto batch = test_loader(one, recipe, 1, 0).next();
     return softmax(model(batch->images), 1).to_vector();
   }
@@ -135,8 +130,7 @@ std::string percent(double share) {
 void train(const Options& options) {
   const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
   const data::ChannelStatistics statistics = data::channel_statistics(*sets.train, 2000);
-  Recipe recipe = {options.model, sets.train->image_shape(), sets.train->classes(), statistics.mean,
-                   statistics.std};
+  Recipe recipe = {options.model, sets.train->image_shape(), sets.train->classes(), statistics.mean, statistics.std};
   // A channel that is the same everywhere.
   for (double& s : recipe.std) s = std::max(s, 1e-3);
 
@@ -191,15 +185,13 @@ void train(const Options& options) {
 void evaluate(const EvaluateOptions& options) {
   Trained trained(options.checkpoint);
   const std::string& data = options.data.empty() ? trained.options.data : options.data;
-  const DataSets sets =
-      open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
-  check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ",
-        sets.test->image_shape(), ", the model expects ", trained.recipe.image);
+  const DataSets sets = open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
+  check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ", sets.test->image_shape(),
+        ", the model expects ", trained.recipe.image);
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
         ": its classes are not those the model was trained on");
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  print_report(confusion_of(trained.model, loader, int64_t(trained.recipe.classes.size())),
-               trained.recipe.classes);
+  print_report(confusion_of(trained.model, loader, int64_t(trained.recipe.classes.size())), trained.recipe.classes);
 }
 
 void predict(const PredictOptions& options) {
@@ -215,8 +207,7 @@ void predict(const PredictOptions& options) {
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
     std::printf("%s\n", printable(path).c_str());
     for (size_t i = 0; i < order.size() && int64_t(i) < options.top; ++i) {
-      std::printf("  %s  %s\n", percent(p[order[i]]).c_str(),
-                  printable(trained.recipe.classes[order[i]]).c_str());
+      std::printf("  %s  %s\n", percent(p[order[i]]).c_str(), printable(trained.recipe.classes[order[i]]).c_str());
     }
   }
 }
@@ -224,8 +215,7 @@ void predict(const PredictOptions& options) {
 void show(const ShowOptions& options) {
   Trained trained(options.checkpoint);
   const data::ImageSet set =
-      open_data(trained.options.data, {trained.options.samples, trained.options.size, trained.options.grey})
-          .test;
+      open_data(trained.options.data, {trained.options.samples, trained.options.size, trained.options.grey}).test;
   const int64_t count = std::min(options.count, set->size());
   constexpr int64_t height = 20, caption_width = 24, gap = 2;
   const int64_t width = height * trained.recipe.image[2] / trained.recipe.image[1];
@@ -240,8 +230,7 @@ void show(const ShowOptions& options) {
       const std::vector<double> p = trained.probabilities(sample.image);
       const size_t best = size_t(std::max_element(p.begin(), p.end()) - p.begin());
       const auto picture = draw(data::resize(data::to_channels(sample.image, 1), height, width), style);
-      for (size_t k = 0; k < picture.size(); ++k)
-        lines[k] += picture[k] + std::string(size_t(cell - width), ' ');
+      for (size_t k = 0; k < picture.size(); ++k) lines[k] += picture[k] + std::string(size_t(cell - width), ' ');
       std::string caption = printable(trained.recipe.classes[best]) + " " + percent(p[best]);
       if (int64_t(best) != sample.label) caption += " wrong";
       caption.resize(size_t(cell), ' ');

@@ -38,12 +38,16 @@ nn::Sequential make_model(const std::string& name, const Shape& image, int64_t c
     model.append(nn::BatchNorm2d(64));
     model.append(nn::ReLU());
     model.append(nn::MaxPool2d(2));
-    if (image[1] != 28 || image[2] != 28) model.append(nn::AdaptiveAvgPool2d(7));
+    model.append(nn::Conv2d(64, 128, 3, {.padding = 1, .bias = false}));
+    model.append(nn::BatchNorm2d(128));
+    model.append(nn::ReLU());
+    model.append(nn::MaxPool2d(2));
+    if (image[1] / 8 != 3 || image[2] / 8 != 3) model.append(nn::AdaptiveAvgPool2d(3));
     model.append(nn::Flatten());
-    model.append(nn::Linear(64 * 7 * 7, 128));
+    model.append(nn::Linear(128 * 3 * 3, 256));
     model.append(nn::ReLU());
     model.append(nn::Dropout(0.3));
-    model.append(nn::Linear(128, classes));
+    model.append(nn::Linear(256, classes));
   }
   return model;
 }
@@ -84,8 +88,8 @@ struct Reader {
 
   const std::string& get(const std::string& key) const {
     const auto entry = metadata.find(key);
-    check(entry != metadata.end(), printable(path),
-          ": no checkpoint of image_classifier: its metadata lacks '", key, "'");
+    check(entry != metadata.end(), printable(path), ": no checkpoint of image_classifier: its metadata lacks '", key,
+          "'");
     return entry->second;
   }
   template <class Number>
@@ -111,8 +115,7 @@ struct Reader {
     for (const std::string& k : known) {
       if (k == value) return value;
     }
-    fail({printable(path), ": metadata '", key, "' is '", printable(value), "', expected one of ",
-          join(known, ',')});
+    fail({printable(path), ": metadata '", key, "' is '", printable(value), "', expected one of ", join(known, ',')});
   }
 };
 

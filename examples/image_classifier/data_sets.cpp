@@ -36,8 +36,7 @@ DataSets open_folder(const std::string& root, const data::ImageFolderOptions& op
   if (exists("train") && (exists("test") || exists("val"))) {
     const std::string test = root + (exists("test") ? "/test" : "/val");
     DataSets sets = {data::image_folder(root + "/train", options), data::image_folder(test, options)};
-    check(sets.train->classes() == sets.test->classes(), root, ": the classes in train and in ", test,
-          " differ");
+    check(sets.train->classes() == sets.test->classes(), root, ": the classes in train and in ", test, " differ");
     return sets;
   }
   const data::ImageSet all = data::image_folder(root, options);
@@ -52,16 +51,14 @@ DataSets open_folder(const std::string& root, const data::ImageFolderOptions& op
 std::string data_argument_fault(const std::string& argument) {
   const std::string kind = kind_of(argument);
   const bool has_folder = argument.find(':') != std::string::npos;
-  const bool known = kind == "digits" ? !has_folder
-                     : kind == "mnist" || kind == "fashion_mnist"
-                         ? !has_folder || !folder_of(argument).empty()
-                         : kind == "folder" && !folder_of(argument).empty();
+  const bool known = kind == "digits"                             ? !has_folder
+                     : kind == "mnist" || kind == "fashion_mnist" ? !has_folder || !folder_of(argument).empty()
+                                                                  : kind == "folder" && !folder_of(argument).empty();
   return known ? "" : "'" + argument + "' is none of digits, mnist[:DIR], fashion_mnist[:DIR], folder:DIR";
 }
 
 DataSets open_data(const std::string& argument, const DataOptions& options) {
-  const std::string kind = kind_of(argument), folder = folder_of(argument),
-                    fault = data_argument_fault(argument);
+  const std::string kind = kind_of(argument), folder = folder_of(argument), fault = data_argument_fault(argument);
   check(fault.empty(), fault);
   DataSets sets;
   if (kind == "digits") {
@@ -75,8 +72,7 @@ DataSets open_data(const std::string& argument, const DataOptions& options) {
     const std::string dir = folder.empty() ? data::find_data("fashion-mnist") : folder;
     sets = {data::fashion_mnist(dir, data::Split::train), data::fashion_mnist(dir, data::Split::test)};
   } else {
-    sets = open_folder(folder,
-                       {.channels = options.grey ? 1 : 3, .height = options.size, .width = options.size});
+    sets = open_folder(folder, {.channels = options.grey ? 1 : 3, .height = options.size, .width = options.size});
   }
   sets.train = first(sets.train, options.samples);
   return sets;

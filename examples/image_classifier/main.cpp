@@ -86,9 +86,7 @@ void add_train(CLI::App& command, Arguments& a) {
   command.add_option("--epochs", o.epochs, "times through the training images")
       ->check(whole(0, many))
       ->capture_default_str();
-  command.add_option("--batch", o.batch, "images for one update")
-      ->check(whole(1, many))
-      ->capture_default_str();
+  command.add_option("--batch", o.batch, "images for one update")->check(whole(1, many))->capture_default_str();
   command.add_option("--optimizer", o.optimizer, "how the weights are changed")
       ->check(one_of(optimizer_names))
       ->capture_default_str();
@@ -154,9 +152,8 @@ int run(int argc, char** argv) {
 
   CLI::App* train_app = app.add_subcommand("train", "train a model and save it");
   add_train(*train_app, a);
-  train_app->add_option(
-      "--resume", a.train.resume,
-      "go on from this checkpoint (a file or a folder) with the options it was trained with");
+  train_app->add_option("--resume", a.train.resume,
+                        "go on from this checkpoint (a file or a folder) with the options it was trained with");
   add_threads(*train_app, a);
 
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
@@ -173,15 +170,12 @@ int run(int argc, char** argv) {
 
   CLI::App* predict_app = app.add_subcommand("predict", "say what is on images (PNG, JPEG, BMP, PGM, PPM)");
   add_checkpoint(*predict_app, a.predict.checkpoint);
-  predict_app->add_option("--top", a.predict.top, "classes to list")
-      ->check(whole(1, many))
-      ->capture_default_str();
+  predict_app->add_option("--top", a.predict.top, "classes to list")->check(whole(1, many))->capture_default_str();
   predict_app->add_flag("--invert", a.predict.invert, "turn light and dark round, for ink on paper");
   predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
   add_threads(*predict_app, a);
 
-  CLI::App* show_app =
-      app.add_subcommand("show", "draw test images in the terminal, with the model's answers");
+  CLI::App* show_app = app.add_subcommand("show", "draw test images in the terminal, with the model's answers");
   add_checkpoint(*show_app, a.show.checkpoint);
   show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
   add_threads(*show_app, a);
@@ -203,9 +197,9 @@ int run(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::RequiredError& e) {
     const bool command = app.get_subcommands().empty();
-    std::fprintf(stderr, "error: %s\n",
-                 command ? "expected a command: train|evaluate|predict|show|demo (--help says what they do)"
-                         : e.what());
+    std::fprintf(
+        stderr, "error: %s\n",
+        command ? "expected a command: train|evaluate|predict|show|demo (--help says what they do)" : e.what());
     return 2;
   } catch (const CLI::ParseError& e) {
     std::fprintf(stderr, "error: %s (--help lists what there is)\n", gradus::printable(e.what()).c_str());
