@@ -100,13 +100,14 @@ Tensor draw_digit(int64_t digit, uint64_t seed, int64_t index) {
   const Drawing& drawing = choices[size_t(random.below(int64_t(choices.size())))];
 
   // The pose maps the box to pixels. A slow wave bends it all, so that strokes which meet still do.
-  const double height = between(16, 21), width = height * (digit == 1 ? between(0.3, 0.6) : between(0.5, 0.85));
-  const double slant = between(-0.2, 0.35), angle = between(-0.18, 0.18);
+  const double height = between(14, 21), width = height * (digit == 1 ? between(0.3, 0.6) : between(0.5, 0.85));
+  const double slant = between(-0.3, 0.45), angle = between(-0.3, 0.3);
   const double c = std::cos(angle), s = std::sin(angle);
-  const double centre_x = 13.5 + between(-2, 2), centre_y = 13.5 + between(-2, 2);
+  const double room = std::min(3.0, (24 - height) / 2);
+  const double centre_x = 13.5 + between(-room, room), centre_y = 13.5 + between(-room, room);
   double bend[2][3];
   for (auto& wave : bend) {
-    wave[0] = between(-0.07, 0.07);
+    wave[0] = between(-0.12, 0.12);
     wave[1] = between(2, 7);
     wave[2] = between(0, 2 * std::numbers::pi);
   }
@@ -117,7 +118,7 @@ Tensor draw_digit(int64_t digit, uint64_t seed, int64_t index) {
     return Point{centre_x + c * x - s * y, centre_y + s * x + c * y};
   };
 
-  const double radius = between(0.75, 1.9), softness = between(0.45, 0.9);
+  const double radius = between(0.6, 2.1), softness = between(0.45, 0.9);
   std::vector<double> distance(side * side, 100);
   auto draw = [&](Point a, Point b) {
     const double reach = radius + softness;
@@ -147,7 +148,7 @@ Tensor draw_digit(int64_t digit, uint64_t seed, int64_t index) {
     }
   }
 
-  const double ink = between(0.75, 1), grain = between(0, 0.06);
+  const double ink = between(0.5, 1), grain = between(0, 0.15);
   Tensor image = empty({1, side, side}, {.dtype = uint8});
   uint8_t* out = image.data<uint8_t>();
   for (double d : distance) {

@@ -29,22 +29,18 @@ nn::Sequential make_model(const std::string& name, const Shape& image, int64_t c
     model.append(nn::Linear(128, classes));
   } else {
     check(name == "cnn", "no model '", printable(name), "'");
-    // The normalisation's shift does what a bias before it would.
-    model.append(nn::Conv2d(image[0], 32, 3, {.padding = 1, .bias = false}));
-    model.append(nn::BatchNorm2d(32));
-    model.append(nn::ReLU());
-    model.append(nn::MaxPool2d(2));
-    model.append(nn::Conv2d(32, 64, 3, {.padding = 1, .bias = false}));
-    model.append(nn::BatchNorm2d(64));
-    model.append(nn::ReLU());
-    model.append(nn::MaxPool2d(2));
-    model.append(nn::Conv2d(64, 128, 3, {.padding = 1, .bias = false}));
-    model.append(nn::BatchNorm2d(128));
-    model.append(nn::ReLU());
-    model.append(nn::MaxPool2d(2));
+    int64_t channels = image[0];
+    for (const int64_t wider : {32, 64, 128}) {
+      // Without a bias: the shift of the normalisation takes its place.
+      model.append(nn::Conv2d(channels, wider, 3, {.padding = 1, .bias = false}));
+      model.append(nn::BatchNorm2d(wider));
+      model.append(nn::ReLU());
+      model.append(nn::MaxPool2d(2));
+      channels = wider;
+    }
     if (image[1] / 8 != 3 || image[2] / 8 != 3) model.append(nn::AdaptiveAvgPool2d(3));
     model.append(nn::Flatten());
-    model.append(nn::Linear(128 * 3 * 3, 256));
+    model.append(nn::Linear(channels * 3 * 3, 256));
     model.append(nn::ReLU());
     model.append(nn::Dropout(0.3));
     model.append(nn::Linear(256, classes));
