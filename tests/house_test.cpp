@@ -14,28 +14,16 @@
 #include <vector>
 
 #include "tests/paths.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GRADUS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define GRADUS_SANITIZED 1
-#endif
-#endif
+#include "tests/sanitized.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using gradus::testing::binary_dir;
+using gradus::testing::sanitized;
 using gradus::testing::shell;
 using gradus::testing::source_dir;
 using gradus::testing::TempDir;
-
-#ifdef GRADUS_SANITIZED
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
 
 const std::vector<std::string> core = {"tensor", "autograd", "nn", "optim", "data", "train"};
 

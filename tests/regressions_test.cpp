@@ -15,24 +15,15 @@
 #include "tensor/allocator.h"
 #include "tensor/random.h"
 #include "tests/errors.h"
+#include "tests/sanitized.h"
 
 namespace gradus {
 namespace {
 
 using testing::error_of;
+using testing::sanitized;
 using Numbers = std::vector<double>;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-#else
-constexpr bool sanitized = false;
-#endif
 // A sanitizer keeps what was freed for a while, and each of its frames is larger: this many would overflow
 // the stack of a recursive engine all the same.
 constexpr int chain_length = sanitized ? 200'000 : 1'000'000;
