@@ -99,21 +99,6 @@ inline void correlate(const float* frame, const int32_t* offsets, int64_t k, con
   }
 }
 
-// Work space: floats (or words of the same size), given back at the end of the scope.
-class Space {
- public:
-  explicit Space(int64_t floats) : bytes_(size_t(floats) * sizeof(float)), data_(allocate(bytes_)) {}
-  ~Space() { deallocate(data_, bytes_); }
-  Space(const Space&) = delete;
-  Space& operator=(const Space&) = delete;
-  float* floats() const { return static_cast<float*>(data_); }
-  int32_t* words() const { return static_cast<int32_t*>(data_); }
-
- private:
-  size_t bytes_;
-  void* data_;
-};
-
 // Floats that a task's copy of an image and its output may take, each: 256 KB, so that both stay in L2.
 constexpr int64_t frame_floats = 1 << 16;
 

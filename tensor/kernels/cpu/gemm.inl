@@ -7,6 +7,7 @@
 // threads nor on how the work was cut.
 
 constexpr int lanes = Vec::lanes;
+constexpr int64_t cache_line = 16;  // floats
 
 // Loops over the registers of a tile must vanish, or the tile would lie in memory.
 #ifdef __clang__
@@ -41,51 +42,61 @@ enum class BRows {
 
 // `unit_rows`: a_row is 1, as in packed blocks and transposed matrices.
 template <int rows, int vectors, bool unit_rows, BRows mode>
-void micro_kernel(const Tile& tile) {
-  const Tile t = tile;  // a copy, which the stores to C cannot change
+void micro_kernel(const Tile& t) {
   constexpr int last = vectors - 1;
   const int64_t in_last = t.columns - last * lanes;
+  const int64_t steps = t.k, a_row = t.a_row, a_step = t.a_step, b_step = t.b_step, c_row = t.c_row;
+  const int32_t* b_rows = t.b_rows;
   const float* a = t.a;
   const float* b = t.b;
+  float* to = t.c;
   Vec sum[rows][vectors];
   GRADUS_UNROLL
   for (int i = 0; i < rows; ++i) {
     GRADUS_UNROLL
     for (int v = 0; v < vectors; ++v) sum[i][v] = Vec(0.0);
   }
-  for (int64_t p = 0; p < t.k; ++p) {
-    const float* row = mode == BRows::table ? b + t.b_rows[p] : b;
+  GRADUS_UNROLL
+  for (int i = 0; i < rows; ++i) {  // C comes from afar, and is wanted when the sums are done
+    GRADUS_UNROLL
+    for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes, 1);
+  }
+  for (int64_t p = 0; p < steps; ++p) {
+    const float* row = mode == BRows::table ? b + b_rows[p] : b;
     Vec right[vectors];
     GRADUS_UNROLL
     for (int v = 0; v < last; ++v) right[v] = load(row + v * lanes);
     right[last] = mode == BRows::partial ? load(row + last * lanes, in_last) : load(row + last * lanes);
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
-      Vec left = Vec(a[unit_rows ? i : i * t.a_row]);
+      Vec left = Vec(a[unit_rows ? i : i * a_row]);
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
     }
-    a += t.a_step;
-    b += t.b_step;
+    a += a_step;
+    b += b_step;
   }
+  asm volatile("" ::: "memory");  // the rest of the tile is read now: no register holds it during the sums
   const Vec alpha = Vec(t.alpha);
+  const float* added = t.bias;
+  const bool accumulate = t.accumulate;
   GRADUS_UNROLL
   for (int v = 0; v < vectors; ++v) {
     const int64_t m = v == last ? in_last : lanes;
-    float* c = t.c + v * lanes;
+    float* c = to + v * lanes;
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) sum[i][v] = alpha * sum[i][v];
-    if (t.accumulate) {
+    if (accumulate) {
       GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + load(c + i * t.c_row, m);
+      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + load(c + i * c_row, m);
     }
-    if (t.bias) {
-      const Vec bias = load(t.bias + v * lanes, m);
+    if (added) {
+      const Vec bias = load(added + v * lanes, m);
       GRADUS_UNROLL
       for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + bias;
     }
     GRADUS_UNROLL
-    for (int i = 0; i < rows; ++i) store(c + i * t.c_row, sum[i][v], m);
+    for (int i = 0; i < rows; ++i) store(c + i * c_row, sum[i][v], m);
   }
 }
 
@@ -118,10 +129,12 @@ inline MicroKernel micro_kernel_for(int64_t rows, int64_t columns) {
 // Steps of k per block: a panel of B, k_block x 32 floats, takes 48 KB (AVX2: x 16, 24 KB) and is read from
 // L1 or L2 once per tile of rows, beside a strip of A of 14 x k_block floats, 21 KB (AVX2: 6 x, 9 KB).
 constexpr int64_t k_block = 384;
-// Rows per block: the packed block of A, m_block x k_block floats, takes 344 KB of L2.
-constexpr int64_t m_block = 224;
+// Rows per block: the packed block of A, m_block x k_block floats, takes 672 KB of L2; B is read once per block.
+constexpr int64_t m_block = 448;
 // Columns per block: how often a packed block of A is used again: packing costs about 1/n_block of the work.
 constexpr int64_t n_block = 1024;
+// Floats of B that are packed for all tasks at a time: 16 MB, of L3 or memory, each read once per block of rows.
+constexpr int64_t shared_floats = 1 << 22;
 // Packing writes whole registers; the last may reach this far beyond its block.
 constexpr int64_t slack = lanes;
 
@@ -137,7 +150,6 @@ constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, bl
 inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, int64_t k, float* to, int64_t to_row) {
   for (int64_t p = 0; p < k; p += lanes) {
     const int64_t steps = least(lanes, k - p);
-
     Vec r[lanes];
     for (int i = 0; i < lanes; ++i) r[i] = i < rows ? load(from + i * from_row + p, steps) : Vec(0.0);
     transpose(r);
@@ -182,7 +194,8 @@ struct Plan {
   bool pack_a, pack_b;
   int64_t m, n;  // rows and columns of C per task
   int64_t m_tasks, n_tasks;
-  int64_t space;  // floats of work space per task
+  int64_t space;   // floats of work space per task
+  int64_t n_pass;  // columns of B that are packed for all tasks before they begin; 0: each task packs its own
 };
 
 template <Unary op>
@@ -203,11 +216,54 @@ inline void activate(Activation activation, float* c, int64_t c_row, int64_t row
   if (activation == Activation::gelu_tanh) activate<Unary::gelu_tanh>(c, c_row, rows, columns);
 }
 
+// Packs the panel of B at columns [j, j + columns) and rows [p, p + steps); its rows then follow each other.
+inline void pack_panel(const Product& x, int64_t j, int64_t columns, int64_t p, int64_t steps, float* to) {
+  const float* b = x.b + j * x.b_col + p * x.b_row;
+  const int64_t to_row = round_up(columns, lanes);
+  if (x.b_col == 1) return pack_rows(b, x.b_row, columns, steps, to, to_row);
+  for (int64_t v = 0; v < columns; v += lanes) {
+    pack_transposed(b + v * x.b_col, x.b_col, least(lanes, columns - v), steps, to + v, to_row);
+  }
+}
+
+inline int64_t k_step_of(const Product& x) { return x.k ? equal_blocks(x.k, k_block) : 1; }
+
+// Some columns of B packed for all tasks: for each block of k one panel after another.
+struct SharedPanels {
+  static constexpr int64_t width = vectors_for(max_rows) * lanes;
+  Range columns;
+  float* data;
+
+  int64_t panels() const { return blocks_of(columns.size(), width); }
+  float* panel(int64_t p, int64_t steps, int64_t j) const {
+    return data + (p * panels() + (j - columns.begin) / width * steps) * width;
+  }
+  // Several panels are packed together, some rows at a time: where B lies in rows, a row is read in one go.
+  void pack(const Product& x) const {
+    constexpr int64_t together = 8, rows = 16;
+    const int64_t groups = blocks_of(panels(), together), k_step = k_step_of(x);
+    parallel_for(groups * blocks_of(x.k, k_step), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t p = task / groups * k_step, steps = least(k_step, x.k - p);
+        const int64_t first = columns.begin + task % groups * together * width;
+        const int64_t last = least(columns.end, first + together * width);
+        for (int64_t s = 0; s < steps; s += rows) {
+          for (int64_t j = first; j < last; j += width) {
+            const int64_t n = least(width, last - j);
+            pack_panel(x, j, n, p + s, least(rows, steps - s), panel(p, steps, j) + s * round_up(n, lanes));
+          }
+        }
+      }
+    });
+  }
+};
+
 // The part of C in these rows and columns, tile by tile.
-inline void product_block(const Product& x, const Plan& plan, Range rows, Range columns, float* space) {
+inline void product_block(const Product& x, const Plan& plan, const SharedPanels* shared, Range rows, Range columns,
+                          float* space) {
   const int64_t height = equal_blocks(rows.size(), max_rows);
-  const int64_t width = vectors_for(int(height)) * lanes;
-  const int64_t k_step = x.k ? equal_blocks(x.k, k_block) : 1;
+  const int64_t width = shared ? SharedPanels::width : vectors_for(int(height)) * lanes;
+  const int64_t k_step = k_step_of(x);
   float* packed_a = space;
   float* packed_b = space + (plan.pack_a ? round_up(rows.size() * k_step + slack, lanes) : 0);
   int64_t p = 0;
@@ -234,16 +290,13 @@ inline void product_block(const Product& x, const Plan& plan, Range rows, Range 
       t.bias = last && x.bias ? x.bias + j : nullptr;
       t.b = x.b + j * x.b_col + p * x.b_row;
       t.b_step = x.b_row;
-      if (plan.pack_b) {
+      if (shared) {
+        t.b = shared->panel(p, steps, j);
         t.b_step = round_up(t.columns, lanes);
-        if (x.b_col == 1) {
-          pack_rows(t.b, x.b_row, t.columns, steps, packed_b, t.b_step);
-        } else {
-          for (int64_t v = 0; v < t.columns; v += lanes) {
-            pack_transposed(t.b + v * x.b_col, x.b_col, least(lanes, t.columns - v), steps, packed_b + v, t.b_step);
-          }
-        }
+      } else if (plan.pack_b) {
+        pack_panel(x, j, t.columns, p, steps, packed_b);
         t.b = packed_b;
+        t.b_step = round_up(t.columns, lanes);
       }
       for (int64_t i = rows.begin; i < rows.end; i += height) {  // tile of C
         const int64_t tile_rows = least(height, rows.end - i);
@@ -259,6 +312,11 @@ inline void product_block(const Product& x, const Plan& plan, Range rows, Range 
         else
           kernel = unit_rows ? micro_kernel_for<true, BRows::partial>(tile_rows, t.columns)
                              : micro_kernel_for<false, BRows::partial>(tile_rows, t.columns);
+        if (shared) {  // brings in a part of the next panel, which follows this one
+          const int64_t part = round_up(steps * width * height / rows.size(), cache_line);
+          const float* next = t.b + steps * width + (i - rows.begin) / height * part;
+          for (int64_t q = 0; q < part; q += cache_line) __builtin_prefetch(next + q, 0, 2);
+        }
         kernel(t);
         if (last) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
       }
@@ -267,8 +325,7 @@ inline void product_block(const Product& x, const Plan& plan, Range rows, Range 
   } while (p < x.k);
 }
 
-// --- dot products
-// ----------------------------------------------------------------------------------------------------- Where
+// --- dot products ----------------------------------------------------------------------------------------- Where
 // A has unit stride along its rows and B along its columns, k can fill the lanes and nothing need be packed.
 // The sums of the lanes cost about two cycles for each element of C.
 
@@ -399,24 +456,68 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   plan.pack_a = x.m > max_rows && x.n >= 128;
   plan.m = equal_blocks(x.m, m_block);
   plan.n = equal_blocks(x.n, n_block);
-  // Cut further where that leaves too few tasks, into pieces that are still worth a task and wide enough to
-  // pay for their packing.
-  const int64_t wanted = 4 * num_threads();
+  // Cut further where that leaves too few tasks, into pieces that are still worth a task and large enough to
+  // pay for their packing and for reading B.
+  const int64_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
   for (;;) {
     plan.m_tasks = blocks_of(x.m, plan.m);
     plan.n_tasks = blocks_of(x.n, plan.n);
     if (batch * plan.m_tasks * plan.n_tasks >= wanted || plan.m * plan.n * x.k < 2 * task_work) break;
-    if (plan.m > 4 * max_rows)
+    if (plan.m > 8 * max_rows)
       plan.m = round_up((plan.m + 1) / 2, max_rows);
     else if (plan.n > 8 * lanes)
-      plan.n = round_up((plan.n + 1) / 2, max_vectors * lanes);
+      plan.n = round_up((plan.n + 1) / 2, SharedPanels::width);
     else
       break;
   }
-  const int64_t k_step = least(x.k, k_block);
+  plan.n_pass = 0;
+  if (plan.pack_b && !plan.dots && batch == 1 && plan.m_tasks > 1) {
+    plan.n = round_up(plan.n, SharedPanels::width);
+    plan.n_pass = most(1, shared_floats / most(1, plan.n * x.k)) * plan.n;
+  }
+  const int64_t k_step = k_step_of(x);
   plan.space = (plan.pack_a ? round_up(plan.m * k_step + slack, lanes) : 0) +
-               (plan.pack_b ? k_step * most_vectors * lanes + slack : 0);
+               (plan.pack_b && !plan.n_pass ? k_step * most_vectors * lanes : 0);
   return plan;
+}
+
+// Work space: floats (or words of the same size), given back at the end of the scope.
+class Space {
+ public:
+  explicit Space(int64_t floats) : bytes_(size_t(floats) * sizeof(float)), data_(allocate(bytes_)) {}
+  ~Space() { deallocate(data_, bytes_); }
+  Space(const Space&) = delete;
+  Space& operator=(const Space&) = delete;
+  float* floats() const { return static_cast<float*>(data_); }
+  int32_t* words() const { return static_cast<int32_t*>(data_); }
+
+ private:
+  size_t bytes_;
+  void* data_;
+};
+
+// The columns of C for each of `batch` products, which lie so far from each other.
+inline void run_tasks(const Product& x, const Plan& plan, const SharedPanels* shared, Range columns, int64_t batch,
+                      int64_t a_next, int64_t b_next, int64_t c_next) {
+  const int64_t n_tasks = blocks_of(columns.size(), plan.n), tasks = plan.m_tasks * n_tasks;
+  const int64_t work = most(1, plan.m * plan.n * x.k);
+  parallel_for(batch * tasks, most(1, task_work / work), [&](int64_t begin, int64_t end) {
+    const Space space(plan.space);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t item = task / tasks, row = task % tasks / n_tasks * plan.m;
+      const int64_t column = columns.begin + task % n_tasks * plan.n;
+      Product one = x;
+      one.a += item * a_next;
+      one.b += item * b_next;
+      one.c += item * c_next;
+      const Range mine{column, least(columns.end, column + plan.n)};
+      const Range rows{row, least(x.m, row + plan.m)};
+      if (plan.dots)
+        dot_block(one, rows, mine);
+      else
+        product_block(one, plan, shared, rows, mine, space.floats());
+    }
+  });
 }
 
 inline void matmul(const Matmul& args) {
@@ -440,25 +541,16 @@ inline void matmul(const Matmul& args) {
   x.bias = static_cast<const float*>(args.bias);
   x.activation = args.activation;
   const Plan plan = plan_of(x, batch);
-  const int64_t tasks = plan.m_tasks * plan.n_tasks;
-  const int64_t work = most(1, plan.m * plan.n * x.k);
-  parallel_for(batch * tasks, most(1, task_work / work), [&](int64_t begin, int64_t end) {
-    float* space = plan.space ? static_cast<float*>(allocate(size_t(plan.space) * sizeof(float))) : nullptr;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t item = task / tasks, row = task % tasks / plan.n_tasks, column = task % plan.n_tasks;
-      Product one = x;
-      one.a += item * args.a.strides[0];
-      one.b += item * args.b.strides[0];
-      one.c += item * args.c.strides[0];
-      const Range rows{row * plan.m, least(x.m, (row + 1) * plan.m)};
-      const Range columns{column * plan.n, least(x.n, (column + 1) * plan.n)};
-      if (plan.dots)
-        dot_block(one, rows, columns);
-      else
-        product_block(one, plan, rows, columns, space);
-    }
-    if (space) deallocate(space, size_t(plan.space) * sizeof(float));
-  });
+  if (!plan.n_pass) {
+    return run_tasks(x, plan, nullptr, {0, x.n}, batch, args.a.strides[0], args.b.strides[0], args.c.strides[0]);
+  }
+  const int64_t pass = least(plan.n_pass, round_up(x.n, SharedPanels::width));
+  const Space packed(pass * x.k);
+  for (int64_t j = 0; j < x.n; j += pass) {
+    const SharedPanels shared{{j, least(x.n, j + pass)}, packed.floats()};
+    shared.pack(x);
+    run_tasks(x, plan, &shared, shared.columns, 1, 0, 0, 0);
+  }
 }
 
 inline void fill_products(KernelTable& table) { table.matmul = matmul; }
