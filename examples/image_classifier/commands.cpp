@@ -129,7 +129,9 @@ std::string percent(double share) {
 
 void train(const Options& options) {
   const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
-  const data::ChannelStatistics statistics = data::channel_statistics(*sets.train, 2000);
+  // The images of a folder have to be decoded for this; some of a large one will do.
+  const int64_t looked_at = options.data.starts_with("folder:") ? 2000 : sets.train->size();
+  const data::ChannelStatistics statistics = data::channel_statistics(*sets.train, looked_at);
   Recipe recipe = {options.model, sets.train->image_shape(), sets.train->classes(), statistics.mean, statistics.std};
   // A channel that is the same everywhere.
   for (double& s : recipe.std) s = std::max(s, 1e-3);
