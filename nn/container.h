@@ -7,8 +7,9 @@
 
 namespace gradus::nn {
 
-// One module after the other, each taking the result of the one before: Sequential(Linear(784, 256), ReLU(),
-// Linear(256, 10)). They may be of any type that can be called with a tensor and returns one.
+// One module after the other, each taking the result of the one before: Sequential{Linear(784, 256), ReLU(),
+// Linear(256, 10)}. They may be of any type that can be called with a tensor and returns one. With braces C++ makes
+// them from left to right; in parentheses the order is the compiler's, and with it which layer draws which weights.
 class Sequential : public Module {
  public:
   template <std::derived_from<Module>... M>

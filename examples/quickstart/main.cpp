@@ -10,7 +10,7 @@ int main() {
   const Tensor x = uniform({512, 1}, -3, 3);
   const Tensor y = sin(x) + 0.1 * randn({512, 1});
 
-  nn::Sequential model(nn::Linear(1, 64), nn::Tanh(), nn::Linear(64, 1));
+  nn::Sequential model{nn::Linear(1, 64), nn::Tanh(), nn::Linear(64, 1)};
   optim::Adam optimizer(model.parameters(), {.lr = 0.01});
   for (int step = 0; step <= 500; ++step) {
     const Tensor loss = mse_loss(model(x), y);

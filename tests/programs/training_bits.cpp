@@ -21,9 +21,18 @@ void hash_in(uint64_t& hash, const Tensor& x) {
 
 uint64_t trained_bits() {
   manual_seed(7);
-  nn::Sequential model(nn::Conv2d(1, 8, 3, {.padding = 1}), nn::BatchNorm2d(8), nn::ReLU(), nn::MaxPool2d(2),
-                       nn::Conv2d(8, 12, 3), nn::GELU(), nn::Flatten(), nn::Dropout(0.25), nn::Linear(12 * 5 * 5, 64),
-                       nn::LayerNorm(64), nn::Tanh(), nn::Linear(64, 10));
+  nn::Sequential model{nn::Conv2d(1, 8, 3, {.padding = 1}),
+                       nn::BatchNorm2d(8),
+                       nn::ReLU(),
+                       nn::MaxPool2d(2),
+                       nn::Conv2d(8, 12, 3),
+                       nn::GELU(),
+                       nn::Flatten(),
+                       nn::Dropout(0.25),
+                       nn::Linear(12 * 5 * 5, 64),
+                       nn::LayerNorm(64),
+                       nn::Tanh(),
+                       nn::Linear(64, 10)};
   optim::AdamW optimizer(model.parameters(), {.lr = 0.01});
   const Tensor images = data::digits(16)->get(3).image.to(float32).narrow(1, 7, 14).narrow(2, 7, 14) / 255.0;
   uint64_t hash = 0xcbf29ce484222325u;
