@@ -22,7 +22,11 @@ namespace {
 #include "tensor/kernels/cpu/loops.inl"
 #include "tensor/kernels/cpu/elementwise.inl"
 #include "tensor/kernels/cpu/reduce.inl"
-#include "tensor/kernels/cpu/rows.inl"
+#include "tensor/kernels/cpu/softmax.inl"
+#include "tensor/kernels/cpu/norms.inl"
+#include "tensor/kernels/cpu/random.inl"
+#include "tensor/kernels/cpu/indexing.inl"
+#include "tensor/kernels/cpu/optimisers.inl"
 #include "tensor/kernels/cpu/gemm_avx2.inl"
 #include "tensor/kernels/cpu/gemm.inl"
 #include "tensor/kernels/cpu/conv.inl"
@@ -34,7 +38,11 @@ namespace {
 void fill_table(KernelTable& table) {
   fill_elementwise(table);
   fill_reduce(table);
-  fill_rows(table);
+  fill_softmax(table);
+  fill_norms(table);
+  fill_random(table);
+  fill_indexing(table);
+  fill_optimisers(table);
   fill_products(table);
   fill_convolutions(table);
   fill_pools(table);

@@ -1,4 +1,5 @@
-// Loops over strided views, shared by the element-wise kernels.
+// Loops over strided views and contiguous rows, shared by the kernels. Bodies are generic lambdas (i, k...): for a
+// whole pack at i they are called with i alone, for the last k elements of a row with k too.
 
 // Below this many elements a kernel stays on one thread: handing over costs about a microsecond.
 constexpr int64_t serial_elements = 32768;
@@ -145,4 +146,18 @@ inline void packs(int64_t n, const Body& body) {
   int64_t i = 0;
   for (; i + Vec::lanes <= n; i += Vec::lanes) body(i);
   if (i < n) body(i, n - i);
+}
+
+// Runs body(row) for every row of n, in parallel where there is enough to do.
+template <class Body>
+inline void each_row(int64_t rows, int64_t n, const Body& body) {
+  parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) body(r);
+  });
+}
+
+// p[i ...], or `otherwise` where there is no p.
+template <class... K>
+inline Vec load_or(const float* p, int64_t i, Vec otherwise, K... k) {
+  return p ? load(p + i, k...) : otherwise;
 }

@@ -1,0 +1,77 @@
+// Random numbers and dropout, by vectors of Philox blocks.
+
+// Words of the stream from block `block` on, as philox() of philox.h makes them, four to a lane.
+constexpr int64_t words_at_once = 4 * Vec::lanes;
+
+inline void philox_words(PhiloxState state, uint64_t block, uint32_t* words) {
+  uint32_t low[Vec::lanes], high[Vec::lanes];
+  for (int i = 0; i < Vec::lanes; ++i) {
+    uint64_t n = state.offset + block + uint64_t(i);
+    low[i] = uint32_t(n);
+    high[i] = uint32_t(n >> 32);
+  }
+  Bits c0 = load_bits(low), c1 = load_bits(high), c2 = bits(0), c3 = bits(0);
+  uint32_t k0 = uint32_t(state.seed), k1 = uint32_t(state.seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    Halves p0 = multiply(c0, 0xD2511F53u), p1 = multiply(c2, 0xCD9E8D57u);
+    c0 = p1.high ^ c1 ^ bits(int(k0));
+    c1 = p1.low;
+    c2 = p0.high ^ c3 ^ bits(int(k1));
+    c3 = p0.low;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  interleave(c0, c1, c2, c3, words);
+}
+
+// Calls f(i, words, count) for every `words_at_once` elements from i on.
+template <class F>
+inline void each_words(int64_t n, PhiloxState state, const F& f) {
+  parallel_for(n, 8192, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += words_at_once) {
+      uint32_t words[words_at_once];
+      philox_words(state, uint64_t(i / 4), words);
+      f(i, words, smaller(words_at_once, end - i));
+    }
+  });
+}
+
+void (*plain_random)(Random, void*, int64_t, PhiloxState, double, double);
+
+// The reference's numbers to the bit; normal and randint by the reference itself, on all threads.
+void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double b) {
+  if (kind == Random::uniform) {
+    Vec lower(a), upper(b), width = upper - lower, last{double(::nextafterf(float(b), float(a)))};
+    each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
+      packs(count, [&](int64_t j, auto... k) {
+        Bits upper_bits = shift_right<8>(load_bits(words + j)) & bits(0xffffff);
+        Vec value = lower + to_float(upper_bits) * Vec(0x1p-24) * width;
+        store(floats(y) + i + j, select(value < upper, value, last), k...);
+      });
+    });
+    return;
+  }
+  parallel_for(n, 4096, [&](int64_t begin, int64_t end) {
+    PhiloxState from{state.seed, state.offset + uint64_t(begin / 4)};
+    plain_random(kind, floats(y) + begin, end - begin, from, a, b);
+  });
+}
+
+void dropout(const void* x, void* y, int64_t n, PhiloxState state, double p) {
+  uint64_t kept = uint64_t((1 - p) * 0x1p32);
+  if (kept == 0) return fill({y, 1, {n}, {1}}, 0);
+  Bits last = bits(int(uint32_t(kept - 1)));  // the largest word that keeps
+  Vec factor(1 / (1 - p));
+  each_words(n, state, [&](int64_t i, const uint32_t* words, int64_t count) {
+    packs(count, [&](int64_t j, auto... k) {
+      Vec value = load(floats(x) + i + j, k...) * factor;
+      store(floats(y) + i + j, select(at_most(load_bits(words + j), last), value, Vec(0)), k...);
+    });
+  });
+}
+
+void fill_random(KernelTable& table) {
+  plain_random = table.random;
+  table.random = random;
+  table.dropout = dropout;
+}
