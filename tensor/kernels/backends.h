@@ -17,5 +17,8 @@ void fill_table(KernelTable& table);
 namespace avx512 {
 void fill_table(KernelTable& table);
 }
+namespace neon {
+void fill_table(KernelTable& table);
+}
 
 }  // namespace gradus

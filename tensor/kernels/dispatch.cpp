@@ -30,6 +30,8 @@ constexpr Isa isas[] = {
               bool(__builtin_cpu_supports("avx512dq")) && bool(__builtin_cpu_supports("avx512vl"));
      },
      avx512::fill_table},
+#elif defined(__aarch64__)
+    {"neon", [] { return true; }, neon::fill_table},
 #endif
 };
 

@@ -198,37 +198,22 @@ void fill(const View& y, double value) {
 
 // --- copies --------------------------------------------------------------------------------------------------------
 
-// Writes the transpose of an 8 x 8 block at x, whose rows are x_step floats apart, to y.
-inline void transpose_block(const float* x, int64_t x_step, float* y, int64_t y_step) {
-  __m256 r[8], t[8];
-  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(x + i * x_step);
-  for (int i = 0; i < 4; ++i) {  // pairs of rows, interleaved
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; ++i) {  // fours
-    __m256 *from = t + 4 * i, *to = r + 4 * i;
-    to[0] = _mm256_shuffle_ps(from[0], from[2], 0x44);
-    to[1] = _mm256_shuffle_ps(from[0], from[2], 0xee);
-    to[2] = _mm256_shuffle_ps(from[1], from[3], 0x44);
-    to[3] = _mm256_shuffle_ps(from[1], from[3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {  // eights
-    _mm256_storeu_ps(y + i * y_step, _mm256_permute2f128_ps(r[i], r[4 + i], 0x20));
-    _mm256_storeu_ps(y + (4 + i) * y_step, _mm256_permute2f128_ps(r[i], r[4 + i], 0x31));
-  }
-}
-
 // y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step.
 inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y, int64_t y_step) {
-  for (int64_t j = 0; j < columns; j += 8) {
-    for (int64_t i = 0; i < rows; i += 8) {
-      if (i + 8 <= rows && j + 8 <= columns) {
-        transpose_block(x + j * x_step + i, x_step, y + i * y_step + j, y_step);
+  for (int64_t j = 0; j < columns; j += Vec::lanes) {
+    for (int64_t i = 0; i < rows; i += Vec::lanes) {
+      const float* from = x + j * x_step + i;
+      float* to = y + i * y_step + j;
+      const int64_t down = smaller(Vec::lanes, rows - i), across = smaller(Vec::lanes, columns - j);
+      Vec block[Vec::lanes];
+      if (down == Vec::lanes && across == Vec::lanes) {
+        for (int k = 0; k < Vec::lanes; ++k) block[k] = load(from + k * x_step);
+        transpose(block);
+        for (int k = 0; k < Vec::lanes; ++k) store(to + k * y_step, block[k]);
       } else {
-        for (int64_t k = i; k < smaller(i + 8, rows); ++k) {
-          for (int64_t l = j; l < smaller(j + 8, columns); ++l) y[k * y_step + l] = x[l * x_step + k];
-        }
+        for (int k = 0; k < Vec::lanes; ++k) block[k] = k < across ? load(from + k * x_step, down) : Vec(0.0);
+        transpose(block);
+        for (int k = 0; k < down; ++k) store(to + k * y_step, block[k], across);
       }
     }
   }

@@ -145,15 +145,18 @@ constexpr int64_t most(int64_t x, int64_t y) { return x > y ? x : y; }
 // The size of equal blocks, none larger than `step`, that cover x > 0.
 constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, blocks_of(x, step)); }
 
-// to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, rows <= lanes. The rows are written
-// whole, so that rows to_row .. lanes of one step lie under the next step's.
+// to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, rows <= to_row. Whole registers are written,
+// so that what exceeds to_row lies under the next step's first rows: of each block of steps these come last.
 inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, int64_t k, float* to, int64_t to_row) {
   for (int64_t p = 0; p < k; p += lanes) {
     const int64_t steps = least(lanes, k - p);
-    Vec r[lanes];
-    for (int i = 0; i < lanes; ++i) r[i] = i < rows ? load(from + i * from_row + p, steps) : Vec(0.0);
-    transpose(r);
-    for (int64_t i = 0; i < steps; ++i) store(to + (p + i) * to_row, r[i]);
+    for (int64_t first = (rows - 1) / lanes * lanes; first >= 0; first -= lanes) {
+      const float* at = from + first * from_row + p;
+      Vec r[lanes];
+      for (int i = 0; i < lanes; ++i) r[i] = first + i < rows ? load(at + i * from_row, steps) : Vec(0.0);
+      transpose(r);
+      for (int64_t i = 0; i < steps; ++i) store(to + (p + i) * to_row + first, r[i]);
+    }
   }
 }
 

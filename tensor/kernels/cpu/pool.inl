@@ -88,14 +88,13 @@ inline void avg_pool2d(const Pool2d& p, const void* x, void* y) {
         if (p.adaptive) {  // windows of many sizes, often large: along each of them
           for (int64_t j = 0; j < p.out_w; ++j) {
             const Span columns = columns_of(p, j);
-            Vec total(0.0);
+            Vec sum(0.0);
             for (int64_t h = rows.begin; h < rows.end; ++h) {
               for (int64_t v = columns.begin; v < columns.end; v += lanes) {
-                total = total + load(from + h * p.width + v, least(lanes, columns.end - v));
+                sum = sum + load(from + h * p.width + v, least(lanes, columns.end - v));
               }
             }
-            to[j] = horizontal(total, [](__m128 a, __m128 b) { return _mm_add_ps(a, b); }) /
-                    (rows.length * columns.length);
+            to[j] = total<Reduce::sum>(sum) / (rows.length * columns.length);
           }
           continue;
         }

@@ -16,22 +16,10 @@ class Scratch {
   float* data_;
 };
 
-template <Reduce op>
-inline __m128 join_quads(__m128 a, __m128 b) {
-  if constexpr (op == Reduce::prod)
-    return _mm_mul_ps(a, b);
-  else if constexpr (op == Reduce::max)
-    return _mm_blendv_ps(_mm_max_ps(a, b), a, _mm_cmpunord_ps(a, a));
-  else if constexpr (op == Reduce::min)
-    return _mm_blendv_ps(_mm_min_ps(a, b), a, _mm_cmpunord_ps(a, a));
-  else
-    return _mm_add_ps(a, b);
-}
-
 // All lanes joined.
 template <Reduce op>
 inline float total(Vec x) {
-  return horizontal(x, join_quads<op>);
+  return horizontal(x, [](Vec a, Vec b) { return combine<op>(a, b); });
 }
 
 // Reduces get(i) over packs and get(i, k) over the last k elements, into four accumulators that live across rows.

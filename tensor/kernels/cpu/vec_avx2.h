@@ -121,8 +121,11 @@ inline Vec scale(Vec x, Vec n) {
   return x * from_bits(shift_left<23>(half + bits(127))) * from_bits(shift_left<23>(whole - half + bits(127)));
 }
 
-inline float horizontal(Vec x, __m128 (*join)(__m128, __m128)) {
-  __m128 q = join(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
-  q = join(q, _mm_movehl_ps(q, q));
-  return _mm_cvtss_f32(join(q, _mm_shuffle_ps(q, q, 1)));
+// All lanes joined by a function of two packs.
+template <class Join>
+inline float horizontal(Vec x, const Join& join) {
+  x = join(x, _mm256_permute2f128_ps(x.v, x.v, 1));
+  x = join(x, _mm256_permute_ps(x.v, 0x4e));
+  x = join(x, _mm256_permute_ps(x.v, 0xb1));
+  return _mm256_cvtss_f32(x.v);
 }

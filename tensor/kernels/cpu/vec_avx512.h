@@ -109,9 +109,12 @@ inline Bits load_bits(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
 // x 2^n for whole n, rounded once.
 inline Vec scale(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }
 
-inline float horizontal(Vec x, __m128 (*join)(__m128, __m128)) {
-  __m128 q = join(join(_mm512_castps512_ps128(x.v), _mm512_extractf32x4_ps(x.v, 1)),
-                  join(_mm512_extractf32x4_ps(x.v, 2), _mm512_extractf32x4_ps(x.v, 3)));
-  q = join(q, _mm_movehl_ps(q, q));
-  return _mm_cvtss_f32(join(q, _mm_shuffle_ps(q, q, 1)));
+// All lanes joined by a function of two packs.
+template <class Join>
+inline float horizontal(Vec x, const Join& join) {
+  x = join(x, _mm512_shuffle_f32x4(x.v, x.v, 0xb1));
+  x = join(x, _mm512_shuffle_f32x4(x.v, x.v, 0x4e));
+  x = join(x, _mm512_permute_ps(x.v, 0x4e));
+  x = join(x, _mm512_permute_ps(x.v, 0xb1));
+  return _mm512_cvtss_f32(x.v);
 }

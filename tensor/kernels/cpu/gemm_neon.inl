@@ -1,0 +1,38 @@
+// What products, convolutions and pooling need of NEON: tile sizes and shuffles.
+
+// The tile of C that a micro-kernel keeps in registers is 8 x 12: 24 accumulators, 3 registers of B and one of A: 28
+// of 32. Per step of k it loads 8 + 3 values for 24 multiply-adds, which take 12 cycles on cores of two units and two
+// loads a cycle, 6 on those of four and three. Tiles of few rows are made wider, to have at least the 8 sums under
+// way that hide the multiply's latency of 4 cycles in two units.
+constexpr int max_rows = 8;
+constexpr int most_vectors = 8;
+constexpr int max_vectors = 3;
+constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 3; }
+// The tile of dot products: 6 x 4 accumulators, 6 registers of A and one of B: 31 of 32.
+constexpr int dot_rows = 6;
+constexpr int dot_columns = 4;
+
+constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
+
+// A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
+inline Vec load_where(const float* p, const int32_t* keep) {
+  return from_bits({vandq_s32(bits(load(p)).v, vld1q_s32(keep))});
+}
+
+// The elements 0, 2, 4 ... of a and then of b.
+inline Vec even_lanes(Vec a, Vec b) { return vuzp1q_f32(a.v, b.v); }
+
+// r becomes its transpose: first within 2 x 2 blocks, then the blocks of the two halves.
+inline void transpose(Vec (&r)[4]) {
+  const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0].v, r[1].v));
+  const float64x2_t b = vreinterpretq_f64_f32(vtrn2q_f32(r[0].v, r[1].v));
+  const float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(r[2].v, r[3].v));
+  const float64x2_t d = vreinterpretq_f64_f32(vtrn2q_f32(r[2].v, r[3].v));
+  r[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c));
+  r[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));
+  r[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c));
+  r[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
+}
+
+// Lane i of the result is the sum of the lanes of r[i].
+inline Vec sums(const Vec (&r)[4]) { return vpaddq_f32(vpaddq_f32(r[0].v, r[1].v), vpaddq_f32(r[2].v, r[3].v)); }

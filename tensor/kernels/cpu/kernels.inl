@@ -1,0 +1,33 @@
+// The float32 kernels of an instruction set. Included inside its namespace, after its pack (vec_ISA.h) and what
+// products need of it (gemm_ISA.inl): compiled with that file's flags, none of this may be mistaken by the linker for
+// the copy of a backend that runs anywhere.
+
+// Each builds on those before it.
+// clang-format off
+#include "tensor/kernels/cpu/vecmath.h"
+#include "tensor/kernels/elementwise.h"
+#include "tensor/kernels/cpu/loops.inl"
+#include "tensor/kernels/cpu/elementwise.inl"
+#include "tensor/kernels/cpu/reduce.inl"
+#include "tensor/kernels/cpu/softmax.inl"
+#include "tensor/kernels/cpu/norms.inl"
+#include "tensor/kernels/cpu/random.inl"
+#include "tensor/kernels/cpu/indexing.inl"
+#include "tensor/kernels/cpu/optimisers.inl"
+#include "tensor/kernels/cpu/gemm.inl"
+#include "tensor/kernels/cpu/conv.inl"
+#include "tensor/kernels/cpu/pool.inl"
+// clang-format on
+
+inline void fill_kernels(KernelTable& table) {
+  fill_elementwise(table);
+  fill_reduce(table);
+  fill_softmax(table);
+  fill_norms(table);
+  fill_random(table);
+  fill_indexing(table);
+  fill_optimisers(table);
+  fill_products(table);
+  fill_convolutions(table);
+  fill_pools(table);
+}
