@@ -9,43 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "tensor/error.h"
-#include "tensor/kernels/cpu/threads.h"
-#include "tensor/kernels/table.h"
+#include "tests/isas.h"
 
 namespace gradus {
 namespace {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 
-class PlaneKernels : public testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    before_ = isa();
-    threads_ = num_threads();
-    try {
-      set_isa(GetParam());
-    } catch (const Error& e) {
-      GTEST_SKIP() << e.what();
-    }
-  }
-  void TearDown() override {
-    set_isa(before_.c_str());
-    set_num_threads(threads_);
-  }
-  // f's result by the reference.
-  template <class F>
-  auto reference(F f) {
-    set_isa("reference");
-    auto result = f();
-    set_isa(GetParam());
-    return result;
-  }
-  std::string before_;
-  int threads_ = 1;
-};
-class ConvKernel : public PlaneKernels {};
-class PoolKernel : public PlaneKernels {};
+class ConvKernel : public testing::EachIsa {};
+class PoolKernel : public testing::EachIsa {};
 
 using Floats = std::vector<float>;
 const KernelTable& table() { return kernels(Device::cpu, float32); }
@@ -322,10 +294,8 @@ TEST_P(PoolKernel, SameBitsForAnyThreads) {
   }
 }
 
-const auto isas = testing::Values("avx2", "avx512");
-const auto isa_name = [](const auto& i) { return i.param; };
-INSTANTIATE_TEST_SUITE_P(Isa, ConvKernel, isas, isa_name);
-INSTANTIATE_TEST_SUITE_P(Isa, PoolKernel, isas, isa_name);
+GRADUS_EACH_ISA(ConvKernel);
+GRADUS_EACH_ISA(PoolKernel);
 
 }  // namespace
 }  // namespace gradus

@@ -8,33 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "tensor/error.h"
-#include "tensor/kernels/cpu/threads.h"
-#include "tensor/kernels/table.h"
+#include "tests/isas.h"
 
 namespace gradus {
 namespace {
 
 constexpr float guard = 12345.0f;  // around C, to see stores that go astray
 
-class Gemm : public testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    before_ = isa();
-    threads_ = num_threads();
-    try {
-      set_isa(GetParam());
-    } catch (const Error& e) {
-      GTEST_SKIP() << e.what();
-    }
-  }
-  void TearDown() override {
-    set_isa(before_.c_str());
-    set_num_threads(threads_);
-  }
-  std::string before_;
-  int threads_ = 1;
-};
+using Gemm = testing::EachIsa;
 
 struct Case {
   int64_t batch = 1, m = 1, n = 1, k = 1;
@@ -133,9 +114,7 @@ TEST_P(Gemm, EqualsReference) {
     Case x = random_case(random, trial % 4 ? 40 : 150);
     Problem p(x, whole);
     std::vector<float> got = p.run();
-    set_isa("reference");
-    std::vector<float> expected = p.run();
-    set_isa(GetParam());
+    std::vector<float> expected = reference([&] { return p.run(); });
     ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << x.name();
   }
 }
@@ -152,9 +131,7 @@ TEST_P(Gemm, LargeShapes) {
       x.a_transposed = transposes & 1, x.b_transposed = transposes & 2;
       Problem p(x, whole);
       std::vector<float> got = p.run();
-      set_isa("reference");
-      std::vector<float> expected = p.run();
-      set_isa(GetParam());
+      std::vector<float> expected = reference([&] { return p.run(); });
       ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << x.name();
     }
   }
@@ -175,9 +152,7 @@ TEST_P(Gemm, Activations) {
                  .activation = activation},
                 [&] { return normal(random); });
       std::vector<float> got = p.run();
-      set_isa("reference");
-      std::vector<float> expected = p.run();
-      set_isa(GetParam());
+      std::vector<float> expected = reference([&] { return p.run(); });
       for (size_t i = 0; i < got.size(); ++i) {
         ASSERT_TRUE(std::abs(got[i] - expected[i]) <= 1e-5f * (1 + std::abs(expected[i]))) << got[i] << " " << i;
       }
@@ -242,7 +217,7 @@ TEST_P(Gemm, NothingToSum) {
   EXPECT_EQ(empty.run(), std::vector<float>{guard});
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, Gemm, testing::Values("avx2", "avx512"), [](const auto& i) { return i.param; });
+GRADUS_EACH_ISA(Gemm);
 
 }  // namespace
 }  // namespace gradus

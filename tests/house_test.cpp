@@ -281,10 +281,25 @@ TEST(House, TheInstalledPackageWorks) {
   EXPECT_EQ(output, "gradient 2 4 6\n");
 }
 
+// What nobody builds every day still configures: tests without programs, and the tree as part of another project.
+TEST(House, EveryWayOfBuildingConfigures) {
+  TempDir temp;
+  std::string output;
+  EXPECT_EQ(shell("cmake -S '" + source_dir() + "' -B " + (temp / "tests") + " -DGRADUS_EXAMPLES=OFF", &output), 0)
+      << output;
+  std::ofstream(temp / "CMakeLists.txt")
+      << "cmake_minimum_required(VERSION 3.22)\nproject(other LANGUAGES CXX)\n"
+      << "add_subdirectory(\"" << source_dir() << "\" gradus)\n"
+      << "add_executable(consumer \"" << source_dir() << "/tests/package/main.cpp\")\n"
+      << "target_link_libraries(consumer PRIVATE gradus::gradus)\n";
+  EXPECT_EQ(shell("cmake -S " + temp.path() + " -B " + (temp / "other"), &output), 0) << output;
+}
+
 TEST(House, TheReadmeShowsTheQuickstartAndWhatItPrints) {
   const std::string readme = read(source_dir() + "/README.md");
   const std::string code = read(source_dir() + "/examples/quickstart/main.cpp");
   EXPECT_NE(readme.find("```cpp\n" + code.substr(code.find("#include")) + "```"), std::string::npos);
+  if (!fs::exists(gradus::testing::program("quickstart"))) GTEST_SKIP() << "built without the examples";
   std::string output;
   ASSERT_EQ(shell(gradus::testing::program("quickstart"), &output), 0) << output;
   EXPECT_NE(readme.find("```\n" + output + "```"), std::string::npos) << output;

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "tensor/error.h"
-#include "tensor/kernels/cpu/threads.h"
+#include "tests/errors.h"
+#include "tests/isas.h"
 
 namespace gradus {
 namespace {
@@ -90,50 +90,31 @@ const std::vector<Ints> shapes = {{},         {0},     {1},       {7},        {1
                                   {3, 1, 65}, {70000}, {60, 900}, {9, 8, 16}, {2, 3, 5, 7}};
 
 // Equal up to rounding; both NaN is equal, and so are equal infinities.
-testing::AssertionResult close(const std::vector<float>& y, const std::vector<float>& expected, double tolerance) {
+::testing::AssertionResult close(const std::vector<float>& y, const std::vector<float>& expected, double tolerance) {
   double scale = 1;
   for (float v : expected) {
     if (std::isfinite(v)) scale = std::max(scale, double(std::abs(v)));
   }
-  if (y.size() != expected.size()) return testing::AssertionFailure() << "sizes differ";
+  if (y.size() != expected.size()) return ::testing::AssertionFailure() << "sizes differ";
   for (size_t i = 0; i < y.size(); ++i) {
     bool same = y[i] == expected[i] || (std::isnan(y[i]) && std::isnan(expected[i]));
     if (!same && !(std::abs(double(y[i]) - expected[i]) <= tolerance * scale)) {
-      return testing::AssertionFailure()
+      return ::testing::AssertionFailure()
              << "element " << i << " is " << y[i] << ", the reference has " << expected[i];
     }
   }
-  return testing::AssertionSuccess();
+  return ::testing::AssertionSuccess();
 }
 
-const KernelTable& table_of(const std::string& name) {
-  std::string before = isa();
-  set_isa(name.c_str());
-  const KernelTable& table = kernels(Device::cpu, float32);
-  set_isa(before.c_str());
-  return table;
-}
-
-bool available(const std::string& name) {
-  try {
-    table_of(name);
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-class Kernels : public testing::TestWithParam<const char*> {
+class Kernels : public testing::EachIsa {
  protected:
-  void SetUp() override {
-    if (!available(GetParam())) GTEST_SKIP() << "this machine has no " << GetParam();
-    fast = table_of(GetParam());
-  }
-  void TearDown() override { set_num_threads(threads_); }
-  KernelTable fast{}, plain = table_of("reference");
+  static KernelTable table() { return kernels(Device::cpu, float32); }
+  KernelTable fast{}, plain = reference(table);
 
- private:
-  int threads_ = num_threads();
+  void SetUp() override {
+    EachIsa::SetUp();
+    fast = table();
+  }
 };
 
 TEST_P(Kernels, Unary) {
@@ -585,29 +566,20 @@ TEST_P(Kernels, ReductionsHaveTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, Kernels, testing::Values("avx2", "avx512"), [](const auto& i) { return i.param; });
+GRADUS_EACH_ISA(Kernels);
 
 // --- the reference's own promises ----------------------------------------------------------------------------------
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 TEST(Reference, SaysWhatADtypeLacks) {
   float memory[4] = {};
   View v{memory, 1, {1}, {1}};
-  EXPECT_EQ(message_of([&] { kernels(Device::cpu, bfloat16).binary(Binary::add, v, v, v); }),
+  EXPECT_EQ(testing::error_of([&] { kernels(Device::cpu, bfloat16).binary(Binary::add, v, v, v); }),
             "binary: not implemented for bfloat16 on cpu");
-  EXPECT_EQ(message_of([&] { kernels(Device::cpu, int64).softmax(memory, memory, 1, 1); }),
+  EXPECT_EQ(testing::error_of([&] { kernels(Device::cpu, int64).softmax(memory, memory, 1, 1); }),
             "softmax: not implemented for int64 on cpu");
-  EXPECT_EQ(message_of([&] { kernels(Device::cpu, int64).unary(Unary::exp, v, v, 0, 0); }),
+  EXPECT_EQ(testing::error_of([&] { kernels(Device::cpu, int64).unary(Unary::exp, v, v, 0, 0); }),
             "exp: not implemented for int64 on cpu");
-  EXPECT_EQ(message_of([&] { kernels(Device::cpu, uint8).binary(Binary::div, v, v, v); }),
+  EXPECT_EQ(testing::error_of([&] { kernels(Device::cpu, uint8).binary(Binary::div, v, v, v); }),
             "div: not implemented for uint8 on cpu");
 }
 
@@ -730,27 +702,27 @@ TEST(Reference, StreamsContinue) {  // element i depends on the seed and offset 
 
 TEST(Dispatch, RefusesWhatItDoesNotKnowOrHave) {
   std::string before = isa();
-  std::string unknown = message_of([] { set_isa("sse9"); });
+  std::string unknown = testing::error_of([] { set_isa("sse9"); });
   EXPECT_NE(unknown.find("'sse9'; the names are reference, avx2, avx512, neon, and this machine has reference"),
             std::string::npos)
       << unknown;
   for (const char* name : {"avx2", "avx512", "neon"}) {
-    if (available(name)) continue;
-    std::string refusal = message_of([&] { set_isa(name); });
+    if (testing::has_isa(name)) continue;
+    std::string refusal = testing::error_of([&] { set_isa(name); });
     EXPECT_NE(refusal.find(std::string("this machine cannot run '") + name), std::string::npos) << refusal;
   }
   EXPECT_EQ(isa(), before);
-  EXPECT_EQ(message_of([] { kernels(Device::cuda, float32); }), "device cuda is not available in this build");
+  EXPECT_EQ(testing::error_of([] { kernels(Device::cuda, float32); }), "device cuda is not available in this build");
 }
 
 TEST(DispatchDeathTest, AWrongEnvironmentIsAnErrorOnFirstUse) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own, in which nothing was chosen yet
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own, in which nothing was chosen yet
   auto attempt = [] {
     setenv("GRADUS_ISA", "vax", 1);
-    std::fputs(message_of([] { kernels(Device::cpu, int64); }).c_str(), stderr);
+    std::fputs(testing::error_of([] { kernels(Device::cpu, int64); }).c_str(), stderr);
     std::exit(3);
   };
-  EXPECT_EXIT(attempt(), testing::ExitedWithCode(3), "GRADUS_ISA: unknown instruction set 'vax'");
+  EXPECT_EXIT(attempt(), ::testing::ExitedWithCode(3), "GRADUS_ISA: unknown instruction set 'vax'");
 }
 
 }  // namespace

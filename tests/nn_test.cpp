@@ -8,23 +8,16 @@
 
 #include "optim/optim.h"
 #include "tensor/allocator.h"
+#include "tests/errors.h"
 
 namespace gradus {
 namespace {
 
+using gradus::testing::error_of;
 using nn::Conv2d;
 using nn::Linear;
 using nn::ReLU;
 using nn::Sequential;
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // Two blocks in a list, and a head.
 struct Block : nn::Module {

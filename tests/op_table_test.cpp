@@ -12,8 +12,7 @@
 
 #include "tensor/allocator.h"
 #include "tensor/io/safetensors.h"
-#include "tensor/kernels/cpu/threads.h"
-#include "tensor/kernels/table.h"
+#include "tests/isas.h"
 #include "tests/op_cases.h"
 #include "tests/paths.h"
 
@@ -119,25 +118,10 @@ TensorFunction joined(const Row& row) {
   };
 }
 
-class IsaGuard {
- public:
-  IsaGuard() : before_(isa()) {}
-  ~IsaGuard() { set_isa(before_.c_str()); }
-
- private:
-  std::string before_;
-};
-
 std::vector<std::string> other_backends() {
-  IsaGuard guard;
   std::vector<std::string> able;
-  for (const char* name : {"avx2", "avx512", "neon"}) {
-    try {
-      set_isa(name);
-      able.push_back(name);
-    } catch (const Error&) {
-    }
-  }
+  for (const char* name : {"avx2", "avx512", "neon"})
+    if (testing::has_isa(name)) able.push_back(name);
   return able;
 }
 
@@ -168,7 +152,7 @@ class OpTable : public ::testing::TestWithParam<std::string> {
 
 // float32 on each instruction set the machine has, against the reference.
 TEST_P(OpTable, Backends) {
-  IsaGuard guard;
+  testing::BackendGuard guard;
   for (const std::string& name : other_backends()) {
     SCOPED_TRACE(name);
     each_case([&](const Row& row, size_t c) {
@@ -265,7 +249,7 @@ TEST_P(OpTable, Storage) {
 
 // One thread and two give the same bits, forward and backward.
 TEST_P(OpTable, Threads) {
-  int before = num_threads();
+  const testing::BackendGuard guard;
   each_case([](const Row& row, size_t c) {
     if (c > 0) return;
     const Case& inputs = row.options.large.empty() ? row.cases[0] : row.options.large;
@@ -277,7 +261,6 @@ TEST_P(OpTable, Threads) {
     for (size_t i = 0; i < one.values.size(); ++i) EXPECT_TRUE(same_bits(two.values[i], one.values[i])) << i;
     for (size_t i = 0; i < one.gradients.size(); ++i) EXPECT_TRUE(same_bits(two.gradients[i], one.gradients[i])) << i;
   });
-  set_num_threads(before);
 }
 
 std::set<std::string> ops_with_rows() {

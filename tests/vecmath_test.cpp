@@ -9,9 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tensor/error.h"
-#include "tensor/kernels/cpu/threads.h"
-#include "tensor/kernels/table.h"
+#include "tests/isas.h"
 
 namespace gradus {
 namespace {
@@ -60,23 +58,13 @@ const Case cases[] = {
     {"cos", Unary::cos, std::cos, 1.5},
 };
 
-class VecMath : public testing::TestWithParam<const char*> {
+class VecMath : public testing::EachIsa {
  protected:
   void SetUp() override {
-    try {
-      set_isa(GetParam());
-    } catch (const Error&) {
-      GTEST_SKIP() << "this machine has no " << GetParam();
-    }
+    EachIsa::SetUp();
     set_flush_denormals(false);
   }
-  void TearDown() override {
-    set_isa(before_.c_str());
-    set_flush_denormals(true);
-  }
-
- private:
-  std::string before_ = isa();
+  void TearDown() override { set_flush_denormals(true); }
 };
 
 TEST_P(VecMath, StaysWithinItsErrorBounds) {
@@ -202,7 +190,7 @@ TEST_P(VecMath, TheSameAtEveryPlace) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, VecMath, testing::Values("avx2", "avx512"), [](const auto& i) { return i.param; });
+GRADUS_EACH_ISA(VecMath);
 
 }  // namespace
 }  // namespace gradus
