@@ -374,6 +374,22 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
                      k.log_softmax_grad(in[0].data(), in[1].data(), out[0].data(), rows, n);
                    },
                    1e-5});
+  Ints targets;
+  for (int64_t i = 0; i < rows; ++i) targets.push_back(i % 5 == 3 ? -1 : i * 7 % n);
+  for (double smoothing : {0.0, 0.3}) {
+    for (bool weighted : {false, true}) {
+      CrossEntropy c{rows, n, -1, smoothing};
+      auto weight = numbers(n, 16, 0, 2);
+      cases.push_back({"cross_entropy", {x, weight}, {row, row}, [=](const KernelTable& k, In in, Out out) {
+                         k.cross_entropy(c, in[0].data(), targets.data(), weighted ? in[1].data() : nullptr,
+                                         out[0].data(), out[1].data());
+                       }});
+      cases.push_back({"cross_entropy_grad", {x, weight, rstd, row}, {y}, [=](const KernelTable& k, In in, Out out) {
+                         k.cross_entropy_grad(c, in[0].data(), targets.data(), weighted ? in[1].data() : nullptr,
+                                              in[2].data(), in[3].data(), out[0].data());
+                       }});
+    }
+  }
   for (bool affine : {false, true}) {
     cases.push_back({"layer_norm", {x, w, b}, {y, row, row}, [=](const KernelTable& k, In in, Out out) {
                        k.layer_norm(in[0].data(), affine ? in[1].data() : nullptr, affine ? in[2].data() : nullptr,
@@ -406,6 +422,10 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
                          k.batch_norm_grad(in[0].data(), affine ? in[1].data() : nullptr, in[2].data(), in[3].data(),
                                            in[4].data(), batch, channels, inner, out[0].data(),
                                            affine ? out[1].data() : nullptr, affine ? out[2].data() : nullptr);
+                       }});
+      cases.push_back({"channel_affine", {x, c, r}, {y}, [=](const KernelTable& k, In in, Out out) {
+                         k.channel_affine(in[0].data(), in[1].data(), affine ? in[2].data() : nullptr, batch,
+                                          channels, inner, out[0].data());
                        }});
     }
   }
@@ -487,7 +507,7 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
 
 TEST_P(Kernels, Rows) {
   for (auto [rows, n] : std::vector<std::pair<int64_t, int64_t>>{
-           {1, 1}, {5, 1}, {3, 7}, {10, 16}, {7, 17}, {4, 100}, {300, 65}, {70, 1000}, {2000, 33}}) {
+           {1, 1}, {5, 1}, {3, 7}, {10, 16}, {7, 17}, {4, 100}, {300, 65}, {70, 1000}, {2000, 33}, {3, 5000}}) {
     for (const RowCase& c : row_cases(rows, n)) {
       auto y = c.outputs, expected = c.outputs;
       c.call(fast, c.inputs, y);

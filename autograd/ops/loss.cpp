@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "autograd/ops/common.h"
 
 namespace gradus {
@@ -27,55 +29,92 @@ Tensor log_one_plus_exp(const Tensor& x) {
                 [](const Tensor& g, const Kept& k) { return grads(g * sigmoid(k.input())); });
 }
 
-// Cross-entropy from log probabilities (batch, classes, ...).
-Tensor class_loss(const char* op, const Tensor& log_p, const Tensor& target, const CrossEntropyOptions& o) {
-  int64_t classes = log_p.size(1);
-  Shape expected = log_p.shape();
+void check_classes(const char* op, const Tensor& x, const Tensor& target, const CrossEntropyOptions& o) {
+  check_computable(op, x);
+  check(x.dim() >= 2, op, ": input must be (batch, classes) or (batch, classes, ...), got ", x.shape());
+  int64_t classes = x.size(1);
+  Shape expected = x.shape();
   expected.erase(1);
-  check(target.shape() == expected, op, ": input ", log_p.shape(), " expects target ", expected, ", got ",
+  check(target.shape() == expected, op, ": input ", x.shape(), " expects target ", expected, ", got ",
         target.shape());
   check(o.label_smoothing >= 0 && o.label_smoothing <= 1, op, ": label_smoothing must be between 0 and 1, got ",
         o.label_smoothing);
   check(!o.weight.defined() || o.weight.shape() == Shape{classes}, op, ": weight ",
         o.weight.defined() ? o.weight.shape() : Shape{}, " does not fit ", classes, " classes");
   check_indices(op, target, classes, "classes", o.ignore_index);
-  Tensor weight = match(op, o.weight, log_p);
-
-  Tensor ignored = target == double(o.ignore_index);
-  Tensor chosen = target.masked_fill(ignored, 0);
-  Tensor losses = -log_p.gather(1, chosen.unsqueeze(1)).squeeze(1);
-  Tensor weights =
-      weight.defined() ? weight.index_select(0, chosen.flatten()).reshape(expected) : ones(expected, log_p.options());
-  weights = weights.masked_fill(ignored, 0);
-  if (weight.defined()) losses = losses * weights;
-  if (o.label_smoothing > 0) {
-    // The target's share is 1 - smoothing, and smoothing is spread evenly over all classes: Szegedy et al. 2016, 7.
-    Shape per_class = Dims::filled(log_p.dim(), 1);
-    per_class[1] = classes;
-    Tensor all = weight.defined() ? log_p * weight.reshape(per_class) : log_p;
-    losses = losses * (1 - o.label_smoothing) - all.sum({1}) * (o.label_smoothing / double(classes));
-  }
-  losses = losses.masked_fill(ignored, 0);
-  if (o.reduction == Reduction::mean) return losses.sum() / weights.sum();
-  return reduced(losses, o.reduction);
 }
 
-void check_scores(const char* op, const Tensor& x) {
-  check_computable(op, x);
-  check(x.dim() >= 2, op, ": input must be (batch, classes) or (batch, classes, ...), got ", x.shape());
+// The weight of each target's class, 0 where the target is ignored.
+Tensor weights_of(const Tensor& weight, const Tensor& target, int64_t ignore_index, TensorOptions options) {
+  Tensor ignored = target == double(ignore_index);
+  if (!weight.defined()) return ones(target.shape(), options).masked_fill(ignored, 0);
+  Tensor chosen = target.masked_fill(ignored, 0).flatten();
+  return weight.index_select(0, chosen).reshape(target.shape()).masked_fill(ignored, 0);
+}
+
+// How much each class counts in the loss of each row, (rows, classes): q of CrossEntropy in tensor/kernels/table.h.
+Tensor shares(const CrossEntropy& c, const Tensor& target, const Tensor& weight, TensorOptions options) {
+  Tensor classes = arange(0, double(c.classes), 1, {.dtype = int64, .device = options.device});
+  Tensor q = (classes == target.unsqueeze(1)).to(options.dtype) * (1 - c.label_smoothing) +
+             c.label_smoothing / double(c.classes);
+  if (weight.defined()) q = q * weight;
+  return q.masked_fill((target == double(c.ignore_index)).unsqueeze(1), 0);
+}
+
+// The losses of rows of logits (rows, classes). Neither they nor their gradient ever write a probability down.
+Tensor row_losses(const Tensor& x, const Tensor& target, const Tensor& weight, const CrossEntropy& c) {
+  Tensor in = plain(x), loss = empty({c.rows}, x.options()), log_sum = empty({c.rows}, x.options());
+  const KernelTable& k = kernels(x);
+  k.cross_entropy(c, data_of(in), target.data<int64_t>(), data_of(weight), data_of(loss), data_of(log_sum));
+  auto rule = [c](const Tensor& g, const Kept& kept) {
+    Tensor logits = kept.input(), at = kept.extra(0), w = kept.extra(1);
+    if (grad_enabled()) {  // shares sum(q) p - q, for when the gradient is differentiated too
+      Tensor q = shares(c, at, w, logits.options());
+      return grads(g.unsqueeze(1) * (softmax(logits, 1) * q.sum({1}, true) - q));
+    }
+    Tensor dx = empty(logits.shape(), logits.options()), from = plain(logits), of_loss = plain(g);
+    kernels(g).cross_entropy_grad(c, data_of(from), at.data<int64_t>(), data_of(w), data_of(kept.extra(2)),
+                                  data_of(of_loss), data_of(dx));
+    return grads(dx);
+  };
+  return record("cross_entropy", {x}, loss, Keep::inputs, rule, {target, weight, log_sum});
 }
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
-  check_scores("cross_entropy", logits);
-  return class_loss("cross_entropy", log_softmax(logits, 1), target, options);
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& o) {
+  const char* op = "cross_entropy";
+  check_classes(op, logits, target, o);
+  check(!o.weight.defined() || !o.weight.requires_grad(), op, ": weight has no gradient; pass weight.detach()");
+  int64_t classes = logits.size(1);
+  // Classes last: (batch, ..., classes), as rows.
+  Tensor x = logits;
+  for (int d = 1; d + 1 < logits.dim(); ++d) x = x.transpose(d, d + 1);
+  if (logits.dim() > 2) x = x.reshape({target.numel(), classes});
+  Tensor weight = match(op, o.weight, logits), at = plain(target).reshape({target.numel()});
+  if (weight.defined()) weight = plain(weight);
+  CrossEntropy c{target.numel(), classes, o.ignore_index, o.label_smoothing};
+  Tensor losses = row_losses(x, at, weight, c);
+  if (o.reduction == Reduction::none) return losses.reshape(target.shape());
+  if (o.reduction == Reduction::sum) return losses.sum();
+  if (weight.defined()) return losses.sum() / weights_of(weight, at, o.ignore_index, losses.options()).sum();
+  Tensor on_host = at.to(Device::cpu);
+  const int64_t* values = on_host.data<int64_t>();
+  return losses.sum() / double(c.rows - std::count(values, values + c.rows, o.ignore_index));
 }
 
-Tensor nll_loss(const Tensor& log_probabilities, const Tensor& target, const CrossEntropyOptions& options) {
-  check_scores("nll_loss", log_probabilities);
-  check(options.label_smoothing == 0, "nll_loss: has no label_smoothing; cross_entropy has");
-  return class_loss("nll_loss", log_probabilities, target, options);
+Tensor nll_loss(const Tensor& log_p, const Tensor& target, const CrossEntropyOptions& o) {
+  const char* op = "nll_loss";
+  check_classes(op, log_p, target, o);
+  check(o.label_smoothing == 0, op, ": has no label_smoothing; cross_entropy has");
+  Tensor weight = match(op, o.weight, log_p);
+  Tensor weights = weights_of(weight, target, o.ignore_index, log_p.options());
+  Tensor ignored = target == double(o.ignore_index), chosen = target.masked_fill(ignored, 0);
+  Tensor losses = -log_p.gather(1, chosen.unsqueeze(1)).squeeze(1);
+  if (weight.defined()) losses = losses * weights;
+  losses = losses.masked_fill(ignored, 0);
+  if (o.reduction == Reduction::mean) return losses.sum() / weights.sum();
+  return reduced(losses, o.reduction);
 }
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) {

@@ -116,6 +116,47 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
   return y;
 }
 
+namespace {
+
+// scale_c x + shift_c for the channels c of x (batch, channels, ...), in one pass and outside any graph.
+Tensor channel_affine(const Tensor& x, const Tensor& scale, const Tensor& shift) {
+  Tensor y = empty(x.shape(), x.options()), from = plain(x);
+  int64_t batch = x.size(0), channels = x.size(1);
+  if (y.numel())
+    kernels(x).channel_affine(data_of(from), data_of(plain(scale)), data_of(plain_if(shift)), batch, channels,
+                              x.numel() / (batch * channels), data_of(y));
+  return y;
+}
+
+// (x - mean) rstd weight + bias with statistics that are given, which have no gradient.
+Tensor normalize_by(const Tensor& mean, const Tensor& var, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    double eps) {
+  Tensor y;
+  {
+    NoGrad guard;
+    Tensor scale = rsqrt(var + eps);
+    if (weight.defined()) scale = scale * weight;
+    Tensor shift = -mean * scale;
+    y = channel_affine(x, scale, bias.defined() ? shift + bias : shift);
+  }
+  auto rule = [eps](const Tensor& g, const Kept& k) {
+    Tensor in = k.input(0), w = k.input(1), dx, dw, db;
+    Dims others;
+    for (int d = 0; d < in.dim(); ++d)
+      if (d != 1) others.push_back(d);
+    Shape per_channel = Dims::filled(in.dim(), 1);
+    per_channel[1] = in.size(1);
+    Tensor rstd = rsqrt(k.extra(1) + eps), scale = w.defined() ? rstd * w : rstd;
+    if (k.needs(0)) dx = grad_enabled() ? g * scale.reshape(per_channel) : channel_affine(g, scale, {});
+    if (k.needs(1)) dw = (g * (in - k.extra(0).reshape(per_channel))).sum(others) * rstd;
+    if (k.needs(2)) db = g.sum(others);
+    return grads(dx, dw, db);
+  };
+  return record("batch_norm", {x, weight, bias}, y, Keep::inputs, rule, {mean, var});
+}
+
+}  // namespace
+
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, double momentum, double eps) {
   const char* op = "batch_norm";
@@ -130,12 +171,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   Tensor w = match(op, weight, x), b = match(op, bias, x);
   if (!training) {
     check(running_mean.defined() && running_var.defined(), op, ": needs running statistics when not training");
-    Shape per_channel = Dims::filled(x.dim(), 1);
-    per_channel[1] = channels;
-    Tensor scale = rsqrt(match(op, running_var, x) + eps);
-    if (w.defined()) scale = scale * w;
-    Tensor y = (x - match(op, running_mean, x).reshape(per_channel)) * scale.reshape(per_channel);
-    return b.defined() ? y + b.reshape(per_channel) : y;
+    return normalize_by(match(op, running_mean, x), match(op, running_var, x), x, w, b, eps);
   }
   int64_t count = batch * inner;
   check(count != 1, op, ": training needs more than one value per channel, got input ", x.shape());

@@ -455,6 +455,43 @@ void log_softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int6
   }
 }
 
+// The shares q_c of the classes in the loss of a row.
+template <Floating T>
+double share(const CrossEntropy& c, const void* weight, int64_t target, int64_t at) {
+  double even = c.label_smoothing / double(c.classes);
+  return scale_at<T>(weight, at) * (at == target ? 1 - c.label_smoothing + even : even);
+}
+
+template <Floating T>
+void cross_entropy(const CrossEntropy& c, const void* x, const int64_t* target, const void* weight, void* loss,
+                   void* log_sum) {
+  for (int64_t r = 0; r < c.rows; ++r) {
+    const T* row = in<T>(x) + r * c.classes;
+    double largest = row_max(row, c.classes), total = 0, sum = 0;
+    for (int64_t i = 0; i < c.classes; ++i) total += exp(row[i] - largest);
+    for (int64_t i = 0; i < c.classes; ++i) {
+      double q = share<T>(c, weight, target[r], i);
+      if (q != 0) sum += q * (largest + log(total) - row[i]);
+    }
+    out<T>(loss)[r] = target[r] == c.ignore_index ? T(0) : T(sum);
+    out<T>(log_sum)[r] = T(largest + log(total));
+  }
+}
+
+template <Floating T>
+void cross_entropy_grad(const CrossEntropy& c, const void* x, const int64_t* target, const void* weight,
+                        const void* log_sum, const void* g, void* dx) {
+  for (int64_t r = 0; r < c.rows; ++r) {
+    const T* row = in<T>(x) + r * c.classes;
+    double total = 0;
+    for (int64_t i = 0; i < c.classes; ++i) total += share<T>(c, weight, target[r], i);
+    for (int64_t i = 0; i < c.classes; ++i) {
+      double p = exp(row[i] - double(in<T>(log_sum)[r])), q = share<T>(c, weight, target[r], i);
+      out<T>(dx)[r * c.classes + i] = target[r] == c.ignore_index ? T(0) : T(in<T>(g)[r] * (p * total - q));
+    }
+  }
+}
+
 template <Floating T>
 void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n, void* y,
                 void* mean, void* rstd) {
@@ -567,6 +604,16 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
     });
     if (dw) out<T>(dw)[c] = T(dot);
     if (db) out<T>(db)[c] = T(sum);
+  }
+}
+
+template <Floating T>
+void channel_affine(const void* x, const void* scale, const void* shift, int64_t batch, int64_t channels,
+                    int64_t inner, void* y) {
+  for (int64_t c = 0; c < channels; ++c) {
+    double factor = in<T>(scale)[c], offset = shift ? double(in<T>(shift)[c]) : 0;
+    walk_channel(batch, channels, inner, c,
+                 [&](int64_t i) { out<T>(y)[i] = T(double(in<T>(x)[i]) * factor + offset); });
   }
 }
 

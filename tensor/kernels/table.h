@@ -67,6 +67,15 @@ struct Pool2d {
   bool adaptive = false;          // avg: window i spans floor(i H/out) .. ceil((i+1) H/out); kernel and stride unused
 };
 
+// Rows of scores for `classes` classes, one target each. With q_c = [c is the target] (1 - label_smoothing) +
+// label_smoothing / classes, times the weight of class c where there are weights, a row's loss is
+// - sum_c q_c log p_c (Szegedy et al. 2016, section 7). A row whose target is ignore_index has loss 0 and gradient 0.
+struct CrossEntropy {
+  int64_t rows, classes;
+  int64_t ignore_index = -100;
+  double label_smoothing = 0;
+};
+
 struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, first; };
 struct AdamStep { double lr, beta1, beta2, eps, weight_decay; bool decoupled; int64_t step; };  // step counts from 1
 struct RmspropStep { double lr, alpha, eps, weight_decay, momentum; bool centered; };
@@ -101,6 +110,11 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   K(softmax_grad, (const void* y, const void* g, void* dx, int64_t rows, int64_t n))                              \
   K(log_softmax, (const void* x, void* y, int64_t rows, int64_t n))                                               \
   K(log_softmax_grad, (const void* y, const void* g, void* dx, int64_t rows, int64_t n))                          \
+  /* p = softmax of rows of x; weight (classes) may be null; loss, log_sum = log(sum of exp(x)) and g: (rows) */   \
+  K(cross_entropy, (const CrossEntropy& c, const void* x, const int64_t* target, const void* weight, void* loss,  \
+                    void* log_sum))                                                                               \
+  K(cross_entropy_grad, (const CrossEntropy& c, const void* x, const int64_t* target, const void* weight,         \
+                         const void* log_sum, const void* g, void* dx))                                           \
   /* normalisation; weight and bias may be null, and so may the gradients dw and db */                            \
   K(layer_norm, (const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n,        \
                  void* y, void* mean, void* rstd)) /* mean, rstd: (rows) */                                       \
@@ -113,6 +127,9 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
                  int64_t inner, void* y, void* mean, void* rstd)) /* over batch and inner; mean, rstd: (channels) */ \
   K(batch_norm_grad, (const void* x, const void* weight, const void* mean, const void* rstd, const void* g,       \
                       int64_t batch, int64_t channels, int64_t inner, void* dx, void* dw, void* db))              \
+  /* y = scale_c x + shift_c for each channel of (batch, channels, inner); shift may be null */                    \
+  K(channel_affine, (const void* x, const void* scale, const void* shift, int64_t batch, int64_t channels,        \
+                     int64_t inner, void* y))                                                                     \
   /* indexing; index int64 */                                                                                     \
   K(gather, (const View& x, const View& index, const View& y, int dim))           /* shapes of index and y */      \
   K(scatter_add, (const View& y, const View& index, const View& x, int dim))      /* shapes of index and x */      \

@@ -225,6 +225,29 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
   });
 }
 
+void channel_affine(const void* x, const void* scale, const void* shift, int64_t batch, int64_t channels,
+                    int64_t inner, void* y) {
+  bool far = batch * channels * inner >= far_elements;
+  int64_t planes = inner == 1 ? 1 : channels,
+          n = inner == 1 ? channels : inner;  // rows of a sample, and their length
+  parallel_for(batch * planes, row_grain(n), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const float* from = floats(x) + r * n;
+      int64_t c = r % planes;
+      if (inner == 1) {
+        write_row(floats(y) + r * n, n, far, [&](int64_t i, auto... k) {
+          return fma(load(from + i, k...), load(floats(scale) + i, k...), load_or(floats(shift), i, Vec(0), k...));
+        });
+      } else {
+        Vec factor(double(floats(scale)[c])), offset(shift ? double(floats(shift)[c]) : 0);
+        write_row(floats(y) + r * n, n, far,
+                  [&](int64_t i, auto... k) { return fma(load(from + i, k...), factor, offset); });
+      }
+    }
+    stream_end();
+  });
+}
+
 void fill_norms(KernelTable& table) {
   table.layer_norm = layer_norm;
   table.layer_norm_grad = layer_norm_grad;
@@ -232,4 +255,5 @@ void fill_norms(KernelTable& table) {
   table.rms_norm_grad = rms_norm_grad;
   table.batch_norm = batch_norm;
   table.batch_norm_grad = batch_norm_grad;
+  table.channel_affine = channel_affine;
 }

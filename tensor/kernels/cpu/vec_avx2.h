@@ -23,11 +23,17 @@ inline __m256i first_lanes(int64_t n) {
 
 inline Vec load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Vec x) { _mm256_storeu_ps(p, x.v); }
+// To p, a multiple of 32, past the caches; stream_end() before others read it.
+inline void stream(float* p, Vec x) { _mm256_stream_ps(p, x.v); }
+inline void stream_end() { _mm_sfence(); }
 // The first n lanes, 0 <= n <= lanes: the others load 0 and are not stored; memory beyond n is not touched.
 inline Vec load(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 inline void store(float* p, Vec x, int64_t n) { _mm256_maskstore_ps(p, first_lanes(n), x.v); }
 // x in the first n lanes, y in the others.
 inline Vec first(int64_t n, Vec x, Vec y) { return _mm256_blendv_ps(y.v, x.v, _mm256_castsi256_ps(first_lanes(n))); }
+
+// The first lane.
+inline float lane(Vec x) { return _mm256_cvtss_f32(x.v); }
 
 inline Vec operator+(Vec a, Vec b) { return _mm256_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm256_sub_ps(a.v, b.v); }

@@ -21,11 +21,17 @@ inline __mmask16 first_lanes(int64_t n) { return __mmask16((1u << n) - 1); }
 
 inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Vec x) { _mm512_storeu_ps(p, x.v); }
+// To p, a multiple of 64, past the caches; stream_end() before others read it.
+inline void stream(float* p, Vec x) { _mm512_stream_ps(p, x.v); }
+inline void stream_end() { _mm_sfence(); }
 // The first n lanes, 0 <= n <= lanes: the others load 0 and are not stored; memory beyond n is not touched.
 inline Vec load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
 inline void store(float* p, Vec x, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), x.v); }
 // x in the first n lanes, y in the others.
 inline Vec first(int64_t n, Vec x, Vec y) { return _mm512_mask_blend_ps(first_lanes(n), y.v, x.v); }
+
+// The first lane.
+inline float lane(Vec x) { return _mm512_cvtss_f32(x.v); }
 
 inline Vec operator+(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }

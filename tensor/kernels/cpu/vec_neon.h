@@ -24,6 +24,9 @@ inline uint32x4_t first_lanes(int64_t n) {
 
 inline Vec load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, Vec x) { vst1q_f32(p, x.v); }
+// To p, past the caches where a machine can.
+inline void stream(float* p, Vec x) { vst1q_f32(p, x.v); }
+inline void stream_end() {}
 // The first n lanes, 0 <= n <= lanes: the others load 0 and are not stored; memory beyond n is not touched. NEON
 // has no masks, so the lanes go one by one.
 inline Vec load(const float* p, int64_t n) {
@@ -42,6 +45,9 @@ inline void store(float* p, Vec x, int64_t n) {
 }
 // x in the first n lanes, y in the others.
 inline Vec first(int64_t n, Vec x, Vec y) { return vbslq_f32(first_lanes(n), x.v, y.v); }
+
+// The first lane.
+inline float lane(Vec x) { return vgetq_lane_f32(x.v, 0); }
 
 inline Vec operator+(Vec a, Vec b) { return vaddq_f32(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return vsubq_f32(a.v, b.v); }
