@@ -1,209 +1,293 @@
-// Kernels by themselves: GFLOP/s (or GB/s) and the share of the processor's peak, with one thread and with
-// all. GRADUS_ISA chooses the instruction set.
-#include <benchmark/benchmark.h>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <string>
+// What is limited by memory, convolutions and what an op costs by itself, the same as in peer_torch.py. Results are
+// newly made in every call on both sides, except where the name says "into": there they are given.
+#include <memory>
 
 #include "autograd/ops.h"
-#include "tensor/kernels/cpu/threads.h"
+#include "bench/bench.h"
+#include "optim/adam.h"
+#include "optim/clip.h"
+#include "optim/sgd.h"
 #include "tensor/kernels/table.h"
 
-namespace gradus {
+namespace gradus::bench {
 namespace {
 
-// --- the peak ------------------------------------------------------------------------------------------------------
-
-// 16 sums that do not wait for each other, of `rounds` multiply-adds each; gives the number of operations.
-#if defined(__x86_64__)
-[[gnu::target("avx2,fma")]] double multiply_adds_avx2(int rounds) {
-  __m256 x = _mm256_set1_ps(0.5f), sum[12];
-  for (__m256& s : sum) s = x;
-  for (int i = 0; i < rounds; ++i) {
-    for (__m256& s : sum) {
-      s = _mm256_fmadd_ps(s, x, x);
-      asm volatile("" : "+x"(s));
-    }
-  }
-  return 2.0 * 12 * 8 * rounds;
-}
-[[gnu::target("avx512f")]] double multiply_adds_avx512(int rounds) {
-  __m512 x = _mm512_set1_ps(0.5f), sum[12];
-  for (__m512& s : sum) s = x;
-  for (int i = 0; i < rounds; ++i) {
-    for (__m512& s : sum) {
-      s = _mm512_fmadd_ps(s, x, x);
-      asm volatile("" : "+v"(s));
-    }
-  }
-  return 2.0 * 12 * 16 * rounds;
-}
-#endif
-
-// GFLOP/s of one thread that multiplies and adds without loads or stores: the best of many short rounds. 0
-// where the instruction set has no such loop here.
-double peak() {
-  static const double best = [] {
-    double (*loop)(int) = nullptr;
-    std::string name = isa();
-#if defined(__x86_64__)
-    if (name == "avx2") loop = multiply_adds_avx2;
-    if (name == "avx512") loop = multiply_adds_avx512;
-#endif
-    double gflops = 0;
-    for (int i = 0; loop && i < 200; ++i) {
-      auto begin = std::chrono::steady_clock::now();
-      double operations = loop(20000);
-      std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-      gflops = std::max(gflops, operations / seconds.count() * 1e-9);
-    }
-    std::printf("%s: one thread's peak is %.1f GFLOP/s\n", name.c_str(), gflops);
-    return gflops;
-  }();
-  return best;
-}
-
-// --- reporting -----------------------------------------------------------------------------------------------------
-
-// Times calls of f, which does `flops` operations and must move `bytes`.
-template <class F>
-void measure(benchmark::State& state, double flops, double bytes, F f) {
-  using Clock = std::chrono::steady_clock;
-  double best = 1e300;
-  f();  // touches the memory
-  for (auto _ : state) {
-    Clock::time_point begin = Clock::now();
+// Results that nobody uses: all of this is behind calls the compiler cannot see through.
+Call plain(std::function<void()> f) {
+  return [f = std::move(f)] {
+    NoGrad guard;
     f();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
-  }
-  if (flops > 0) state.counters["GFLOP/s"] = flops / best * 1e-9;
-  if (flops > 0 && peak() > 0) state.counters["peak%"] = 100 * flops / best * 1e-9 / (peak() * num_threads());
-  if (bytes > 0) state.counters["GB/s"] = bytes / best * 1e-9;
+  };
 }
 
-// Registers `body` with one thread and, if there are more, with all.
-template <class Body>
-void add(const std::string& name, Body body) {
-  static const int all = num_threads();
-  for (int threads = 1;; threads = all) {
-    std::string full = name + "/threads:" + std::to_string(threads);
-    benchmark::RegisterBenchmark(full.c_str(), [body, threads](benchmark::State& state) {
-      set_num_threads(threads);
-      NoGrad guard;
-      body(state);
-    })->UseRealTime();
-    if (threads == all) break;
-  }
+// y = f(x), its gradient for a given one of y, and x's and the parameters' gradients forgotten again.
+template <class F>
+Call both_ways(const Tensor& input, std::vector<Tensor> parameters, F f) {
+  Tensor x = input.requires_grad_();
+  parameters.push_back(x);
+  Tensor g = randn(f(x).shape());
+  return [=] {
+    f(x).backward(g);
+    for (const Tensor& p : parameters) p.zero_grad();
+  };
 }
 
-// --- what is measured ----------------------------------------------------------------------------------------------
+class Items {
+ public:
+  std::vector<Item> all;
 
-// batch x (m, k) (k, n); `kind` says of each operand whether it lies as it is (N) or transposed (T).
-void matmul_shape(const std::string& kind, int64_t m, int64_t n, int64_t k, int64_t batch = 1) {
-  std::string name = "matmul/" + kind + " " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
-  if (batch > 1) name += " of " + std::to_string(batch);
-  add(name, [=](benchmark::State& state) {
-    Tensor a = kind[0] == 'T' ? randn({batch, k, m}).transpose(1, 2) : randn({batch, m, k});
-    Tensor b = kind[1] == 'T' ? randn({batch, n, k}).transpose(1, 2) : randn({batch, k, n});
-    Tensor c = empty({batch, m, n});
-    Matmul args{.a = a.raw(), .b = b.raw(), .c = c.raw()};
-    measure(state, 2.0 * double(batch * m * n * k), 0, [&] { kernels(Device::cpu, float32).matmul(args); });
+  // `read` and `written` in numbers of float32.
+  void memory(const std::string& name, double read, double written, std::function<Call()> make) {
+    all.push_back(
+        {.group = "memory", .name = name, .read = 4 * read, .written = 4 * written, .make = std::move(make)});
+  }
+  void conv(const std::string& name, double flops, double read, double written, std::function<Call()> make) {
+    all.push_back({.group = "conv",
+                   .name = name,
+                   .flops = flops,
+                   .read = 4 * read,
+                   .written = 4 * written,
+                   .make = std::move(make)});
+  }
+  void overhead(const std::string& name, std::function<Call()> make) {
+    all.push_back({.group = "overhead", .name = name, .make = std::move(make)});
+  }
+};
+
+void elementwise(Items& items) {
+  const int64_t large = 1 << 26;
+  items.memory("add 64M, into", 2 * large, large, [=] {
+    Tensor a = randn({large}), b = randn({large}), y = zeros({large});
+    return plain([=] { kernels(a).binary(Binary::add, a.raw(), b.raw(), y.raw()); });
   });
-}
-
-void conv_shape(const std::string& name, Conv2d c) {
-  c.out_h = (c.height + 2 * c.pad_h - c.kernel_h) / c.stride_h + 1;
-  c.out_w = (c.width + 2 * c.pad_w - c.kernel_w) / c.stride_w + 1;
-  double flops = 2.0 * double(c.batch * c.out_channels * c.out_h * c.out_w * (c.in_channels / c.groups) * c.kernel_h *
-                              c.kernel_w);
-  for (const char* what : {"forward", "grad_input", "grad_weight"}) {
-    add("conv2d/" + name + " " + what, [=, which = std::string(what)](benchmark::State& state) {
-      Tensor x = randn({c.batch, c.in_channels, c.height, c.width});
-      Tensor w = randn({c.out_channels, c.in_channels / c.groups, c.kernel_h, c.kernel_w});
-      Tensor y = randn({c.batch, c.out_channels, c.out_h, c.out_w});
-      const KernelTable& table = kernels(Device::cpu, float32);
-      float *px = x.data<float>(), *pw = w.data<float>(), *py = y.data<float>();
-      measure(state, flops, 0, [&] {
-        if (which == "forward") table.conv2d(c, px, pw, nullptr, py);
-        if (which == "grad_input") table.conv2d_grad_input(c, py, pw, px);
-        if (which == "grad_weight") table.conv2d_grad_weight(c, px, py, pw);
+  items.memory("copy 64M, into", large, large, [=] {
+    Tensor a = randn({large}), y = zeros({large});
+    return plain([=] { kernels(a).copy(a.raw(), y.raw()); });
+  });
+  struct {
+    const char* name;
+    Unary op;
+  } unary[] = {{"exp", Unary::exp},
+               {"tanh", Unary::tanh},
+               {"sigmoid", Unary::sigmoid},
+               {"erf", Unary::erf},
+               {"gelu", Unary::gelu},
+               {"silu", Unary::silu},
+               {"gelu tanh", Unary::gelu_tanh},
+               {"relu", Unary::relu},
+               {"log", Unary::log},
+               {"sin", Unary::sin},
+               {"cos", Unary::cos}};
+  for (auto [name, op] : unary) {
+    for (int64_t n : {64 << 10, 4 << 20}) {
+      std::string full = std::string(name) + (n == 64 << 10 ? " 64K" : " 4M") + ", into";
+      items.memory(full, double(n), double(n), [=] {
+        Tensor x = op == Unary::log ? rand({n}) : randn({n}), y = zeros({n});
+        return plain([=] { kernels(x).unary(op, x.raw(), y.raw(), 0, 0); });
       });
+    }
+  }
+  for (auto [name, op] :
+       {std::pair("tanh", Unary::tanh), {"sigmoid", Unary::sigmoid}, {"gelu", Unary::gelu}, {"silu", Unary::silu}}) {
+    const int64_t n = 4 << 20;
+    items.memory(std::string(name) + " gradient 4M, into", 2. * n, n, [=] {
+      Tensor x = rand({n}), g = randn({n}), y = zeros({n});
+      return plain([=] { kernels(x).unary_grad(op, x.raw(), g.raw(), y.raw(), 0, 0); });
     });
   }
+  const int64_t n = 4 << 20;
+  items.memory("dropout 4M", n, n, [=] { return plain([x = randn({n})] { dropout(x, 0.1); }); });
+  items.memory("dropout 4M, both ways", 2. * n, 2. * n,
+               [=] { return both_ways(randn({n}), {}, [](const Tensor& x) { return dropout(x, 0.1); }); });
 }
 
-// An op as users call it; `bytes` are those it must read and write.
-template <class F>
-void op(const std::string& name, const Shape& shape, double bytes_per_element, F f) {
-  std::string full = name + "/";
-  for (int64_t size : shape) full += (full.back() == '/' ? "" : "x") + std::to_string(size);
-  add(full, [=](benchmark::State& state) {
-    Tensor x = randn(shape);
-    measure(state, 0, bytes_per_element * double(x.numel()), [&] { benchmark::DoNotOptimize(f(x)); });
+void rows(Items& items) {
+  const double n = 4096 * 1024, v = 1600 * 8000, d = 4096 * 256;
+  items.memory("softmax 4096x1024", n, n, [] { return plain([x = randn({4096, 1024})] { softmax(x, -1); }); });
+  items.memory("softmax 4096x1024, both ways", 3 * n, 2 * n, [] {
+    return both_ways(randn({4096, 1024}), {}, [](const Tensor& x) { return softmax(x, -1); });
+  });
+  items.memory("log_softmax 1600x8000", v, v, [] {
+    return plain([x = randn({1600, 8000})] { log_softmax(x, -1); });
+  });
+  items.memory("log_softmax 1600x8000, both ways", 3 * v, 2 * v, [] {
+    return both_ways(randn({1600, 8000}), {}, [](const Tensor& x) { return log_softmax(x, -1); });
+  });
+  items.memory("cross_entropy 1600x8000, both ways", 2 * v, v, [] {
+    return both_ways(randn({1600, 8000}), {},
+                     [y = randint(0, 8000, {1600})](const Tensor& x) { return cross_entropy(x, y); });
+  });
+  items.memory("layer_norm 4096x256", d, d, [] {
+    return plain([x = randn({4096, 256}), w = ones({256}), b = zeros({256})] { layer_norm(x, {256}, w, b); });
+  });
+  items.memory("layer_norm 4096x256, both ways", 3 * d, 2 * d, [] {
+    Tensor w = ones({256}).requires_grad_(), b = zeros({256}).requires_grad_();
+    return both_ways(randn({4096, 256}), {w, b}, [=](const Tensor& x) { return layer_norm(x, {256}, w, b); });
+  });
+  items.memory("rms_norm 4096x256", d, d, [] {
+    return plain([x = randn({4096, 256}), w = ones({256})] { rms_norm(x, w); });
+  });
+  items.memory("rms_norm 4096x256, both ways", 3 * d, 2 * d, [] {
+    Tensor w = ones({256}).requires_grad_();
+    return both_ways(randn({4096, 256}), {w}, [=](const Tensor& x) { return rms_norm(x, w); });
+  });
+  const double image = 64 * 32 * 28 * 28;
+  items.memory("batch_norm 64x32x28x28", 2 * image, image, [] {
+    return plain([x = randn({64, 32, 28, 28}), mean = zeros({32}), var = ones({32}), w = ones({32}),
+                  b = zeros({32})] { batch_norm(x, mean, var, w, b, true); });
+  });
+  items.memory("batch_norm 64x32x28x28, both ways", 6 * image, 2 * image, [] {
+    Tensor mean = zeros({32}), var = ones({32}), w = ones({32}).requires_grad_(), b = zeros({32}).requires_grad_();
+    return both_ways(randn({64, 32, 28, 28}), {w, b},
+                     [=](const Tensor& x) { return batch_norm(x, mean, var, w, b, true); });
+  });
+  items.memory("embedding 1600 of 8000x256, both ways", 2 * 1600 * 256, 1600 * 256 + 8000 * 256, [] {
+    return both_ways(randn({8000, 256}), {},
+                     [i = randint(0, 8000, {64, 25})](const Tensor& w) { return embedding(i, w); });
   });
 }
 
-bool register_all() {
-  for (int64_t n : {64, 256, 512, 1024, 2048}) matmul_shape("NN", n, n, n);
-  for (const char* kind : {"NT", "TN", "TT"}) matmul_shape(kind, 1024, 1024, 1024);
-  matmul_shape("NN", 4096, 256, 256);
-  matmul_shape("NT", 4096, 1024, 256);
-  matmul_shape("NN", 256, 256, 4096);
-  matmul_shape("TN", 256, 256, 4096);  // the gradient of a weight
-  matmul_shape("NN", 64, 64, 64, 512);
-  matmul_shape("NT", 256, 256, 64, 48);  // attention scores
-  // Layers of small networks, batch 64.
-  matmul_shape("NT", 64, 256, 784);
-  matmul_shape("NT", 64, 10, 128);
-  matmul_shape("NT", 128, 10, 784);
-  matmul_shape("NT", 32, 1024, 256);
-  matmul_shape("NT", 64, 768, 256);
-  matmul_shape("NT", 1, 1024, 256);
-  matmul_shape("NN", 1, 1024, 256);
-  matmul_shape("NT", 1280, 8000, 256);
-  matmul_shape("NN", 12544, 32, 144);
-
-  Conv2d c{};
-  c.batch = 64, c.in_channels = 1, c.out_channels = 32, c.height = c.width = 28;
-  c.kernel_h = c.kernel_w = 3, c.pad_h = c.pad_w = 1;
-  conv_shape("1x28x28 to 32, 3x3", c);
-  c.in_channels = 32, c.out_channels = 64, c.height = c.width = 14;
-  conv_shape("32x14x14 to 64, 3x3", c);
-  c.kernel_h = c.kernel_w = 5, c.pad_h = c.pad_w = 2;
-  conv_shape("32x14x14 to 64, 5x5", c);
-  c.batch = 8, c.in_channels = c.out_channels = 64, c.height = c.width = 56;
-  c.kernel_h = c.kernel_w = 3, c.pad_h = c.pad_w = 1;
-  conv_shape("64x56x56 to 64, 3x3", c);
-  c.stride_h = c.stride_w = 2, c.out_channels = 128;
-  conv_shape("64x56x56 to 128, 3x3 by 2", c);
-  c.stride_h = c.stride_w = 1, c.in_channels = c.out_channels = 256, c.height = c.width = 7;
-  conv_shape("256x7x7 to 256, 3x3", c);
-  c.groups = 128, c.in_channels = c.out_channels = 128, c.height = c.width = 28;
-  conv_shape("128x28x28 depthwise, 3x3", c);
-
-  op("add", {1 << 24}, 12, [](const Tensor& x) { return x + x; });
-  op("relu", {64, 32, 28, 28}, 8, [](const Tensor& x) { return relu(x); });
-  op("exp", {1 << 22}, 8, [](const Tensor& x) { return exp(x); });
-  op("tanh", {1 << 22}, 8, [](const Tensor& x) { return tanh(x); });
-  op("gelu", {1 << 22}, 8, [](const Tensor& x) { return gelu(x); });
-  op("sum", {4096, 1024}, 4, [](const Tensor& x) { return x.sum(); });
-  op("sum of columns", {4096, 1024}, 4, [](const Tensor& x) { return x.sum(0); });
-  op("softmax", {4096, 1024}, 8, [](const Tensor& x) { return softmax(x, -1); });
-  op("log_softmax", {1600, 8000}, 8, [](const Tensor& x) { return log_softmax(x, -1); });
-  op("layer_norm", {4096, 256}, 8, [](const Tensor& x) { return layer_norm(x, {256}); });
-  op("transposed copy", {2048, 2048}, 8, [](const Tensor& x) { return x.t().contiguous(); });
-  op("max_pool2d", {64, 32, 28, 28}, 7, [](const Tensor& x) { return max_pool2d(x, {.kernel = 2}); });
-  op("avg_pool2d", {64, 32, 28, 28}, 5, [](const Tensor& x) { return avg_pool2d(x, {.kernel = 2}); });
-  return true;
+void reductions(Items& items) {
+  const Shape shape{256, 256, 256};
+  const double n = 256 * 256 * 256;
+  items.memory("sum of 256x256x256", n, 1, [=] { return plain([x = randn(shape)] { x.sum(); }); });
+  for (int64_t axis : {0, 1, 2}) {
+    items.memory("sum over axis " + std::to_string(axis) + " of 256x256x256", n, n / 256,
+                 [=] { return plain([=, x = randn(shape)] { x.sum({axis}); }); });
+    items.memory("amax over axis " + std::to_string(axis) + " of 256x256x256", n, n / 256,
+                 [=] { return plain([=, x = randn(shape)] { x.amax({axis}); }); });
+  }
+  items.memory("transpose 2048x2048", 2048 * 2048, 2048 * 2048, [] {
+    return plain([x = randn({2048, 2048})] { x.t().contiguous(); });
+  });
+  items.memory("permute 64x25x8x32 to 64x8x25x32", 64 * 25 * 8 * 32, 64 * 25 * 8 * 32, [] {
+    return plain([x = randn({64, 25, 8, 32})] { x.permute({0, 2, 1, 3}).contiguous(); });
+  });
 }
 
-const bool registered = register_all();
+void optimisers(Items& items) {
+  auto parameters = [] {
+    std::vector<Tensor> all;
+    for (int i = 0; i < 10; ++i) {
+      all.push_back(randn({1 << 20}).requires_grad_());
+      all.back().set_grad(randn({1 << 20}));
+    }
+    return all;
+  };
+  const double n = 10 * (1 << 20);
+  items.memory("Adam, 10.5M parameters", 4 * n, 3 * n,
+               [=] { return [adam = std::make_shared<optim::Adam>(parameters())] { adam->step(); }; });
+  items.memory("SGD with momentum, 10.5M parameters", 3 * n, 2 * n, [=] {
+    return [sgd = std::make_shared<optim::SGD>(parameters(), optim::SGDOptions{.momentum = 0.9})] { sgd->step(); };
+  });
+  items.memory("clip_grad_norm_, 10.5M parameters", n, 0, [=] {  // nothing is above the limit
+    return [p = parameters()] { optim::clip_grad_norm_(p, 1e9); };
+  });
+}
+
+void convolution(Items& items, const std::string& name, Conv2d c) {
+  c.out_h = (c.height + 2 * c.pad_h - c.kernel_h) / c.stride_h + 1;
+  c.out_w = (c.width + 2 * c.pad_w - c.kernel_w) / c.stride_w + 1;
+  const Shape in{c.batch, c.in_channels, c.height, c.width}, out{c.batch, c.out_channels, c.out_h, c.out_w};
+  const Shape kernel{c.out_channels, c.in_channels / c.groups, c.kernel_h, c.kernel_w};
+  double flops = 2. * double(numel(out)) * double(c.in_channels / c.groups * c.kernel_h * c.kernel_w);
+  double nx = double(numel(in)), nw = double(numel(kernel)), ny = double(numel(out));
+  items.conv(name + ", forward", flops, nx + nw, ny, [=] {
+    return plain([=, x = randn(in), w = randn(kernel)] {
+      Tensor y = empty(out);
+      kernels(x).conv2d(c, x.data<float>(), w.data<float>(), nullptr, y.data<float>());
+    });
+  });
+  items.conv(name + ", input's gradient", flops, ny + nw, nx, [=] {
+    return plain([=, g = randn(out), w = randn(kernel)] {
+      Tensor x = empty(in);
+      kernels(g).conv2d_grad_input(c, g.data<float>(), w.data<float>(), x.data<float>());
+    });
+  });
+  items.conv(name + ", weight's gradient", flops, nx + ny, nw, [=] {
+    return plain([=, x = randn(in), g = randn(out)] {
+      Tensor w = empty(kernel);
+      kernels(g).conv2d_grad_weight(c, x.data<float>(), g.data<float>(), w.data<float>());
+    });
+  });
+}
+
+void convolutions(Items& items) {
+  auto square = [](int64_t batch, int64_t in, int64_t out, int64_t size, int64_t kernel, int64_t stride = 1,
+                   int64_t groups = 1) {
+    Conv2d c{.batch = batch,
+             .in_channels = in,
+             .height = size,
+             .width = size,
+             .out_channels = out,
+             .kernel_h = kernel,
+             .kernel_w = kernel,
+             .out_h = 0,
+             .out_w = 0};
+    c.stride_h = c.stride_w = stride;
+    c.pad_h = c.pad_w = kernel / 2;
+    c.groups = groups;
+    return c;
+  };
+  convolution(items, "64x1x28x28 to 16, 3x3", square(64, 1, 16, 28, 3));
+  convolution(items, "64x16x14x14 to 32, 3x3", square(64, 16, 32, 14, 3));
+  convolution(items, "64x32x14x14 to 64, 5x5", square(64, 32, 64, 14, 5));
+  convolution(items, "8x64x56x56 to 64, 3x3", square(8, 64, 64, 56, 3));
+  convolution(items, "8x64x56x56 to 128, 3x3 by 2", square(8, 64, 128, 56, 3, 2));
+  convolution(items, "8x256x7x7 to 256, 3x3", square(8, 256, 256, 7, 3));
+  convolution(items, "8x64x56x56 to 256, 1x1", square(8, 64, 256, 56, 1));
+  convolution(items, "8x128x28x28 depthwise, 3x3", square(8, 128, 128, 28, 3, 1, 128));
+  const double n = 64 * 32 * 28 * 28;
+  items.memory("max_pool2d 64x32x28x28 by 2", n, n / 4, [] {
+    return plain([x = randn({64, 32, 28, 28})] { max_pool2d(x, {.kernel = 2}); });
+  });
+  items.memory("max_pool2d 64x32x28x28 by 2, both ways", n * 5 / 4, n * 5 / 4, [] {
+    return both_ways(randn({64, 32, 28, 28}), {}, [](const Tensor& x) { return max_pool2d(x, {.kernel = 2}); });
+  });
+  items.memory("avg_pool2d 64x32x28x28 by 2, both ways", n * 5 / 4, n * 5 / 4, [] {
+    return both_ways(randn({64, 32, 28, 28}), {}, [](const Tensor& x) { return avg_pool2d(x, {.kernel = 2}); });
+  });
+}
+
+void overheads(Items& items) {
+  auto pair = [](bool recorded) {
+    return std::pair(randn({10}).requires_grad_(recorded), randn({10}).requires_grad_(recorded));
+  };
+  items.overhead("add of 10 elements, gradients on", [=] { return [p = pair(true)] { p.first + p.second; }; });
+  items.overhead("add of 10 elements, gradients off",
+                 [=] { return plain([p = pair(false)] { p.first + p.second; }); });
+  items.overhead("add of 10 elements and backward", [=] {
+    return [p = pair(true), g = ones({10})] {
+      (p.first + p.second).backward(g);
+      p.first.zero_grad();
+      p.second.zero_grad();
+    };
+  });
+  items.overhead("add_ of 10 elements in place, gradients off",
+                 [] { return plain([a = zeros({10}), b = zeros({10})]() mutable { a.add_(b); }); });
+  items.overhead("sum of 10 elements, gradients off", [] { return plain([a = randn({10})] { a.sum(); }); });
+  items.overhead("linear 1x16 to 16, gradients on", [] {
+    return [x = randn({1, 16}), w = randn({16, 16}).requires_grad_(), b = randn({16}).requires_grad_()] {
+      linear(x, w, b);
+    };
+  });
+  items.overhead("transpose of 4x5, gradients on", [] {
+    return [x = randn({4, 5}).requires_grad_()] { x.transpose(0, 1); };
+  });
+}
+
+std::vector<Item> items() {
+  Items items;
+  elementwise(items);
+  rows(items);
+  reductions(items);
+  optimisers(items);
+  convolutions(items);
+  overheads(items);
+  return std::move(items.all);
+}
 
 }  // namespace
-}  // namespace gradus
+}  // namespace gradus::bench
+
+int main(int argc, char** argv) { return gradus::bench::run_items(gradus::bench::items(), argc, argv); }

@@ -1,0 +1,42 @@
+// What the benchmark programs share: the things they measure, and who asks for them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace gradus::bench {
+
+using Call = std::function<void()>;
+
+// One thing to measure. `peer_torch.py` has the same by the same name.
+struct Item {
+  std::string group, name;
+  double flops = 0, read = 0, written = 0;  // operations and bytes that one call cannot do without
+  std::function<Call()> make;               // makes the inputs and gives the call to time
+};
+
+// The main of a program with items: Google Benchmark over all of them, or with --serve answers to bench.py, one
+// line for each line of standard input (see serve.cpp).
+int run_items(std::vector<Item> items, int argc, char** argv);
+
+struct Seconds {
+  double median, best;
+};
+// Seconds per call, of samples taken for about `seconds` after some calls that are not timed. A sample is as many
+// calls as take 20 microseconds, so that reading the clock is not what is measured.
+Seconds time_calls(const Call& call, double seconds);
+
+// What the machine can do at best.
+namespace roof {
+// "avx512", "avx2", "neon" or "none": the widest the processor has, and GRADUS_ISA allows.
+std::string isa();
+// GFLOP/s in float32 multiply-adds without loads or stores; 0 where there is no loop for the instruction set.
+double peak(const std::string& isa, int threads);
+// GB/s of the better of ordinary and streaming stores (read + written), and of reading alone, where all that is
+// touched is `bytes`.
+double copy(double bytes, int threads);
+double read(double bytes, int threads);
+}  // namespace roof
+
+}  // namespace gradus::bench

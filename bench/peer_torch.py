@@ -1,0 +1,454 @@
+"""PyTorch's side of the benchmarks: the items of kernels.cpp and train_steps.cpp by the same names.
+
+bench.py talks to it as to those programs (see serve.cpp), with one answer more: `set NAME` gives the name of the
+variant that was fastest of those an item has. `set NAME @VARIANT` takes that one. PyTorch is made as strong as it can
+be: denormals are flushed as ours are, and its memory is kept between calls (bench.py sets malloc up so).
+"""
+
+import copy
+import json
+import os
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+aten = torch.ops.aten
+torch.set_flush_denormal(True)
+torch.manual_seed(0)
+ITEMS = {}
+
+
+def item(name, make):
+    """make() gives a call, or a dictionary of calls that do the same in different ways."""
+    ITEMS[name] = make
+
+
+def plain(make):
+    """Inputs made by `make`, and calls without gradients."""
+
+    def with_inputs():
+        calls = make()
+
+        def quiet(call):
+            def run():
+                with torch.no_grad():
+                    call()
+
+            return run
+
+        return {n: quiet(c) for n, c in calls.items()} if isinstance(calls, dict) else quiet(calls)
+
+    return with_inputs
+
+
+def both_ways(make):
+    """`make` gives (x, parameters, f): y = f(x) and its gradients, which are forgotten again."""
+
+    def with_inputs():
+        x, parameters, f = make()
+        leaves = [x.requires_grad_()] + [p.requires_grad_() for p in parameters]
+        g = torch.randn_like(f(x))
+
+        def run():
+            f(x).backward(g)
+            for leaf in leaves:
+                leaf.grad = None
+
+        return run
+
+    return with_inputs
+
+
+# --- element-wise ---------------------------------------------------------------------------------------------------
+
+
+def binary_into(f, n):
+    def make():
+        a, b, y = torch.randn(n), torch.randn(n), torch.zeros(n)
+        return lambda: f(a, b, out=y)
+
+    return plain(make)
+
+
+def copy_into(n):
+    a, y = torch.randn(n), torch.zeros(n)
+    return lambda: y.copy_(a)
+
+
+def unary_into(f, n, positive):
+    def make():
+        x, y = (torch.rand if positive else torch.randn)(n), torch.zeros(n)
+        return lambda: f(x, y)
+
+    return plain(make)
+
+
+def gradient_into(f, n):
+    def make():
+        x, g, y = torch.rand(n), torch.randn(n), torch.zeros(n)
+        return lambda: f(g, x, grad_input=y)
+
+    return plain(make)
+
+
+UNARY = {
+    **{
+        name: (lambda x, y, f=getattr(torch, name): f(x, out=y))
+        for name in ("exp", "tanh", "sigmoid", "erf", "log", "sin", "cos")
+    },
+    "gelu": lambda x, y: aten.gelu.out(x, out=y),
+    "gelu tanh": lambda x, y: aten.gelu.out(x, approximate="tanh", out=y),
+    "silu": lambda x, y: aten.silu.out(x, out=y),
+    "relu": lambda x, y: torch.clamp_min(x, 0, out=y),
+}
+item("add 64M, into", binary_into(torch.add, 1 << 26))
+item("copy 64M, into", plain(lambda: copy_into(1 << 26)))
+for name, f in UNARY.items():
+    for label, n in (("64K", 64 << 10), ("4M", 4 << 20)):
+        item(f"{name} {label}, into", unary_into(f, n, name == "log"))
+for name in ("tanh", "sigmoid", "gelu", "silu"):
+    item(f"{name} gradient 4M, into", gradient_into(getattr(aten, name + "_backward").grad_input, 4 << 20))
+
+
+def with_input(f, *shape):
+    def make():
+        x = torch.randn(*shape)
+        return lambda: f(x)
+
+    return plain(make)
+
+
+def gradient_of(f, *shape):
+    return both_ways(lambda: (torch.randn(*shape), [], f))
+
+
+item("dropout 4M", with_input(lambda x: F.dropout(x, 0.1), 4 << 20))
+item("dropout 4M, both ways", gradient_of(lambda x: F.dropout(x, 0.1), 4 << 20))
+
+# --- rows, reductions, optimisers -----------------------------------------------------------------------------------
+
+item("softmax 4096x1024", with_input(lambda x: torch.softmax(x, -1), 4096, 1024))
+item("softmax 4096x1024, both ways", gradient_of(lambda x: torch.softmax(x, -1), 4096, 1024))
+item("log_softmax 1600x8000", with_input(lambda x: torch.log_softmax(x, -1), 1600, 8000))
+item("log_softmax 1600x8000, both ways", gradient_of(lambda x: torch.log_softmax(x, -1), 1600, 8000))
+
+
+def cross_entropy():
+    y = torch.randint(0, 8000, (1600,))
+    return torch.randn(1600, 8000), [], lambda x: F.cross_entropy(x, y)
+
+
+def norm(f, shape, *parameters):
+    """f(x, parameters) for inputs of `shape`; `parameters` are fills (sizes, value) of which the gradients count."""
+
+    def make():
+        p = [torch.full((size,), value) for size, value in parameters]
+        return torch.randn(*shape), p, lambda x: f(x, *p)
+
+    def forward():
+        x, _, g = make()
+        return lambda: g(x)
+
+    return plain(forward), both_ways(make)
+
+
+def batch_norm():
+    mean, var = torch.zeros(32), torch.ones(32)
+    return lambda x, w, b: F.batch_norm(x, mean, var, w, b, True)
+
+
+item("cross_entropy 1600x8000, both ways", both_ways(cross_entropy))
+for name, (forward, both) in {
+    "layer_norm 4096x256": norm(lambda x, w, b: F.layer_norm(x, (256,), w, b), (4096, 256), (256, 1.0), (256, 0.0)),
+    "rms_norm 4096x256": norm(lambda x, w: F.rms_norm(x, (256,), w, 1e-6), (4096, 256), (256, 1.0)),
+    "batch_norm 64x32x28x28": norm(batch_norm(), (64, 32, 28, 28), (32, 1.0), (32, 0.0)),
+}.items():
+    item(name, forward)
+    item(name + ", both ways", both)
+
+
+def embedding():
+    index = torch.randint(0, 8000, (64, 25))
+    return torch.randn(8000, 256), [], lambda w: F.embedding(index, w)
+
+
+item("embedding 1600 of 8000x256, both ways", both_ways(embedding))
+item("sum of 256x256x256", with_input(lambda x: x.sum(), 256, 256, 256))
+for axis in range(3):
+    item(f"sum over axis {axis} of 256x256x256", with_input(lambda x, a=axis: x.sum(a), 256, 256, 256))
+    item(f"amax over axis {axis} of 256x256x256", with_input(lambda x, a=axis: x.amax(a), 256, 256, 256))
+item("transpose 2048x2048", with_input(lambda x: x.t().contiguous(), 2048, 2048))
+item("permute 64x25x8x32 to 64x8x25x32", with_input(lambda x: x.permute(0, 2, 1, 3).contiguous(), 64, 25, 8, 32))
+
+
+def parameters():
+    all = [torch.randn(1 << 20, requires_grad=True) for _ in range(10)]
+    for p in all:
+        p.grad = torch.randn(1 << 20)
+    return all
+
+
+def optimiser(type, **options):
+    """The loop over parameters, the one over lists of them, and the fused one."""
+
+    def make():
+        ways = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+        return {n: type(parameters(), **options, **way).step for n, way in ways.items()}
+
+    return make
+
+
+def clip():
+    p = parameters()
+    return {
+        n: (lambda f=f: nn.utils.clip_grad_norm_(p, 1e9, foreach=f)) for n, f in (("loop", False), ("foreach", True))
+    }
+
+
+item("Adam, 10.5M parameters", optimiser(torch.optim.Adam))
+item("SGD with momentum, 10.5M parameters", optimiser(torch.optim.SGD, lr=1e-3, momentum=0.9))
+item("clip_grad_norm_, 10.5M parameters", clip)
+
+# --- convolutions and pools -----------------------------------------------------------------------------------------
+
+
+def convolution(name, batch, inputs, outputs, size, kernel, stride=1, groups=1):
+    pad = kernel // 2
+    out = (size + 2 * pad - kernel) // stride + 1
+
+    def way(which, layout):
+        shape = ((batch, inputs, size, size), (outputs, inputs // groups, kernel, kernel), (batch, outputs, out, out))
+        x, w, g = (torch.randn(*s).to(memory_format=layout) for s in shape)
+        if which == "forward":
+            return lambda: F.conv2d(x, w, None, stride, pad, 1, groups)
+        mask = [which == "input's gradient", which == "weight's gradient", False]
+        return lambda: aten.convolution_backward(
+            g, x, w, None, [stride] * 2, [pad] * 2, [1] * 2, False, [0] * 2, groups, mask
+        )
+
+    for which in ("forward", "input's gradient", "weight's gradient"):
+        item(
+            f"{name}, {which}",
+            plain(
+                lambda which=which: {
+                    "NCHW": way(which, torch.contiguous_format),
+                    "channels_last": way(which, torch.channels_last),
+                }
+            ),
+        )
+
+
+convolution("64x1x28x28 to 16, 3x3", 64, 1, 16, 28, 3)
+convolution("64x16x14x14 to 32, 3x3", 64, 16, 32, 14, 3)
+convolution("64x32x14x14 to 64, 5x5", 64, 32, 64, 14, 5)
+convolution("8x64x56x56 to 64, 3x3", 8, 64, 64, 56, 3)
+convolution("8x64x56x56 to 128, 3x3 by 2", 8, 64, 128, 56, 3, 2)
+convolution("8x256x7x7 to 256, 3x3", 8, 256, 256, 7, 3)
+convolution("8x64x56x56 to 256, 1x1", 8, 64, 256, 56, 1)
+convolution("8x128x28x28 depthwise, 3x3", 8, 128, 128, 28, 3, 1, 128)
+item("max_pool2d 64x32x28x28 by 2", with_input(lambda x: F.max_pool2d(x, 2), 64, 32, 28, 28))
+item("max_pool2d 64x32x28x28 by 2, both ways", gradient_of(lambda x: F.max_pool2d(x, 2), 64, 32, 28, 28))
+item("avg_pool2d 64x32x28x28 by 2, both ways", gradient_of(lambda x: F.avg_pool2d(x, 2), 64, 32, 28, 28))
+
+# --- what an op costs by itself, from Python ------------------------------------------------------------------------
+
+
+def pair(recorded):
+    return torch.randn(10, requires_grad=recorded), torch.randn(10, requires_grad=recorded)
+
+
+def add(recorded):
+    a, b = pair(recorded)
+    return lambda: a + b
+
+
+def add_backward():
+    (a, b), g = pair(True), torch.ones(10)
+
+    def run():
+        (a + b).backward(g)
+        a.grad = b.grad = None
+
+    return run
+
+
+def add_in_place():
+    a, b = torch.zeros(10), torch.zeros(10)
+    return lambda: a.add_(b)
+
+
+def small_linear():
+    x, w, b = torch.randn(1, 16), torch.randn(16, 16, requires_grad=True), torch.randn(16, requires_grad=True)
+    return lambda: F.linear(x, w, b)
+
+
+def small_transpose():
+    x = torch.randn(4, 5, requires_grad=True)
+    return lambda: x.transpose(0, 1)
+
+
+item("add of 10 elements, gradients on", lambda: add(True))
+item("add of 10 elements, gradients off", lambda: add(False))
+item("add of 10 elements and backward", add_backward)
+item("add_ of 10 elements in place, gradients off", add_in_place)
+item("sum of 10 elements, gradients off", lambda: (lambda a: (lambda: a.sum()))(torch.randn(10)))
+item("linear 1x16 to 16, gradients on", small_linear)
+item("transpose of 4x5, gradients on", small_transpose)
+
+# --- training steps -------------------------------------------------------------------------------------------------
+
+
+def step(model, loss, adam):
+    """loss(model), backward and Adam, or no Adam: eager with each Adam, and compiled if GRADUS_BENCH_COMPILE is 1."""
+
+    def way(compiled, **options):
+        m = copy.deepcopy(model)
+        optimizer = torch.optim.Adam(m.parameters(), **options)
+        forward = torch.compile(m) if compiled else m
+
+        def run():
+            optimizer.zero_grad(set_to_none=True)
+            loss(forward).backward()
+            if adam:
+                optimizer.step()
+
+        return run
+
+    if adam:
+        ways = {
+            "eager, fused Adam": way(False, fused=True),
+            "eager, foreach Adam": way(False, foreach=True),
+            "eager, looping Adam": way(False, foreach=False),
+        }
+    else:
+        ways = {"eager": way(False)}
+    if os.environ.get("GRADUS_BENCH_COMPILE") == "1":
+        ways["compiled" + (", fused Adam" if adam else "")] = way(True, **({"fused": True} if adam else {}))
+    return ways
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def cnn():
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
+
+
+def classify(model, *shape, adam):
+    def make():
+        y, ways = torch.randint(0, 10, (shape[0],)), {}
+        for layout in ("", ", channels_last") if len(shape) == 4 else ("",):
+            m, x = model(), torch.randn(*shape)
+            if layout:
+                m, x = m.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+            calls = step(m, lambda f, x=x: F.cross_entropy(f(x), y), adam)
+            ways |= {name + layout: call for name, call in calls.items()}
+        return ways
+
+    return make
+
+
+def tiny():
+    return nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
+
+
+def tiny_forward():
+    m, x = tiny(), torch.randn(1, 2)
+    return lambda: m(x)
+
+
+def tiny_step(adam):
+    x = torch.randn(1, 2)
+    return step(tiny(), lambda f: f(x).sum(), adam)
+
+
+for suffix, adam in (("", True), (", no Adam", False)):
+    item("MLP 784-256-128-10, batch 64" + suffix, lambda adam=adam: classify(mlp, 64, 784, adam=adam)())
+    item("CNN 16-pool-32-pool-128-10, batch 64" + suffix, lambda adam=adam: classify(cnn, 64, 1, 28, 28, adam=adam)())
+    item("tiny MLP 2-16-16-1, batch 1" + suffix, lambda adam=adam: tiny_step(adam))
+item("tiny MLP 2-16-16-1, batch 1, forward", tiny_forward)
+
+# --- serving --------------------------------------------------------------------------------------------------------
+
+
+def time_calls(call, seconds):
+    """As time_calls in serve.cpp."""
+    clock = time.perf_counter
+    start, calls = clock(), 0
+    while True:
+        call()
+        calls += 1
+        if clock() - start >= min(0.2 * seconds, 0.02):
+            break
+    per_sample = range(max(1, int(20e-6 * calls / (clock() - start))))
+    samples, start = [], clock()
+    while True:
+        begin = clock()
+        for _ in per_sample:
+            call()
+        samples.append((clock() - begin) / len(per_sample))
+        if clock() - start >= seconds:
+            return [statistics.median(samples), min(samples)]
+
+
+def fastest(calls, wanted):
+    """The variant that is wanted, or else the fastest in three rounds."""
+    if wanted:
+        return wanted, calls[wanted]
+    best = {}
+    for _ in range(3):
+        for name in list(calls):
+            try:
+                best[name] = min(best.get(name, 1e9), time_calls(calls[name], 0.02)[1])
+            except Exception as error:  # a compiler that is missing, a fused optimiser that there is not
+                print(f"PyTorch, {name}: {str(error).splitlines()[0]}", file=sys.stderr)
+                del calls[name]
+    name = min(best, key=best.get)
+    return name, calls[name]
+
+
+def main():
+    call, answers = None, os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what PyTorch prints is no answer
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        answer = True
+        if word == "version":
+            answer = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+        elif word == "threads":
+            torch.set_num_threads(int(rest))
+        elif word == "set":
+            name, _, variant = rest.partition(" @")
+            calls = call = answer = None
+            if name in ITEMS:
+                calls = ITEMS[name]()
+                answer, call = fastest(calls, variant) if isinstance(calls, dict) else ("", calls)
+                calls = None
+        elif word == "time":
+            answer = time_calls(call, float(rest))
+        elif word == "calls":
+            for _ in range(int(rest)):
+                call()
+        else:
+            answer = {"error": "not understood: " + line}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
