@@ -8,11 +8,14 @@ void AdagradOptions::check() const {
                 " and initial_accumulator_value ", initial_accumulator_value, " must not be negative");
 }
 
-void Adagrad::update(int64_t group, const Update& u) {
+Sweep::Body Adagrad::update(int64_t group, const Update& u) {
   const AdagradOptions& o = options(group);
-  u.kernels.adagrad_step(
-      {.lr = o.lr, .lr_decay = o.lr_decay, .eps = o.eps, .weight_decay = o.weight_decay, .step = u.slot.steps}, u.n,
-      u.parameter, u.gradient, u.state(0, o.initial_accumulator_value));
+  AdagradStep step = {
+      .lr = o.lr, .lr_decay = o.lr_decay, .eps = o.eps, .weight_decay = o.weight_decay, .step = u.slot.steps};
+  return [step, kernel = u.kernels.adagrad_step, p = u.parameter, g = u.gradient,
+          sum = u.state(0, o.initial_accumulator_value)](int64_t i, int64_t n, int64_t) {
+    kernel(step, n, p + i, g + i, sum + i);
+  };
 }
 
 }  // namespace gradus::optim

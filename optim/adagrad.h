@@ -22,7 +22,7 @@ class Adagrad : public OptimizerOf<AdagradOptions> {
   const char* type() const override { return "Adagrad"; }
 
  protected:
-  void update(int64_t group, const Update& u) override;
+  Sweep::Body update(int64_t group, const Update& u) override;
   std::vector<const char*> state_names() const override { return {"sum"}; }
 };
 

@@ -23,19 +23,23 @@ AdamStep step_of(const Options& o, bool decoupled, int64_t step) {
           .step = step};
 }
 
+template <class Update>
+Sweep::Body body(const AdamStep& o, const Update& u) {
+  return [o, kernel = u.kernels.adam_step, p = u.parameter, g = u.gradient, m = u.state(0), v = u.state(1)](
+             int64_t i, int64_t n, int64_t) { kernel(o, n, p + i, g + i, m + i, v + i); };
+}
+
 }  // namespace
 
 void AdamOptions::check() const { check_options("Adam", *this); }
 void AdamWOptions::check() const { check_options("AdamW", *this); }
 
-void Adam::update(int64_t group, const Update& u) {
-  u.kernels.adam_step(step_of(options(group), false, u.slot.steps), u.n, u.parameter, u.gradient, u.state(0),
-                      u.state(1));
+Sweep::Body Adam::update(int64_t group, const Update& u) {
+  return body(step_of(options(group), false, u.slot.steps), u);
 }
 
-void AdamW::update(int64_t group, const Update& u) {
-  u.kernels.adam_step(step_of(options(group), true, u.slot.steps), u.n, u.parameter, u.gradient, u.state(0),
-                      u.state(1));
+Sweep::Body AdamW::update(int64_t group, const Update& u) {
+  return body(step_of(options(group), true, u.slot.steps), u);
 }
 
 }  // namespace gradus::optim

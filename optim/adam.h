@@ -22,7 +22,7 @@ class Adam : public OptimizerOf<AdamOptions> {
   const char* type() const override { return "Adam"; }
 
  protected:
-  void update(int64_t group, const Update& u) override;
+  Sweep::Body update(int64_t group, const Update& u) override;
   std::vector<const char*> state_names() const override { return {"exp_avg", "exp_avg_sq"}; }
   double* momentum_of(int64_t group) override { return &options(group).betas.first; }
 };
@@ -42,7 +42,7 @@ class AdamW : public OptimizerOf<AdamWOptions> {
   const char* type() const override { return "AdamW"; }
 
  protected:
-  void update(int64_t group, const Update& u) override;
+  Sweep::Body update(int64_t group, const Update& u) override;
   std::vector<const char*> state_names() const override { return {"exp_avg", "exp_avg_sq"}; }
   double* momentum_of(int64_t group) override { return &options(group).betas.first; }
 };

@@ -13,34 +13,47 @@ Tensor scalar(T value) {
 
 }  // namespace
 
-void* Optimizer::Update::state(int i, double value) const {
+Optimizer::Numbers Optimizer::Update::state(int i, double value) const {
   Tensor& tensor = slot.state[size_t(i)];
   const Tensor& p = slot.parameter;
   if (!tensor.defined()) tensor = full(p.shape(), value, p.options());
   if (tensor.dtype() != p.dtype()) tensor = tensor.to(p.dtype());  // the parameter was converted since
   if (tensor.device() != p.device()) tensor = tensor.to(p.device());
-  return tensor.raw().data;
+  return {tensor.raw().data, size_of(tensor.dtype())};
 }
 
 void Optimizer::step() {
   NoGrad guard;
-  for (int64_t g = 0; g < groups(); ++g) {
-    for (Slot& slot : groups_[size_t(g)]) {
-      Tensor gradient = slot.parameter.grad();
+  for (const auto& group : groups_) {
+    for (const Slot& slot : group) {
+      const Tensor &p = slot.parameter, gradient = p.grad();
       if (!gradient.defined()) continue;
-      Tensor& p = slot.parameter;
       check(gradient.shape() == p.shape() && gradient.dtype() == p.dtype() && gradient.device() == p.device(), type(),
             ": a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(), " for a parameter of shape ",
             p.shape(), " and type ", p.dtype());
       check(p.dtype() == float32 || p.dtype() == float64, type(), ": cannot update a parameter of type ", p.dtype());
-      begin_inplace(type(), p);
-      ++slot.steps;
-      Tensor numbers = p.contiguous();
-      update(g,
-             {kernels(p.device(), p.dtype()), p.numel(), numbers.raw().data, gradient.contiguous().raw().data, slot});
-      if (!p.is_contiguous()) p.copy_(numbers);
     }
   }
+  Sweep sweep;
+  std::vector<Tensor> held;  // gradients, until the sweep is over
+  std::vector<std::pair<Tensor, Tensor>>
+      rewritten;  // parameters that do not lie in row-major order, and copies that do
+  for (int64_t g = 0; g < groups(); ++g) {
+    for (Slot& slot : groups_[size_t(g)]) {
+      Tensor& p = slot.parameter;
+      if (!p.grad().defined()) continue;
+      begin_inplace(type(), p);
+      ++slot.steps;
+      held.push_back(p.grad().contiguous());
+      Tensor numbers = p.contiguous();
+      if (!p.is_contiguous()) rewritten.push_back({p, numbers});
+      size_t element = size_of(p.dtype());
+      sweep.add(p.numel(),
+                update(g, {kernels(p), {numbers.raw().data, element}, {held.back().raw().data, element}, slot}));
+    }
+  }
+  sweep.run();
+  for (auto& [p, numbers] : rewritten) p.copy_(numbers);
 }
 
 void Optimizer::zero_grad() const {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "autograd/autograd.h"
+#include "optim/sweep.h"
 #include "tensor/kernels/table.h"
 
 namespace gradus::optim {
@@ -29,7 +30,7 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   // Updates each parameter by its gradient, in place; those without one are left alone, as are the gradients.
-  // Throws Error where the shape or dtype of a gradient is not its parameter's.
+  // Throws Error, changing nothing, where the shape or dtype of a gradient is not its parameter's.
   void step();
   void zero_grad() const;
 
@@ -56,23 +57,28 @@ class Optimizer {
     int64_t steps = 0;
     std::array<Tensor, max_states> state = {};  // contiguous, of the parameter's shape; undefined until needed
   };
-  // What an update sees of one parameter: numbers in row-major order.
+  // Numbers in row-major order; null for none.
+  struct Numbers {
+    void* data = nullptr;
+    size_t element = 0;  // bytes
+    void* operator+(int64_t i) const { return data ? static_cast<char*>(data) + size_t(i) * element : nullptr; }
+  };
+  // What an update sees of one parameter.
   struct Update {
     const KernelTable& kernels;
-    int64_t n;
-    void* parameter;
-    const void* gradient;
+    Numbers parameter, gradient;
     Slot& slot;  // its `steps` counts this one already
 
     // A state's numbers; it begins with `value` everywhere.
-    void* state(int i, double value = 0) const;
+    Numbers state(int i, double value = 0) const;
   };
 
   Optimizer() = default;
   // Throws Error for tensors that are undefined, results of ops, not of floating point, or known already.
   void add_slots(const std::vector<Tensor>& parameters);
 
-  virtual void update(int64_t group, const Update& u) = 0;
+  // What changes elements of the parameter. It runs later, for several pieces at a time, on several threads.
+  virtual Sweep::Body update(int64_t group, const Update& u) = 0;
   virtual std::vector<const char*> state_names() const = 0;
   virtual double& lr_of(int64_t group) = 0;
   virtual double* momentum_of(int64_t) { return nullptr; }

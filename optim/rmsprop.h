@@ -23,7 +23,7 @@ class RMSprop : public OptimizerOf<RMSpropOptions> {
   const char* type() const override { return "RMSprop"; }
 
  protected:
-  void update(int64_t group, const Update& u) override;
+  Sweep::Body update(int64_t group, const Update& u) override;
   std::vector<const char*> state_names() const override { return {"square_avg", "grad_avg", "momentum_buffer"}; }
   double* momentum_of(int64_t group) override { return &options(group).momentum; }
 };

@@ -22,7 +22,7 @@ class SGD : public OptimizerOf<SGDOptions> {
   const char* type() const override { return "SGD"; }
 
  protected:
-  void update(int64_t group, const Update& u) override;
+  Sweep::Body update(int64_t group, const Update& u) override;
   std::vector<const char*> state_names() const override { return {"momentum_buffer"}; }
   double* momentum_of(int64_t group) override { return &options(group).momentum; }
 };
