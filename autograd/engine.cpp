@@ -1,5 +1,5 @@
 // The backward pass: visit the graph from outputs to leaves, each node once all of its gradient has gathered.
-#include <unordered_map>
+#include <span>
 
 #include "autograd/autograd.h"
 #include "autograd/ops.h"
@@ -21,37 +21,69 @@ class Pass {
     if (wanted_) captured_.resize(wanted_->size());
   }
 
-  void run(const std::vector<Tensor>& outputs, const std::vector<Tensor>& given) {
-    plan(outputs);
+  // `outputs` hold the graph together while it is walked: nodes are known by the handle of whoever led to them.
+  void run(std::span<const Tensor> outputs, std::span<const Tensor> given) {
+    std::vector<Index> roots = plan(outputs);
     GradMode mode(create_graph_);
-    std::vector<std::shared_ptr<Node>> ready;
-    for (size_t i = 0; i < outputs.size(); ++i) accumulate(state(outputs[i].node()), seed(outputs, given, i));
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      State& s = state(outputs[i].node());
-      if (s.pending == 0 && !s.queued) {
-        s.queued = true;
-        ready.push_back(outputs[i].node());
-      }
-    }
+    std::vector<Index> ready;
+    for (size_t i = 0; i < outputs.size(); ++i) accumulate(states_[roots[i]], seed(outputs, given, i));
+    for (Index root : roots) queue(root, ready);
     while (!ready.empty()) {
-      std::shared_ptr<Node> node = std::move(ready.back());
+      Index next = ready.back();
       ready.pop_back();
-      finish(node, ready);
+      finish(next, ready);
     }
   }
 
   std::vector<Tensor> captured() { return std::move(captured_); }
 
  private:
+  using Index = uint32_t;  // of a node in states_; 0 where there is none
   struct State {
-    Tensor gradient;
-    int pending = 0;     // edges over which gradient has yet to come
-    bool needed = true;  // leads to something wanted
+    const std::shared_ptr<Node>* node = nullptr;
+    size_t first_edge = 0;  // its inputs' indices stand in edges_ from here on
+    int pending = 0;        // edges over which gradient has yet to come
+    bool needed = true;     // leads to something wanted
+    bool captured = false;  // is itself wanted
     bool queued = false;
+    Tensor gradient;
   };
-  State& state(const std::shared_ptr<Node>& node) { return states_.find(node.get())->second; }
 
-  static Tensor seed(const std::vector<Tensor>& outputs, const std::vector<Tensor>& given, size_t i) {
+  void queue(Index index, std::vector<Index>& ready) {
+    State& s = states_[index];
+    if (s.pending > 0 || s.queued) return;
+    s.queued = true;
+    ready.push_back(index);
+  }
+
+  // Where in table_ the node's index is, or may be put.
+  size_t place(const Node* node) const {
+    size_t at = size_t(reinterpret_cast<uintptr_t>(node) * 0x9e3779b97f4a7c15u >> 32);
+    while (table_[at &= table_.size() - 1] && states_[table_[at]].node->get() != node) ++at;
+    return at;
+  }
+
+  // The node's index, and whether it is met for the first time.
+  std::pair<Index, bool> enter(const std::shared_ptr<Node>& node) {
+    if (2 * states_.size() >= table_.size()) {
+      table_.assign(2 * table_.size(), 0);
+      for (Index i = 1; i < states_.size(); ++i) table_[place(states_[i].node->get())] = i;
+    }
+    Index& index = table_[place(node.get())];
+    if (index) return {index, false};
+    index = Index(states_.size());
+    states_.emplace_back();
+    states_.back().node = &node;
+    states_.back().first_edge = edges_.size();
+    edges_.resize(edges_.size() + node->inputs.size());
+    return {index, true};
+  }
+
+  std::span<const Index> inputs_of(const State& s) const {
+    return {edges_.data() + s.first_edge, (*s.node)->inputs.size()};
+  }
+
+  static Tensor seed(std::span<const Tensor> outputs, std::span<const Tensor> given, size_t i) {
     const Tensor& y = outputs[i];
     if (i < given.size() && given[i].defined()) {
       check(given[i].shape() == y.shape(), "backward: the gradient's shape ", given[i].shape(),
@@ -66,48 +98,51 @@ class Pass {
   }
 
   // Finds every node behind the outputs, the number of edges into each, and (for `wanted`) which lead somewhere.
-  void plan(const std::vector<Tensor>& outputs) {
-    std::vector<Node*> order;  // depth first, each after its inputs
-    std::vector<std::pair<Node*, size_t>> stack;
+  // Gives the indices of the outputs' nodes.
+  std::vector<Index> plan(std::span<const Tensor> outputs) {
+    std::vector<Index> roots, order;  // order: depth first, each after its inputs
+    std::vector<std::pair<Index, size_t>> stack;
     for (const Tensor& y : outputs) {
       check(y.requires_grad(), "backward: the output does not require grad: nothing that it depends on does");
-      if (states_.try_emplace(y.node().get()).second) stack.push_back({y.node().get(), 0});
+      auto [root, is_new] = enter(y.node());
+      roots.push_back(root);
+      if (is_new) stack.push_back({root, 0});
       while (!stack.empty()) {
-        auto& [node, next] = stack.back();
-        if (next == node->inputs.size()) {
-          order.push_back(node);
+        auto& [index, next] = stack.back();
+        const Node& node = **states_[index].node;
+        if (next == node.inputs.size()) {
+          order.push_back(index);
           stack.pop_back();
           continue;
         }
-        Node* input = node->inputs[next++].get();
-        if (input && states_.try_emplace(input).second) stack.push_back({input, 0});
+        size_t edge = states_[index].first_edge + next;
+        const std::shared_ptr<Node>& input = node.inputs[next++];
+        if (!input) continue;
+        auto [behind, unseen] = enter(input);
+        edges_[edge] = behind;
+        if (unseen) stack.push_back({behind, 0});
       }
     }
     if (wanted_) {
-      for (auto& [node, s] : states_) s.needed = false;
+      for (State& s : states_) s.needed = false;
       for (const auto& w : *wanted_)
-        if (auto found = states_.find(w.get()); found != states_.end()) found->second.needed = true;
+        if (Index found = table_[place(w.get())]) states_[found].needed = states_[found].captured = true;
+      for (Index index : order)
+        for (Index behind : inputs_of(states_[index]))
+          if (behind && states_[behind].needed) states_[index].needed = true;
     }
-    for (Node* node : order) {
-      State& s = states_.find(node)->second;
-      for (const auto& input : node->inputs) {
-        if (!input) continue;
-        State& behind = states_.find(input.get())->second;
-        if (wanted_ && behind.needed) s.needed = true;
-      }
-    }
-    for (Node* node : order)
-      if (states_.find(node)->second.needed)
-        for (const auto& input : node->inputs)
-          if (input) ++states_.find(input.get())->second.pending;
+    for (Index index : order)
+      if (states_[index].needed)
+        for (Index behind : inputs_of(states_[index])) ++states_[behind].pending;
+    return roots;
   }
 
   void accumulate(State& s, Gradient g) {
     Tensor& sum = s.gradient;
-    if (g.add && create_graph_) g = Gradient(g.dense());
-    if (g.add) {
+    if (g.part && create_graph_) g = Gradient(g.part->dense());
+    if (g.part) {
       if (!is_ours_alone(sum)) sum = sum.clone();
-      g.add(sum);
+      g.part->add(sum);
     } else if (!sum.defined()) {
       sum = std::move(g.value);
     } else if (!create_graph_ && is_ours_alone(sum)) {
@@ -117,54 +152,54 @@ class Pass {
     }
   }
 
-  // `node` has all of its gradient: hand it to whoever waits for it, and through the rule to the inputs.
-  void finish(const std::shared_ptr<Node>& node, std::vector<std::shared_ptr<Node>>& ready) {
-    State& s = state(node);
+  // The node has all of its gradient: hand it to whoever waits for it, and through the rule to the inputs.
+  void finish(Index index, std::vector<Index>& ready) {
+    State& s = states_[index];
+    const std::shared_ptr<Node>& node = *s.node;
     Tensor g = std::move(s.gradient);
     if (g.defined())
       for (const Hook& hook : node->hooks)
         if (Tensor changed = hook(g); changed.defined()) g = changed;
-    if (wanted_) {
+    if (s.captured) {
       for (size_t i = 0; i < wanted_->size(); ++i)
         if ((*wanted_)[i] == node) captured_[i] = g;
-    } else if (node->is_leaf() && g.defined()) {
+    } else if (!wanted_ && node->is_leaf() && g.defined()) {
       add_to_leaf(*node, std::move(g));
     }
     if (node->is_leaf() || !s.needed) return;
 
     check(!node->freed, "backward: an earlier pass freed what ", node->op,
           " kept; that pass needs retain_graph = true for another to follow");
+    std::span<const Index> inputs = inputs_of(s);
     uint64_t needs = 0;
-    for (size_t i = 0; i < node->inputs.size() && i < 64; ++i)
-      if (node->inputs[i] && (!wanted_ || state(node->inputs[i]).needed)) needs |= uint64_t(1) << i;
+    for (size_t i = 0; i < inputs.size() && i < 64; ++i)
+      if (inputs[i] && states_[inputs[i]].needed) needs |= uint64_t(1) << i;
     Gradients gradients;
     if (g.defined() && needs) gradients = node->rule(g, Kept(node, needs));
     g = Tensor();
-    check(gradients.empty() || gradients.size() == node->inputs.size(), node->op, ": the gradient rule gave ",
-          gradients.size(), " gradients for ", node->inputs.size(), " inputs");
+    check(gradients.empty() || gradients.size() == inputs.size(), node->op, ": the gradient rule gave ",
+          gradients.size(), " gradients for ", inputs.size(), " inputs");
     if (!retain_) {
       node->rule = nullptr;
       node->saved.clear();
       node->freed = true;
     }
-    for (size_t i = 0; i < node->inputs.size(); ++i) {
-      const std::shared_ptr<Node>& input = node->inputs[i];
-      if (!input) continue;
-      State& behind = state(input);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i]) continue;
+      State& behind = states_[inputs[i]];
       if (behind.needed && i < gradients.size() && gradients[i].defined()) {
-        Gradient& part = gradients[i];
-        if (part.value.defined()) {
-          check(part.value.shape() == input->shape, node->op, ": the gradient rule gave shape ", part.value.shape(),
-                " for input ", i, " of shape ", input->shape);
+        Gradient& gradient = gradients[i];
+        const Node& input = **behind.node;
+        if (gradient.value.defined()) {
+          check(gradient.value.shape() == input.shape, node->op, ": the gradient rule gave shape ",
+                gradient.value.shape(), " for input ", i, " of shape ", input.shape);
         } else if (!create_graph_ && !behind.gradient.defined()) {
-          behind.gradient = zeros(input->shape, {.dtype = input->dtype, .device = input->device});
+          behind.gradient = zeros(input.shape, {.dtype = input.dtype, .device = input.device});
         }
-        accumulate(behind, std::move(part));
+        accumulate(behind, std::move(gradient));
       }
-      if (--behind.pending == 0 && !behind.queued) {
-        behind.queued = true;
-        ready.push_back(input);
-      }
+      --behind.pending;
+      queue(inputs[i], ready);
     }
   }
 
@@ -180,13 +215,16 @@ class Pass {
   bool create_graph_, retain_;
   const std::vector<std::shared_ptr<Node>>* wanted_;
   std::vector<Tensor> captured_;
-  std::unordered_map<Node*, State> states_;
+  std::vector<State> states_{1};  // of every node behind the outputs; the first stands for none
+  std::vector<Index> edges_;
+  std::vector<Index> table_ = std::vector<Index>(64);  // open addressing by the node's address: see place
 };
 
 }  // namespace
 
 void Tensor::backward(const Tensor& gradient, bool retain_graph) const {
-  Pass({.retain_graph = retain_graph}, nullptr).run({*this}, {gradient});
+  Tensor y = *this;  // stays, whatever hooks do to this handle
+  Pass({.retain_graph = retain_graph}, nullptr).run({&y, 1}, {&gradient, 1});
 }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,

@@ -7,15 +7,20 @@ Node::Node(const char* op_name, const Tensor& result)
 
 namespace {
 // Nodes whose last handle went while another node was being destroyed on this thread; null when none is.
-thread_local std::vector<std::shared_ptr<Node>>* doomed = nullptr;
+using Doomed = SmallVector<std::shared_ptr<Node>, 8>;
+thread_local Doomed* doomed = nullptr;
 }  // namespace
 
 Node::~Node() {
-  std::vector<std::shared_ptr<Node>> list;
+  Doomed list;
   bool outermost = doomed == nullptr;
   if (outermost) doomed = &list;
-  for (auto& input : inputs)
-    if (input) doomed->push_back(std::move(input));
+  for (auto& input : inputs) {
+    if (input.use_count() == 1)
+      doomed->push_back(std::move(input));
+    else
+      input.reset();  // one of several handles; were it the last after all, that node would find `doomed` set
+  }
   // These may hold tensors, and so nodes, of their own; what they let go of joins the list.
   rule = nullptr;
   hooks.clear();

@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "tensor/inline_function.h"
+#include "tensor/pool.h"
 #include "tensor/small_vector.h"
 #include "tensor/tensor.h"
 
@@ -42,28 +44,31 @@ class Kept {
 // A gradient for one input: a tensor of its shape, undefined for none, or the part of it that is not zero.
 // A part keeps `T` selects out of one tensor linear in time: they add into one buffer instead of making T of them.
 struct Gradient {
+  struct Part {
+    std::function<void(Tensor& whole)> add;  // adds the part into a zero-initialised whole, in place
+    std::function<Tensor()> dense;           // the whole, by differentiable ops
+  };
   Tensor value;
-  std::function<void(Tensor& whole)> add;  // adds the part into a zero-initialised whole, in place
-  std::function<Tensor()> dense;           // the whole, by differentiable ops
+  std::unique_ptr<Part> part;
 
   Gradient() = default;
   Gradient(Tensor t) : value(std::move(t)) {}
-  Gradient(std::function<void(Tensor&)> add_part, std::function<Tensor()> make_dense)
-      : add(std::move(add_part)), dense(std::move(make_dense)) {}
-  bool defined() const { return value.defined() || add; }
+  Gradient(std::function<void(Tensor&)> add, std::function<Tensor()> dense)
+      : part(new Part{std::move(add), std::move(dense)}) {}
+  bool defined() const { return value.defined() || part; }
 };
 using Gradients = SmallVector<Gradient, 3>;
 
 template <class... G>
 Gradients grads(G&&... each) {
   Gradients all;
-  (all.push_back(Gradient(std::forward<G>(each))), ...);
+  (all.emplace_back(std::forward<G>(each)), ...);
   return all;
 }
 
 // Maps the gradient of an op's result to those of its inputs, in their order. It may capture numbers, never tensors.
 // Written with differentiable ops: recording is off while it runs, unless gradients of gradients are wanted.
-using Rule = std::function<Gradients(const Tensor& g, const Kept& kept)>;
+using Rule = InlineFunction<Gradients(const Tensor& g, const Kept& kept), 80>;  // a shape fits
 using Hook = std::function<Tensor(const Tensor&)>;
 
 struct Node {

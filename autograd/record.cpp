@@ -13,9 +13,9 @@ std::atomic<int> anomaly_modes{0};
 
 void save(Node& node, const Tensor& t) {
   if (t.defined())
-    node.saved.push_back({t.storage(), t.layout(), t.storage()->version()});
+    node.saved.emplace_back(t.storage(), t.layout(), t.storage()->version());
   else
-    node.saved.push_back({});
+    node.saved.emplace_back();
 }
 
 // While a rule of a watched op runs, its own ops are not looked at: the error is to name what the user called.
@@ -50,14 +50,14 @@ Tensor record_any(const char* op, const List& inputs, Tensor result, Keep keep, 
   bool wanted = false;
   if (recording) each(inputs, [&](const Tensor& t) { wanted |= t.requires_grad(); });
   if (!wanted) return result;
-  auto node = std::make_shared<Node>(op, result);
+  auto node = std::allocate_shared<Node>(Pooled<Node>(), op, result);
   node->rule = watch ? watched(op, std::move(rule)) : std::move(rule);
   node->keep = keep;
   each(inputs, [&](const Tensor& t) { node->inputs.push_back(t.node()); });
   if (keep == Keep::inputs || keep == Keep::both) each(inputs, [&](const Tensor& t) { save(*node, t); });
   if (keep == Keep::output || keep == Keep::both) save(*node, result);
   each(extras, [&](const Tensor& t) { save(*node, t); });
-  return Tensor(result.storage(), result.layout(), std::move(node));
+  return Tensor(std::move(result), std::move(node));
 }
 
 }  // namespace
@@ -119,7 +119,7 @@ Tensor Tensor::requires_grad_(bool required) const {
   if (!required) return detach();
   if (node_ && node_->is_leaf()) return *this;
   check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "", " and records already");
-  return Tensor(storage_, layout_, std::make_shared<Node>("leaf", *this));
+  return Tensor(storage_, layout_, std::allocate_shared<Node>(Pooled<Node>(), "leaf", *this));
 }
 
 Tensor Tensor::detach() const { return Tensor(storage_, layout_); }

@@ -1,5 +1,6 @@
 #include "tensor/allocator.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdlib>
@@ -9,6 +10,10 @@
 
 #include "tensor/error.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace gradus {
 namespace {
 
@@ -17,7 +22,7 @@ constexpr size_t huge_page = size_t(2) << 20;
 // Four classes to a power of two (at most 25% slack), from 64 bytes up.
 constexpr int class_count = 4 * 42;
 constexpr int thread_classes = 4 * 8;  // classes up to 16 KiB are also cached by each thread
-constexpr size_t thread_blocks = 32;   // blocks a thread keeps of each
+constexpr int thread_blocks = 32;      // blocks a thread keeps of each
 
 int class_of(size_t bytes) {
   if (bytes <= alignment) return 0;
@@ -31,44 +36,85 @@ size_t class_bytes(int c) {
   return (size_t(5 + quarter) << power) / 4;
 }
 
-std::atomic<int64_t> live{0}, peak{0}, cached{0}, blocks{0}, allocations{0};
+std::atomic<int64_t> live{0}, peak{0}, held{0};  // held: bytes from the system, in use or not
+
+// A number that one thread counts and any may read: no locked instruction on the way.
+struct Counter {
+  std::atomic<int64_t> value{0};
+  void add(int64_t n) { value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  operator int64_t() const { return value.load(std::memory_order_relaxed); }
+};
+
+struct ThreadCache;
 
 // Never destroyed: tensors held by static objects may outlive any static of ours.
 struct Shared {
   std::mutex mutex;
   std::vector<void*> free[class_count];
+  std::vector<ThreadCache*> caches;
+  Counter given, taken;  // blocks handed out and taken back by threads that have ended
 };
 Shared& shared() {
   static Shared* s = new Shared;
   return *s;
 }
 
-thread_local bool thread_ended = false;  // set once this thread's cache is gone
+thread_local constinit bool thread_ended = false;  // set once this thread's cache is gone
 struct ThreadCache {
-  std::vector<void*> free[thread_classes];
-  ~ThreadCache() {
+  struct List {
+    int count = 0;
+    void* blocks[thread_blocks];
+  };
+  List free[thread_classes];
+  Counter given, taken;
+
+  ThreadCache() {
     std::lock_guard lock(shared().mutex);
+    shared().caches.push_back(this);
+  }
+  ~ThreadCache() {
+    Shared& s = shared();
+    std::lock_guard lock(s.mutex);
     for (int c = 0; c < thread_classes; ++c)
-      for (void* block : free[c]) shared().free[c].push_back(block);
+      for (int i = 0; i < free[c].count; ++i) s.free[c].push_back(free[c].blocks[i]);
+    s.given.add(given);
+    s.taken.add(taken);
+    std::erase(s.caches, this);
     thread_ended = true;
   }
 };
-std::vector<void*>* thread_list(int c) {
-  if (c >= thread_classes || thread_ended) return nullptr;
+// This thread's, or null once it is gone.
+ThreadCache* thread_cache() {
   static thread_local ThreadCache cache;
-  return &cache.free[c];
+  return thread_ended ? nullptr : &cache;
 }
 
-void* pop(std::vector<void*>& list) {
-  void* block = list.back();
-  list.pop_back();
+// Counts a block on this thread, or on the shared list's account.
+void count(Counter ThreadCache::*of_thread, Counter Shared::*of_ended) {
+  if (ThreadCache* cache = thread_cache()) return (cache->*of_thread).add(1);
+  std::lock_guard lock(shared().mutex);
+  (shared().*of_ended).add(1);
+}
+
+void* from_system(size_t size) {
+  size_t align = size >= huge_page ? huge_page : alignment;
+  void* block = ::operator new(size, std::align_val_t(align), std::nothrow);
+#if defined(__linux__)
+  // A first touch costs as much for a huge page as for one of 4 KiB, and there are 512 times fewer of them.
+  if (block && size >= huge_page) madvise(block, size, MADV_HUGEPAGE);
+#endif
   return block;
 }
 
 void* cached_block(int c) {
-  if (std::vector<void*>* mine = thread_list(c); mine && !mine->empty()) return pop(*mine);
+  ThreadCache* cache = c < thread_classes ? thread_cache() : nullptr;
+  if (cache && cache->free[c].count > 0) return cache->free[c].blocks[--cache->free[c].count];
   std::lock_guard lock(shared().mutex);
-  return shared().free[c].empty() ? nullptr : pop(shared().free[c]);
+  std::vector<void*>& list = shared().free[c];
+  if (list.empty()) return nullptr;
+  void* block = list.back();
+  list.pop_back();
+  return block;
 }
 
 }  // namespace
@@ -78,43 +124,47 @@ void* allocate(size_t bytes) {
   int c = class_of(bytes);
   size_t size = class_bytes(c);
   void* block = cached_block(c);
-  if (block) {
-    cached.fetch_sub(int64_t(size), std::memory_order_relaxed);
-  } else {
-    size_t align = size >= huge_page ? huge_page : alignment;
-    block = ::operator new(size, std::align_val_t(align), std::nothrow);
+  if (!block) {
+    block = from_system(size);
     if (!block) {
       release_cached_memory();
-      block = ::operator new(size, std::align_val_t(align), std::nothrow);
+      block = from_system(size);
     }
     check(block != nullptr, "out of memory: ", bytes, " bytes were asked for, ", live.load(), " are in use, at most ",
           peak.load(), " were");
+    held.fetch_add(int64_t(size), std::memory_order_relaxed);
   }
   int64_t now = live.fetch_add(int64_t(size), std::memory_order_relaxed) + int64_t(size);
   int64_t most = peak.load(std::memory_order_relaxed);
   while (now > most && !peak.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
   }
-  blocks.fetch_add(1, std::memory_order_relaxed);
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  count(&ThreadCache::given, &Shared::given);
   return block;
 }
 
 void deallocate(void* block, size_t bytes) noexcept {
   if (!block) return;
   int c = class_of(bytes);
-  int64_t size = int64_t(class_bytes(c));
-  live.fetch_sub(size, std::memory_order_relaxed);
-  blocks.fetch_sub(1, std::memory_order_relaxed);
-  cached.fetch_add(size, std::memory_order_relaxed);
-  if (std::vector<void*>* mine = thread_list(c); mine && mine->size() < thread_blocks) {
-    mine->push_back(block);
+  live.fetch_sub(int64_t(class_bytes(c)), std::memory_order_relaxed);
+  count(&ThreadCache::taken, &Shared::taken);
+  ThreadCache* cache = c < thread_classes ? thread_cache() : nullptr;
+  if (cache && cache->free[c].count < thread_blocks) {
+    cache->free[c].blocks[cache->free[c].count++] = block;
     return;
   }
   std::lock_guard lock(shared().mutex);
   shared().free[c].push_back(block);
 }
 
-MemoryStats memory_stats() { return {live, peak, cached, blocks, allocations}; }
+MemoryStats memory_stats() {
+  std::lock_guard lock(shared().mutex);
+  int64_t given = shared().given, taken = shared().taken;
+  for (const ThreadCache* cache : shared().caches) {
+    given += cache->given;
+    taken += cache->taken;
+  }
+  return {live, peak, held - live, given - taken, given};
+}
 
 void reset_peak_memory() { peak = live.load(); }
 
@@ -123,7 +173,7 @@ void release_cached_memory() {
   for (int c = 0; c < class_count; ++c) {
     size_t size = class_bytes(c), align = size >= huge_page ? huge_page : alignment;
     for (void* block : shared().free[c]) ::operator delete(block, std::align_val_t(align));
-    cached.fetch_sub(int64_t(size * shared().free[c].size()), std::memory_order_relaxed);
+    held.fetch_sub(int64_t(size * shared().free[c].size()), std::memory_order_relaxed);
     shared().free[c].clear();
   }
 }

@@ -39,11 +39,14 @@ class SmallVector {
   const T& operator[](size_t i) const { return data_[i]; }
   T& back() { return data_[size_ - 1]; }
 
-  void push_back(T item) {
+  void push_back(T item) { emplace_back(std::move(item)); }
+  template <class... Arguments>
+  void emplace_back(Arguments&&... arguments) {
     if (size_ == capacity_) reserve(2 * capacity_);
-    new (data_ + size_) T(std::move(item));
+    new (data_ + size_) T{std::forward<Arguments>(arguments)...};
     ++size_;
   }
+  void pop_back() { std::destroy_at(data_ + --size_); }
   void clear() {
     std::destroy(begin(), end());
     size_ = 0;

@@ -4,6 +4,7 @@
 
 #include "tensor/allocator.h"
 #include "tensor/error.h"
+#include "tensor/pool.h"
 
 namespace gradus {
 
@@ -11,6 +12,10 @@ Storage::Storage(int64_t count, DType dtype, Device device) : count_(count), dty
   check(device == Device::cpu, "device ", device, " is not available in this build");
   check(count >= 0 && count <= INT64_MAX / 8, "a storage cannot hold ", count, " elements");
   data_ = allocate(bytes());
+}
+
+std::shared_ptr<Storage> make_storage(int64_t count, DType dtype, Device device) {
+  return std::allocate_shared<Storage>(Pooled<Storage>(), count, dtype, device);
 }
 
 Storage::~Storage() { deallocate(data_, bytes()); }

@@ -39,4 +39,6 @@ class Storage {
   Device device_;
 };
 
+std::shared_ptr<Storage> make_storage(int64_t count, DType dtype, Device device);
+
 }  // namespace gradus

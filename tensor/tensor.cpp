@@ -14,8 +14,9 @@ View Tensor::raw() const {
   View v;
   v.data = static_cast<char*>(storage_->data()) + layout_.offset * int64_t(size_of(dtype()));
   v.ndim = dim();
-  std::copy(shape().begin(), shape().end(), v.shape);
-  std::copy(strides().begin(), strides().end(), v.strides);
+  // All eight rather than as many as count: a copy of known size is a few instructions.
+  std::copy_n(shape().begin(), max_dims, v.shape);
+  std::copy_n(strides().begin(), max_dims, v.strides);
   return v;
 }
 
@@ -47,12 +48,12 @@ double Tensor::item() const {
 // --- creation ------------------------------------------------------------------------------------------------------
 
 static Tensor finish(Tensor x, const TensorOptions& options) {
-  return options.requires_grad ? x.requires_grad_() : x;
+  return options.requires_grad ? x.requires_grad_() : std::move(x);
 }
 
 Tensor empty(const Shape& shape, TensorOptions options) {
-  auto storage = std::make_shared<Storage>(numel(shape), options.dtype, options.device);
-  return finish(Tensor(std::move(storage), Layout::contiguous(shape)), options);
+  return finish(Tensor(make_storage(numel(shape), options.dtype, options.device), Layout::contiguous(shape)),
+                options);
 }
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
@@ -64,7 +65,7 @@ Tensor full(const Shape& shape, double value, TensorOptions options) {
 Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 Tensor empty_like(const Tensor& x) {
-  return Tensor(std::make_shared<Storage>(x.numel(), x.dtype(), x.device()), Layout::contiguous(x.shape()));
+  return Tensor(make_storage(x.numel(), x.dtype(), x.device()), Layout::contiguous(x.shape()));
 }
 Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
 Tensor ones_like(const Tensor& x) { return full_like(x, 1); }

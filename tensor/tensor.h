@@ -35,6 +35,9 @@ class Tensor {
   Tensor() = default;  // undefined: no storage; only defined(), assignment and destruction are allowed
   Tensor(std::shared_ptr<Storage> storage, const Layout& layout, std::shared_ptr<Node> node = nullptr)
       : storage_(std::move(storage)), layout_(layout), node_(std::move(node)) {}
+  // The same numbers at another place in a graph.
+  Tensor(Tensor numbers, std::shared_ptr<Node> node)
+      : storage_(std::move(numbers.storage_)), layout_(numbers.layout_), node_(std::move(node)) {}
 
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return layout_.shape; }
