@@ -368,7 +368,8 @@ std::set<std::string> excluded() {
   std::set<std::string> names = {"allclose", "equal",  // give one bool: tensor_test
                                  "flops_counted",      // a counter: tensor_test
                                  "Tensor::Tensor()",
-                                 "Tensor::Tensor(std::shared_ptr<Storage>, Layout, std::shared_ptr<Node>)"};
+                                 "Tensor::Tensor(std::shared_ptr<Storage>, Layout, std::shared_ptr<Node>)",
+                                 "Tensor::Tensor(Tensor, std::shared_ptr<Node>)"};
   // What a tensor is, and how one gets at its numbers: tensor_test.
   for (const char* name : {"defined", "shape", "strides", "layout", "dim", "size", "numel", "dtype", "device",
                            "options", "is_contiguous", "storage", "raw", "data", "item", "to_vector"})
