@@ -7,11 +7,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 # Threads of the libraries stay awake about a millisecond after a call, so that calls in a row find them ready while
 # the library measured next has the cores to itself.
 AWAKE = {"OPENBLAS_THREAD_TIMEOUT": "20", "GOMP_SPINCOUNT": "20000"}
+# Every block in pages of its own: none comes from what happened to be free.
+SEPARATE_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_MMAP_MAX_": str(1 << 20)}
 # glibc's malloc gives large blocks back to the system at once, and every call would fault them in again.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
@@ -30,8 +31,11 @@ class Child:
         )
 
     def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{self.process.args[0]} ended at '{line}' with {self.process.wait()}")
@@ -41,7 +45,10 @@ class Child:
         return answer
 
     def close(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.wait()
 
     def status(self, *names):
@@ -62,24 +69,20 @@ def processor():
 
 
 def cpu_times():
-    """Seconds/100 since the start of the machine: of all CPUs, not idle, and stolen by other virtual machines."""
+    """Hundredths of a second since the machine started: all, not idle, and stolen by other virtual machines."""
     with open("/proc/stat") as file:
         t = [int(x) for x in file.readline().split()[1:9]]
     return sum(t), sum(t) - t[3] - t[4], t[7]
 
 
-def noise():
-    """How much of the machine is busy while this waits, in percent."""
-    before = cpu_times()
-    time.sleep(1)
-    after = cpu_times()
-    return 100 * (after[1] - before[1]) / max(1, after[0] - before[0])
-
-
-def warnings(busy, steal, spread):
+def warnings(before, after, own, spread):
+    """What was wrong between two cpu_times, `own` seconds of them ours, when peaks varied by `spread` percent."""
+    total, busy, steal = (b - a for a, b in zip(before, after))
+    total = max(1, total)
+    others, steal = 100 * (busy - steal - 100 * own) / total, 100 * steal / total
     found = []
-    if busy > 5:
-        found.append(f"{busy:.0f}% of the processor was busy before the start")
+    if others > 5:
+        found.append(f"{others:.0f}% of the processor was busy with something else")
     if steal > 1:
         found.append(f"{steal:.1f}% of its time was stolen by other virtual machines")
     if spread > 5:
@@ -104,3 +107,29 @@ def libraries():
         if paths:
             found[name] = paths[0]
     return found
+
+
+# Old libraries do not know new processors. Where one speaks of no kernels for AVX-512, this makes it use them.
+KNOWS_AVX512 = "SkylakeX|Cooperlake|SapphireRapids|ZEN|skx|zen4|oneDNN"
+FORCE = {"openblas": {"OPENBLAS_CORETYPE": "SkylakeX"}, "blis": {"BLIS_ARCH_TYPE": "skx"}}
+
+
+def gemm_peers(program):
+    """Tries each library in a process of its own, as one that crashes is one that is not there. Gives the arguments
+    and the environment of a process with all of them."""
+    arguments, environment = [], {}
+    for name, path in libraries().items():
+        for force in [{}] + ([FORCE[name]] if "avx512f" in processor()[1] and name in FORCE else []):
+            child = Child([program, f"{name}={path}"], **force)
+            try:
+                peer = child.ask("peers")[0]
+                child.ask("gemm NN 64 64 64 1 1 0")
+                works = peer["there"]
+            except RuntimeError:
+                works = False
+            child.close()
+            if works and (force or re.search(KNOWS_AVX512, peer["version"]) or "avx512f" not in processor()[1]):
+                arguments.append(f"{name}={path}")
+                environment |= force
+                break
+    return arguments, {**AWAKE, **environment}

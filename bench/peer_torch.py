@@ -308,11 +308,11 @@ def step(model, loss, adam):
     def way(compiled, **options):
         m = copy.deepcopy(model)
         optimizer = torch.optim.Adam(m.parameters(), **options)
-        forward = torch.compile(m) if compiled else m
+        forward = torch.compile(lambda: loss(m)) if compiled else lambda: loss(m)
 
         def run():
             optimizer.zero_grad(set_to_none=True)
-            loss(forward).backward()
+            forward().backward()
             if adam:
                 optimizer.step()
 

@@ -85,7 +85,9 @@ def picture(path, roofs, sizes, points):
     for number, (count, roof) in enumerate(sorted(roofs.items())):
         colour = f"C{number}"
         x = [2 ** (i / 4) for i in range(-8, 45)]
-        left.plot(x, [min(roof["peak"], i * roof["copy"][-1]) for i in x], colour, label=threads(count))
+        for rate, style, level in ((roof["copy"][-1], "-", "DRAM"), (roof["copy"][0], ":", "L2")):
+            roofline = [min(roof["peak"], i * rate) for i in x]
+            left.plot(x, roofline, colour, linestyle=style, label=f"{threads(count)}, {level}")
         for group, marker in (("gemm", "o"), ("conv", "^")):
             mine = [p for p in points if p["group"] == group and p["threads"] == count]
             left.plot(
