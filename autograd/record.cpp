@@ -18,21 +18,25 @@ void save(Node& node, const Tensor& t) {
     node.saved.emplace_back();
 }
 
-// While a rule of a watched op runs, its own ops are not looked at: the error is to name what the user called.
-thread_local bool inside_rule = false;
+// The watched op whose rule runs. The results of the rule's own ops are not looked at then: the error is to name what
+// the user called.
+thread_local const std::string* in_rule_of = nullptr;
 
-// The rule that also looks at the gradients it gives, and knows which module the op ran in.
+// The rule that also looks at the gradients it gives, and knows which module the op ran in; or in whose rule, where
+// the gradient is recorded too.
 Rule watched(const char* op, Rule rule) {
   std::string path = error_context ? error_context() : "";
-  std::string name = path.empty() ? op : path + ": " + op;
+  std::string name = in_rule_of     ? "in the gradient of " + *in_rule_of + ": " + op
+                     : path.empty() ? op
+                                    : path + ": " + op;
   return [name, rule = std::move(rule)](const Tensor& g, const Kept& kept) {
     struct Scope {
-      bool before = std::exchange(inside_rule, true);
-      ~Scope() { inside_rule = before; }
+      const std::string* before;
+      ~Scope() { in_rule_of = before; }
     };
     Gradients gradients;
     {
-      Scope scope;
+      Scope scope{std::exchange(in_rule_of, &name)};
       gradients = rule(g, kept);
     }
     if (anomaly_mode())
@@ -45,8 +49,8 @@ Rule watched(const char* op, Rule rule) {
 template <class List, class Each>
 Tensor record_any(const char* op, const List& inputs, Tensor result, Keep keep, Rule rule, const List& extras,
                   Each each) {
-  bool watch = anomaly_mode() && !inside_rule;
-  if (watch) check_finite(op, "result", result);
+  bool watch = anomaly_mode();
+  if (watch && !in_rule_of) check_finite(op, "result", result);
   bool wanted = false;
   if (recording) each(inputs, [&](const Tensor& t) { wanted |= t.requires_grad(); });
   if (!wanted) return result;

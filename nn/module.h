@@ -142,4 +142,5 @@ std::string summary(Model& model, const In&... inputs) requires requires {
 {
   return summary(static_cast<Module&>(model), std::function<void()>([&] { model(inputs...); }));
 }
+
 }  // namespace gradus::nn

@@ -64,7 +64,6 @@ struct LayerNorm : Module {
   Tensor weight, bias;  // normalized_shape, or undefined
   double eps;
   explicit LayerNorm(const Shape& shape, const LayerNormOptions& options = {});
-  explicit LayerNorm(int64_t features, const LayerNormOptions& options = {}) : LayerNorm(Shape{features}, options) {}
 
   Tensor operator()(const Tensor& x) const {
     Call call(*this);

@@ -7,6 +7,7 @@
 // To add an op, add its rows in op_cases_*.cpp; then make the golden values again (tools/golden_ops.py).
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -62,6 +63,10 @@ struct RowOptions {
   Check check = Check::twice;
   Case large = {};  // big enough to be shared among threads; otherwise that check uses the first case
 };
+
+inline const RowOptions no_gradient = {.check = Check::none};
+inline const RowOptions at_tie = {.check = Check::golden_only};
+inline constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
 
 struct Row {
   std::string op;  // the declaration it stands for: "tanh", "Tensor::sum", "operator-(Tensor, double)"

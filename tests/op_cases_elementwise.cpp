@@ -1,15 +1,9 @@
 // Rows of ops/binary.cpp and ops/unary.cpp.
-#include <cmath>
-#include <limits>
-
 #include "tests/op_cases.h"
 
 namespace gradus::optable {
 
 namespace {
-
-constexpr double inf = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // A matrix, a vector longer than two SIMD registers and odd, a scalar, one element, none, four dimensions.
 std::vector<Case> unary_cases(double low = -2, double high = 2) {
@@ -30,7 +24,6 @@ RowOptions large_binary(double low = -2, double high = 2) {
   return {.large = {real({301, 403}, low, high), real({403}, low, high)}};
 }
 
-const RowOptions no_gradient = {.check = Check::none};
 const RowOptions at_kink = {.check = Check::golden_only};
 
 std::vector<Case> compared() {  // equal, smaller and larger ones, infinities and NaN

@@ -1,19 +1,7 @@
 // Rows of ops/matmul.cpp, softmax.cpp, dropout.cpp, conv.cpp, pool.cpp, norm.cpp and loss.cpp.
-#include <cmath>
-#include <limits>
-
 #include "tests/op_cases.h"
 
 namespace gradus::optable {
-
-namespace {
-
-constexpr double inf = std::numeric_limits<double>::infinity();
-
-const RowOptions no_gradient = {.check = Check::none};
-const RowOptions at_tie = {.check = Check::golden_only};
-
-}  // namespace
 
 void add_products(Table& t) {
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0], x[1]); }, "torch.matmul(x[0], x[1])",

@@ -1,18 +1,9 @@
 // Rows of ops/reduce.cpp.
-#include <cmath>
-#include <limits>
-
 #include "tests/op_cases.h"
 
 namespace gradus::optable {
 
 namespace {
-
-constexpr double inf = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-const RowOptions no_gradient = {.check = Check::none};
-const RowOptions at_tie = {.check = Check::golden_only};
 
 // For reductions of everything, over [0], and over [0, -1] keeping them. Distinct where `ties` matter.
 std::vector<Case> whole(Sample (*make)(const Shape&, double, double), double low = -2, double high = 2) {
@@ -159,7 +150,7 @@ void add_reductions(Table& t) {
       },
       "torch.linalg.vector_norm(x[0], 3, (0, 1))", {{real({4, 5})}, {real({2, 3, 2})}}, large());
   t.add(
-      "Tensor::norm", [](X x) -> Outputs { return x[0].norm(INFINITY, {-1}); },
+      "Tensor::norm", [](X x) -> Outputs { return x[0].norm(inf, {-1}); },
       "torch.linalg.vector_norm(x[0], math.inf, -1)", {{distinct({4, 5})}, {distinct({19})}}, large());
   // Of nothing but zeros: gradient 0.
   t.add(

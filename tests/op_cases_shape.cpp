@@ -1,20 +1,7 @@
 // Rows of ops/shape.cpp, ops/index.cpp and ops/inplace.cpp.
-#include <cmath>
-#include <limits>
-
 #include "tests/op_cases.h"
 
 namespace gradus::optable {
-
-namespace {
-
-constexpr double inf = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-const RowOptions no_gradient = {.check = Check::none};
-const RowOptions at_tie = {.check = Check::golden_only};
-
-}  // namespace
 
 void add_shapes(Table& t) {
   t.add("Tensor::reshape",

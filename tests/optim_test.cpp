@@ -79,56 +79,42 @@ std::vector<double> train(
   return losses;
 }
 
-template <class T>
-void read(const Json& options, const char* name, T& to) {
-  if (options.contains(name)) to = options[name].get<T>();
+// The options that the row gives; an unknown one is an Error.
+template <class Options>
+Options options_of(const Json& row) {
+  Options options;
+  size_t known = 0;
+#define READ(name)                          \
+  if constexpr (requires { options.name; }) \
+    if (row.contains(#name)) row[#name].get_to(options.name), ++known
+  READ(lr);
+  READ(momentum);
+  READ(dampening);
+  READ(weight_decay);
+  READ(nesterov);
+  READ(betas);
+  READ(eps);
+  READ(alpha);
+  READ(centered);
+  READ(lr_decay);
+  READ(initial_accumulator_value);
+  READ(factor);
+  READ(patience);
+  READ(cooldown);
+  READ(min_lr);
+#undef READ
+  check(known == row.size(), "unknown options in ", row.dump());
+  return options;
 }
 
 std::unique_ptr<optim::Optimizer> make(const std::vector<Tensor>& parameters, const std::string& type,
                                        const Json& o) {
-  if (type == "SGD") {
-    optim::SGDOptions options;
-    read(o, "lr", options.lr);
-    read(o, "momentum", options.momentum);
-    read(o, "dampening", options.dampening);
-    read(o, "weight_decay", options.weight_decay);
-    read(o, "nesterov", options.nesterov);
-    return std::make_unique<optim::SGD>(parameters, options);
-  }
-  if (type == "Adam") {
-    optim::AdamOptions options;
-    read(o, "lr", options.lr);
-    read(o, "betas", options.betas);
-    read(o, "eps", options.eps);
-    read(o, "weight_decay", options.weight_decay);
-    return std::make_unique<optim::Adam>(parameters, options);
-  }
-  if (type == "AdamW") {
-    optim::AdamWOptions options;
-    read(o, "lr", options.lr);
-    read(o, "betas", options.betas);
-    read(o, "eps", options.eps);
-    read(o, "weight_decay", options.weight_decay);
-    return std::make_unique<optim::AdamW>(parameters, options);
-  }
-  if (type == "RMSprop") {
-    optim::RMSpropOptions options;
-    read(o, "lr", options.lr);
-    read(o, "alpha", options.alpha);
-    read(o, "eps", options.eps);
-    read(o, "weight_decay", options.weight_decay);
-    read(o, "momentum", options.momentum);
-    read(o, "centered", options.centered);
-    return std::make_unique<optim::RMSprop>(parameters, options);
-  }
+  if (type == "SGD") return std::make_unique<optim::SGD>(parameters, options_of<optim::SGDOptions>(o));
+  if (type == "Adam") return std::make_unique<optim::Adam>(parameters, options_of<optim::AdamOptions>(o));
+  if (type == "AdamW") return std::make_unique<optim::AdamW>(parameters, options_of<optim::AdamWOptions>(o));
+  if (type == "RMSprop") return std::make_unique<optim::RMSprop>(parameters, options_of<optim::RMSpropOptions>(o));
   check(type == "Adagrad", "unknown optimiser ", type);
-  optim::AdagradOptions options;
-  read(o, "lr", options.lr);
-  read(o, "lr_decay", options.lr_decay);
-  read(o, "weight_decay", options.weight_decay);
-  read(o, "initial_accumulator_value", options.initial_accumulator_value);
-  read(o, "eps", options.eps);
-  return std::make_unique<optim::Adagrad>(parameters, options);
+  return std::make_unique<optim::Adagrad>(parameters, options_of<optim::AdagradOptions>(o));
 }
 
 TEST(Optimizers, FollowPyTorchFor50Steps) {
@@ -349,12 +335,11 @@ TEST(Schedules, FollowPyTorchFor50Steps) {
 
 TEST(Schedules, ReduceOnPlateauFollowsPyTorch) {
   for (const Json& row : golden()["plateaus"]) {
-    const Json& o = row["options"];
-    optim::PlateauOptions options{.maximize = o["mode"] == "max"};
-    read(o, "factor", options.factor);
-    read(o, "patience", options.patience);
-    read(o, "cooldown", options.cooldown);
-    read(o, "min_lr", options.min_lr);
+    Json given = row["options"];
+    const bool maximize = given["mode"] == "max";
+    given.erase("mode");
+    auto options = options_of<optim::PlateauOptions>(given);
+    options.maximize = maximize;
     Problem problem;
     optim::SGD optimizer(problem.parameters(), {.lr = 0.1});
     auto schedule = std::make_unique<optim::ReduceLROnPlateau>(optimizer, options);
@@ -367,7 +352,7 @@ TEST(Schedules, ReduceOnPlateauFollowsPyTorch) {
       next->load_state_dict(schedule->state_dict());
       schedule = std::move(next);
     }
-    expect_near(lrs, row["lrs"], o.dump());
+    expect_near(lrs, row["lrs"], row["options"].dump());
   }
 }
 

@@ -1,8 +1,5 @@
 // What other libraries once got wrong, and what the engine promises: each with the smallest case that shows it.
 #include <gtest/gtest.h>
-#if defined(__linux__)
-#include <unistd.h>
-#endif
 
 #include <cmath>
 #include <fstream>
@@ -501,6 +498,10 @@ TEST(Anomaly, NamesTheOpAndTheModule) {
     }
     Tensor deep = model.root(x).sum();
     expect_contains(error_of([&] { deep.backward(); }), {"bad", "sqrt", "gradient"});
+    // x^1.5 has a gradient at 0, but no second derivative: an op of the rule's own.
+    Tensor z = leaf({0, 4});
+    Tensor slope = grad({pow(z, 1.5).sum()}, {z}, {.create_graph = true})[0];
+    expect_contains(error_of([&] { slope.sum().backward(); }), {"in the gradient of pow: pow", "gradient", "inf"});
   }
   Tensor y = leaf({0, 4});
   sqrt(y).sum().backward();
@@ -558,44 +559,6 @@ TEST(Training, TiesAndOptimisersSurviveConversionAndLoading) {
   optimizer.step();
   EXPECT_TRUE(allclose(model.embed.weight.detach(), before - gradient * 0.1, 1e-14));
   EXPECT_TRUE(equal(model.embed.weight.detach(), model.out.weight.detach()));
-}
-
-int64_t resident_bytes() {
-  int64_t pages = 0;
-#if defined(__linux__)
-  std::ifstream in("/proc/self/statm");
-  in >> pages >> pages;
-  return pages * sysconf(_SC_PAGESIZE);
-#endif
-  return pages;
-}
-
-TEST(Training, AThousandStepsTakeNoMoreMemory) {
-  LeavesNothingBehind check;
-  manual_seed(2);
-  nn::Sequential model(nn::Linear(16, 32), nn::ReLU(), nn::Dropout(0.1), nn::Linear(32, 4));
-  optim::AdamW optimizer(model.parameters(), {.lr = 1e-3});
-  Tensor x = randn({8, 16}), target = randint(0, 4, {8});
-  MemoryStats steady;
-  int64_t resident = 0;
-  double first = 0, last = 0;
-  for (int step = 0; step < 1000; ++step) {
-    if (step == 100) {
-      steady = memory_stats();
-      resident = resident_bytes();
-    }
-    optimizer.zero_grad();
-    Tensor loss = cross_entropy(model(x), target);
-    loss.backward();
-    optimizer.step();
-    last = loss.item();
-    if (step == 0) first = last;
-  }
-  EXPECT_EQ(memory_stats().blocks, steady.blocks);
-  EXPECT_EQ(memory_stats().live, steady.live);
-  EXPECT_EQ(memory_stats().cached, steady.cached);
-  EXPECT_LT(last, first / 2);
-  EXPECT_LE(sanitized ? 0 : resident_bytes(), resident + (1 << 18));
 }
 
 }  // namespace

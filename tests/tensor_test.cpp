@@ -253,6 +253,9 @@ TEST(Printing, OneFormatForAllElements) {
   EXPECT_EQ(to_string(tensor({1.5, nan, -inf})), "tensor([1.5000,    nan,   -inf])");
   EXPECT_EQ(to_string(tensor({1, 0}, {.dtype = boolean})), "tensor([ true, false])");
   EXPECT_EQ(to_string(tensor({{1, 2}, {30, -4}}, {.dtype = int64})), "tensor([[ 1,  2],\n        [30, -4]])");
+  int64_t large = (int64_t(1) << 53) + 1;  // no double
+  EXPECT_EQ(to_string(from_vector<int64_t>({large, -1}, {2})), "tensor([9007199254740993,               -1])");
+  EXPECT_EQ(to_string(from_vector<int64_t>({large}, {})), "tensor(9007199254740993)");
   EXPECT_EQ(to_string(ones({1, 1, 2, 2})), "tensor([[[[1., 1.],\n          [1., 1.]]]])");
 }
 

@@ -236,6 +236,44 @@ TEST(Resume, AfterASignalAtAnyUpdate) {
   }
 }
 
+// Which stops at once: every further batch of the evaluation would throw.
+TEST(Resume, AfterASignalWhileEvaluating) {
+  Uninterrupted whole;
+  for (int64_t at = 1; at <= 9; ++at) {  // of the batches that are evaluated, three in each epoch
+    SCOPED_TRACE(at);
+    TempDir dir;
+    SmallRun first(dir.path());
+    first.options.save_every = 0;
+    int64_t evaluated = 0;
+    auto step = [&](Batch& b) {
+      if (++evaluated == at) {
+        randn({3});  // which an evaluation from the start draws again
+        std::raise(SIGINT);
+      }
+      check(evaluated <= at, "still evaluating");
+      return first.step()(b);
+    };
+    first.options.evaluate = [&] { return evaluate(first.model, first.tests, step, "test_"); };
+    EXPECT_THROW(first.fit(), Interrupted);
+    SmallRun second(dir.path());
+    second.options.resume = dir.path();
+    EXPECT_EQ(second.fit(), whole.history);
+  }
+}
+
+TEST(Fit, KeepsTheCheckpointOfAnEarlierRun) {
+  Uninterrupted whole;
+  for (const char* kept : {"earlier-1.safetensors", "earlier-2.safetensors"}) {
+    SmallRun other(whole.dir.path());
+    other.options.epochs = 0;
+    other.fit();
+    EXPECT_FALSE(read_file(whole.dir / "last.safetensors") == whole.last);
+    EXPECT_TRUE(file_exists(whole.dir / kept));
+  }
+  EXPECT_TRUE(read_file(whole.dir / "earlier-1.safetensors") == whole.last);
+  EXPECT_FALSE(file_exists(whole.dir / "earlier-3.safetensors"));
+}
+
 TEST(Resume, AfterKill) {
   if (const char* out = std::getenv("GRADUS_TEST_OUT")) {  // the program that the test itself starts and kills
     SmallRun run(out);

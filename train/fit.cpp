@@ -97,6 +97,7 @@ class Run {
     }
     if (options_.out.empty()) return;
     make_folder(options_.out);
+    if (!resumed) keep_earlier();
     // Saved before the first update, so that there is something to go on from whenever the run is stopped.
     save(last());
     std::optional<int64_t> epochs_done, updates_done;
@@ -106,6 +107,16 @@ class Run {
     }
     csv_.emplace(options_.out + "/log.csv", "epoch", epochs_done);
     if (options_.tensorboard) events_.emplace(options_.out, updates_done);
+  }
+
+  // A run started anew in the folder of another must not cost that one's result.
+  void keep_earlier() {
+    if (!file_exists(last())) return;
+    std::string kept;
+    for (int number = 1; kept.empty() || file_exists(kept); ++number)
+      kept = options_.out + "/earlier-" + std::to_string(number) + ".safetensors";
+    rename_file(last(), kept);
+    say("the last checkpoint of an earlier training is now " + kept);
   }
 
   void epoch(const NextResult& next) {
@@ -146,9 +157,23 @@ class Run {
     }
 
     Metrics row = sums_.means();
-    if (options_.evaluate)
-      for (auto& entry : options_.evaluate()) row.push_back(std::move(entry));
+    for (auto& entry : evaluated(number)) row.push_back(std::move(entry));
     finish_epoch(number, std::move(row), progress);
+  }
+
+  // Where this is interrupted, the state after the epoch's last update is saved: a resumed run evaluates from the start.
+  Metrics evaluated(int64_t epoch_number) {
+    if (!options_.evaluate) return {};
+    const PhiloxState random = default_generator().state();
+    try {
+      return options_.evaluate();
+    } catch (const Interrupted&) {
+      default_generator().set_state(random);
+      loader_.restore({epoch_number - 1, loader_.batches()});
+      if (!options_.out.empty()) save(last());
+      stop_if_asked();
+      throw;
+    }
   }
 
   void update(double loss) {
@@ -277,7 +302,10 @@ Metrics run_evaluate(nn::Module& model, data::LoaderBase& loader, const NextResu
   } scope(model);
   loader.restore({0, 0});
   Sums sums;
-  while (std::optional<BatchResult> result = next()) sums.add(*result, checked_loss(*result));
+  while (std::optional<BatchResult> result = next()) {
+    if (InterruptGuard::requested()) throw Interrupted("interrupted while evaluating");
+    sums.add(*result, checked_loss(*result));
+  }
   check(sums.samples > 0, "evaluate: the loader has no batches");
   return sums.means(prefix);
 }

@@ -46,7 +46,9 @@ struct FitOptions {
       nullptr;  // after it is logged, before it is saved
   std::function<void(int64_t update)> on_update = nullptr;
 
-  std::string out = "";      // folder for last.safetensors, best.safetensors and log.csv, made if missing; "": none
+  // Folder for last.safetensors, best.safetensors and log.csv, made if missing; "": none. A run that does not resume
+  // keeps an earlier one's last.safetensors as earlier-N.safetensors.
+  std::string out = "";
   int64_t save_every = 0;    // updates between checkpoints, besides the one after each epoch
   std::string monitor = "";  // the measure by which best.safetensors is chosen; "": no such file
   bool minimize = false;     // whether less of it is better
@@ -59,14 +61,15 @@ struct FitOptions {
 };
 
 // Trains until `epochs` are done; the model is left in training mode. The loss becoming NaN or infinite
-// throws Error. SIGINT and SIGTERM end it after the update (or the evaluation) that runs, with a checkpoint
-// if there is an `out`, by throwing Interrupted.
+// throws Error. SIGINT and SIGTERM end it after the update that runs, or the batch of train::evaluate, with a
+// checkpoint if there is an `out`, by throwing Interrupted.
 template <class Batch>
 History fit(nn::Module& model, optim::Optimizer& optimizer, data::DataLoader<Batch>& loader,
             const std::type_identity_t<std::function<BatchResult(Batch&)>>& step, const FitOptions& options = {});
 
 // The means over the loader's samples, without gradients and in evaluation mode: "loss" and the metrics, each
-// name after `prefix`. Always goes through epoch 0 of the loader.
+// name after `prefix`. Always goes through epoch 0 of the loader. Throws Interrupted after a signal for which an
+// InterruptGuard waits, as fit's does.
 template <class Batch>
 Metrics evaluate(nn::Module& model, data::DataLoader<Batch>& loader,
                  const std::type_identity_t<std::function<BatchResult(Batch&)>>& step,

@@ -18,7 +18,6 @@ void note(int) { flag = true; }
 
 InterruptGuard::InterruptGuard() {
   if (guards++ > 0) return;
-  flag = false;
   struct sigaction action = {};
   action.sa_handler = note;
   action.sa_flags = int(SA_RESETHAND) | SA_RESTART;  // the second signal does what it does by default
@@ -31,6 +30,7 @@ InterruptGuard::InterruptGuard() {
 
 InterruptGuard::~InterruptGuard() {
   if (--guards > 0) return;
+  flag = false;
   sigaction(SIGINT, &before_int, nullptr);
   sigaction(SIGTERM, &before_term, nullptr);
 }

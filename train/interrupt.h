@@ -14,7 +14,7 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
-  static bool requested();
+  static bool requested();  // whether a signal came while one lives
 };
 
 // Thrown where work stopped in good order because of such a signal. No Error: nothing is wrong. Programs that

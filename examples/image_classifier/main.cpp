@@ -1,7 +1,8 @@
 // Learns to tell images apart: train, evaluate, predict, show, demo. See README.md.
 #include <CLI/CLI.hpp>
-#include <cmath>
+#include <csignal>
 #include <cstdio>
+#include <filesystem>
 
 #include "commands.h"
 #include "data_sets.h"
@@ -182,7 +183,8 @@ int run(int argc, char** argv) {
 
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
-  demo_app->add_option("--out", demo_out, "folder for checkpoints and logs")->capture_default_str();
+  demo_app->add_option("--out", demo_out, "folder for the checkpoint and logs, those of an earlier demo replaced")
+      ->capture_default_str();
   int64_t demo_samples = 0;
   demo_app->add_option("--samples", demo_samples, "digits to draw for training (0: 10000)")
       ->check(whole(0, many))
@@ -212,6 +214,8 @@ int run(int argc, char** argv) {
   if (*predict_app) predict(a.predict);
   if (*show_app) show(a.show);
   if (*demo_app) {
+    std::error_code ignored;  // training says what is wrong with the folder
+    std::filesystem::remove(demo_out + "/last.safetensors", ignored);
     train({.samples = demo_samples, .epochs = 2, .out = demo_out});
     show({.checkpoint = demo_out});
   }
@@ -222,6 +226,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further (ulimit -f) is an error as a full disk is
   try {
     return run(argc, argv);
   } catch (const gradus::train::Interrupted& e) {

@@ -178,6 +178,10 @@ void make_folder(const std::string& path) {
   check(std::filesystem::is_directory(path, error), name_of(path), ": is not a folder");
 }
 
+void rename_file(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail_with_errno(from, "rename");
+}
+
 // The length of the UTF-8 sequence that `text` starts with (RFC 3629, section 4), 0 if it starts with none.
 static size_t utf8_length(std::string_view text) {
   auto byte = [&](size_t i) { return i < text.size() ? uint8_t(text[i]) : uint8_t(0); };

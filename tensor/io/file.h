@@ -70,6 +70,7 @@ void write_file(const std::string& path, std::string_view contents);            
 bool file_exists(const std::string& path);
 // With its parents, where they are missing.
 void make_folder(const std::string& path);
+void rename_file(const std::string& from, const std::string& to);
 
 // Text from outside made fit for one line of a message: control characters and broken UTF-8 as \xNN, the rest
 // of a long one left out.

@@ -133,15 +133,19 @@ constexpr auto family() {
   (std::make_index_sequence<size_t(Op::count_)>());
 }
 
-template <class W, Unary op>
-struct MakeUnary {
-  static constexpr W (*function())(W, W, W) {
+template <class W, auto op, class... Operands>
+struct MakeApply {
+  static constexpr W (*function())(Operands...) {
     if constexpr (std::integral<W> && !suits_integers(op))
       return nullptr;
     else
       return apply<op, W>;
   }
 };
+template <class W, Unary op>
+using MakeUnary = MakeApply<W, op, W, W, W>;
+template <class W, Binary op>
+using MakeBinary = MakeApply<W, op, W, W>;
 template <class W, Unary op>
 struct MakeGrad {
   static constexpr W (*function())(W, W, W, W) {
@@ -149,15 +153,6 @@ struct MakeGrad {
       return nullptr;
     else
       return apply_grad<op, W>;
-  }
-};
-template <class W, Binary op>
-struct MakeBinary {
-  static constexpr W (*function())(W, W) {
-    if constexpr (std::integral<W> && !suits_integers(op))
-      return nullptr;
-    else
-      return apply<op, W>;
   }
 };
 template <class W, Compare op>
