@@ -82,7 +82,7 @@ void gradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, cons
 void gradgradcheck(const TensorFunction& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
 
 // While one lives, the first op whose result has a NaN or Inf, or whose gradient rule gives one, throws Error naming
-// it and the module it ran in. Must live during the forward pass and the backward pass. Costs a pass over every result.
+// it and the module it ran in. Must live during the forward pass and the backward pass; costs a pass over results.
 class AnomalyMode {
  public:
   AnomalyMode();

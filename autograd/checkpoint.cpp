@@ -63,7 +63,7 @@ struct Segment {
   }
 };
 
-// The same as part of the graph: the gradient is itself a function of the inputs and of g, recorded by the same means.
+// The same as part of the graph: the gradient is itself a function of the inputs and g, recorded by the same means.
 std::vector<Tensor> recorded_gradients(const Segment& segment, const std::vector<Tensor>& inputs, const Tensor& g) {
   std::vector<Shape> shapes;
   for (const Tensor& x : inputs)

@@ -142,8 +142,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-6);
 // Over groups of channels and all places, for each sample: Wu and He 2018. x (batch, channels, ...).
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
-// Ioffe and Szegedy 2015. x (batch, channels, ...). When training, uses the batch's mean and biased variance, and moves
-// the running ones (if defined) towards them by `momentum`, the variance unbiased; else uses the running ones.
+// Ioffe and Szegedy 2015. x (batch, channels, ...). When training, uses the batch's mean and biased variance, and
+// moves the running ones (if defined) towards them by `momentum`, the variance unbiased; else uses the running ones.
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, double momentum = 0.1, double eps = 1e-5);
 
@@ -165,7 +165,8 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Redu
 Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1, Reduction reduction = Reduction::mean);
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target, const Tensor& weight = {},
                                         const Tensor& pos_weight = {}, Reduction reduction = Reduction::mean);
-// target (log target - x), x being log probabilities; `mean` divides by the number of elements, `batch_mean` by the batch.
+// target (log target - x), x being log probabilities; `mean` divides by the number of elements, `batch_mean` by the
+// batch.
 Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean, bool log_target = false,
               bool batch_mean = false);
 

@@ -22,8 +22,7 @@ Transform random_rotation(double degrees);
 Transform cutout(int64_t size);
 
 // Zhang, Cisse, Dauphin and Lopez-Paz 2018, section 2: each image blended with another of the batch, all by
-// one weight drawn from Beta(alpha, alpha). The loss is weight * loss(labels) + (1 - weight) *
-// loss(other_labels).
+// one weight drawn from Beta(alpha, alpha). The loss is weight * loss(labels) + (1 - weight) * loss(other_labels).
 struct Mixup {
   Tensor images;        // (batch, channels, height, width)
   Tensor other_labels;  // (batch)

@@ -3,9 +3,11 @@
 //   optim::AdamW optimizer(model.parameters(), {.lr = 3e-4, .weight_decay = 0.1});
 //   for (...) {
 //     optimizer.zero_grad();
-//     loss(model(x), y).backward();   // several backward calls add up: gradient accumulation is leaving out
-//     zero_grad optimizer.step();
+//     loss(model(x), y).backward();
+//     optimizer.step();
 //   }
+//
+// Several backward calls between zero_grad and step add up: gradient accumulation.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// The rules of the tree itself: which layer may include which, how large it may grow, how it is compiled,
+// The rules of the tree itself: which layer may include which, how large it may grow, how it is written and compiled,
 // that an instruction set stays in its own namespace, and that the installed package works.
 #include <gtest/gtest.h>
 
@@ -298,6 +298,22 @@ TEST(House, TheReadmeShowsTheQuickstartAndWhatItPrints) {
   std::string output;
   ASSERT_EQ(shell(gradus::testing::program("quickstart"), &output), 0) << output;
   EXPECT_NE(readme.find("```\n" + output + "```"), std::string::npos) << output;
+}
+
+// clang-format leaves comments as they are, and clang-format may be missing.
+TEST(House, LinesAreOfReadableLength) {
+  std::vector<std::string> folders = core;
+  folders.insert(folders.end(), {"gradus", "examples", "tests", "bench"});
+  for (const std::string& folder : folders)
+    for (const std::string& path : code_in(folder)) {
+      std::istringstream lines(read(source_dir() + "/" + path));
+      int number = 0;
+      for (std::string line; std::getline(lines, line);) {
+        ++number;
+        const auto starts_character = [](char c) { return (uint8_t(c) & 0xc0) != 0x80; };  // in UTF-8
+        EXPECT_LE(std::count_if(line.begin(), line.end(), starts_character), 118) << path << ":" << number;
+      }
+    }
 }
 
 TEST(House, CodeIsFormatted) {

@@ -144,8 +144,7 @@ TEST(ImageClassifier, Demo) {
 
 // Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup.
 const std::string tiny =
-    "train --model cnn --samples 200 --epochs 2 --batch 20 --augment crop,rotate,mixup --save-every 2 --seed "
-    "5 ";
+    "train --model cnn --samples 200 --epochs 2 --batch 20 --augment crop,rotate,mixup --save-every 2 --seed 5 ";
 
 TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
   TempDir dir;
@@ -220,9 +219,7 @@ TEST(ImageClassifier, LearnsFromFolders) {
     data::write_png(folder + "/" + std::to_string(i) + ".png", data::draw_digit(i % 2, 3, i));
   }
   const std::string arguments = "train --data folder:" + (dir / "set") +
-                                " --size 20 --grey --model linear --epochs 8 "
-                                "--batch 8 --out " +
-                                (dir / "out");
+                                " --size 20 --grey --model linear --epochs 8 --batch 8 --out " + (dir / "out");
   const Outcome r = run(arguments);
   ASSERT_EQ(r.status, 0) << r.output;
   EXPECT_NE(r.output.find("48 training and 12 test images of 1x20x20, 2 classes"), std::string::npos) << r.output;

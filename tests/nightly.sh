@@ -30,8 +30,8 @@ if command -v clang++ >/dev/null; then
 else
   skip "thread sanitizer, clang" "there is no clang++"
 fi
-if [ -n "${GRADUS_SOURCES:-}" ] || git ls-remote --exit-code https://github.com/google/googletest.git HEAD >/dev/null 2>&1
-then
+if [ -n "${GRADUS_SOURCES:-}" ] ||
+  git ls-remote --exit-code https://github.com/google/googletest.git HEAD >/dev/null 2>&1; then
   step "pinned dependencies" tests/fetch_dependencies.sh
 else
   skip "pinned dependencies" "GRADUS_SOURCES is not set and github.com does not answer"

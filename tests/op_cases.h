@@ -54,8 +54,7 @@ struct Outputs : std::vector<Tensor> {
 
 enum class Check {
   twice,        // differentiable twice: gradients of all elements and of the gradients are checked by differences
-  golden_only,  // at a kink or a tie, where a difference quotient says something else: PyTorch's gradient
-                // decides
+  golden_only,  // at a kink or a tie, where a difference quotient says something else: PyTorch's gradient decides
   none,         // forward only: the result has no gradient, or none to speak of (NaN)
 };
 

@@ -161,7 +161,7 @@ class Run {
     finish_epoch(number, std::move(row), progress);
   }
 
-  // Where this is interrupted, the state after the epoch's last update is saved: a resumed run evaluates from the start.
+  // Where this is interrupted, the state after the epoch's last update is saved: a resumed run evaluates afresh.
   Metrics evaluated(int64_t epoch_number) {
     if (!options_.evaluate) return {};
     const PhiloxState random = default_generator().state();

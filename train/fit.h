@@ -3,8 +3,8 @@
 //
 //   auto step = [&](data::ImageBatch& b) -> train::BatchResult {
 //     Tensor logits = model(b.images);
-//     return {cross_entropy(logits, b.labels), b.labels.numel(), {{"accuracy", data::accuracy(logits,
-//     b.labels)}}};
+//     return {cross_entropy(logits, b.labels), b.labels.numel(),
+//             {{"accuracy", data::accuracy(logits, b.labels)}}};
 //   };
 //   train::History history = train::fit(model, optimizer, loader, step, {
 //       .epochs = 5, .schedule = &schedule, .out = "out", .monitor = "test_accuracy",
@@ -42,8 +42,8 @@ struct FitOptions {
   bool schedule_each_epoch = false;  // else after each update
 
   std::function<Metrics()> evaluate = nullptr;  // after each epoch
-  std::function<void(int64_t epoch, const Metrics& row)> on_epoch =
-      nullptr;  // after it is logged, before it is saved
+  // After it is logged, before it is saved.
+  std::function<void(int64_t epoch, const Metrics& row)> on_epoch = nullptr;
   std::function<void(int64_t update)> on_update = nullptr;
 
   // Folder for last.safetensors, best.safetensors and log.csv, made if missing; "": none. A run that does not resume

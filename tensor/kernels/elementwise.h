@@ -156,9 +156,8 @@ inline V absorb(V sum, V x) {
     return combine<op>(sum, x);
 }
 
-// --- optimisers: one step on one parameter p with gradient g
-// -------------------------------------------------------- The updates are PyTorch's; each takes its
-// constants converted once.
+// --- optimisers: one step on one parameter p with gradient g -------------------------------------------------------
+// The updates are PyTorch's; each takes its constants converted once.
 
 template <class V>
 struct SgdUpdate {  // Sutskever et al. 2013, section 2, in the form p -= lr (momentum velocity)
