@@ -233,7 +233,7 @@ TEST(Optimizers, AddUpGradientsOfSeveralBackwards) {
 }
 
 TEST(Optimizers, UpdateParametersOfAnyStrides) {
-  for (const char* type : {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"}) {
+  for (const std::string type : {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"}) {
     Tensor numbers = filled({3, 4}, [](double i) { return std::sin(i); });
     Tensor plain = numbers.clone().requires_grad_();
     Tensor turned = numbers.t().clone().t().requires_grad_();
