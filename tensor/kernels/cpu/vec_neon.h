@@ -122,7 +122,8 @@ inline Halves multiply(Bits x, uint32_t m) {
 }
 // a[0] b[0] c[0] d[0] a[1] b[1] ... to `out`.
 inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
-  vst4q_u32(out, uint32x4x4_t{{unsigned_lanes(a), unsigned_lanes(b), unsigned_lanes(c), unsigned_lanes(d)}});
+  const uint32x4x4_t all = {{unsigned_lanes(a), unsigned_lanes(b), unsigned_lanes(c), unsigned_lanes(d)}};
+  vst4q_u32(out, all);
 }
 inline Bits load_bits(const uint32_t* p) { return signed_lanes(vld1q_u32(p)); }
 
