@@ -365,8 +365,9 @@ std::set<std::string> declared(std::string text, const std::string& opening, con
 
 // What needs no row, and why.
 std::set<std::string> excluded() {
-  std::set<std::string> names = {"allclose", "equal",  // give one bool: tensor_test
-                                 "flops_counted",      // a counter: tensor_test
+  std::set<std::string> names = {"allclose",
+                                 "equal",          // give one bool: tensor_test
+                                 "flops_counted",  // a counter: tensor_test
                                  "Tensor::Tensor()",
                                  "Tensor::Tensor(std::shared_ptr<Storage>, Layout, std::shared_ptr<Node>)",
                                  "Tensor::Tensor(Tensor, std::shared_ptr<Node>)"};
