@@ -374,12 +374,13 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
         t.a_part = g_size;
         t.b_part = frame_size;
         const int64_t height = equal_blocks(outs, dot_rows);
-        float sum[round_up(dot_rows * dot_columns, lanes)];
+        const int64_t width = dot_columns_for(int(height));
+        float sum[most_dots];
         for (int64_t o = 0; o < outs; o += height) {
           const int64_t tile_rows = least(height, outs - o);
           t.a = gs.floats() + o * length;
-          for (int64_t p = 0; p < ins * taps; p += dot_columns) {
-            const int64_t tile_columns = least(dot_columns, ins * taps - p);
+          for (int64_t p = 0; p < ins * taps; p += width) {
+            const int64_t tile_columns = least(width, ins * taps - p);
             for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = offsets.words()[p + l];
             dot_kernel_for<true>(tile_rows, tile_columns)(t, sum);
             for (int64_t r = 0; r < tile_rows; ++r) {

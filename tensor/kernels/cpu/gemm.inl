@@ -1,135 +1,17 @@
 // Products of float matrices, C = alpha A B (+ C) (+ bias), in the manner of BLIS (Van Zee and van de Geijn
 // 2015): loops over blocks that fit the caches, around a micro-kernel whose tile of C stays in registers.
 //
-// Included inside the namespace of an instruction set, after its pack (vec_ISA.h) and gemm_ISA.inl, which
-// gives the tile sizes and the shuffles. Every element of C is summed over k in the same order whatever tile
-// it falls into, in blocks of k that depend on k alone, so that results depend neither on the number of
-// threads nor on how the work was cut.
-
-constexpr int lanes = Vec::lanes;
-constexpr int64_t cache_line = 16;  // floats
-
-// Loops over the registers of a tile must vanish, or the tile would lie in memory.
-#ifdef __clang__
-#define GRADUS_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define GRADUS_UNROLL _Pragma("GCC unroll 16")
-#endif
-
-// --- the micro-kernel ----------------------------------------------------------------------------------------------
-
-// C (rows, columns) = alpha A B with A (rows, k) and B (k, columns).
-struct Tile {
-  const float* a;
-  int64_t a_row, a_step;  // element (i, p) of A is a[i * a_row + p * a_step]
-  const float* b;
-  int64_t b_step;         // row p of B begins at b + p * b_step,
-  const int32_t* b_rows;  // or, for convolutions, at b + b_rows[p]
-  int64_t k;
-  float* c;
-  int64_t c_row;
-  int64_t columns;
-  float alpha = 1;
-  bool accumulate = false;      // add to C rather than overwrite it
-  const float* bias = nullptr;  // (columns), or null
-};
-
-enum class BRows {
-  whole,    // all lanes of the last register may be read
-  partial,  // nothing beyond `columns` may be read
-  table,    // as `whole`, with the rows where b_rows says
-};
-
-// `unit_rows`: a_row is 1, as in packed blocks and transposed matrices.
-template <int rows, int vectors, bool unit_rows, BRows mode>
-void micro_kernel(const Tile& t) {
-  constexpr int last = vectors - 1;
-  const int64_t in_last = t.columns - last * lanes;
-  const int64_t steps = t.k, a_row = t.a_row, a_step = t.a_step, b_step = t.b_step, c_row = t.c_row;
-  const int32_t* b_rows = t.b_rows;
-  const float* a = t.a;
-  const float* b = t.b;
-  float* to = t.c;
-  Vec sum[rows][vectors];
-  GRADUS_UNROLL
-  for (int i = 0; i < rows; ++i) {
-    GRADUS_UNROLL
-    for (int v = 0; v < vectors; ++v) sum[i][v] = Vec(0.0);
-  }
-  GRADUS_UNROLL
-  for (int i = 0; i < rows; ++i) {  // C comes from afar, and is wanted when the sums are done
-    GRADUS_UNROLL
-    for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes, 1);
-  }
-  for (int64_t p = 0; p < steps; ++p) {
-    const float* row = mode == BRows::table ? b + b_rows[p] : b;
-    Vec right[vectors];
-    GRADUS_UNROLL
-    for (int v = 0; v < last; ++v) right[v] = load(row + v * lanes);
-    right[last] = mode == BRows::partial ? load(row + last * lanes, in_last) : load(row + last * lanes);
-    GRADUS_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      Vec left = Vec(a[unit_rows ? i : i * a_row]);
-      GRADUS_UNROLL
-      for (int v = 0; v < vectors; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
-    }
-    a += a_step;
-    b += b_step;
-  }
-  asm volatile("" ::: "memory");  // the rest of the tile is read now: no register holds it during the sums
-  const Vec alpha = Vec(t.alpha);
-  const float* added = t.bias;
-  const bool accumulate = t.accumulate;
-  GRADUS_UNROLL
-  for (int v = 0; v < vectors; ++v) {
-    const int64_t m = v == last ? in_last : lanes;
-    float* c = to + v * lanes;
-    GRADUS_UNROLL
-    for (int i = 0; i < rows; ++i) sum[i][v] = alpha * sum[i][v];
-    if (accumulate) {
-      GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + load(c + i * c_row, m);
-    }
-    if (added) {
-      const Vec bias = load(added + v * lanes, m);
-      GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + bias;
-    }
-    GRADUS_UNROLL
-    for (int i = 0; i < rows; ++i) store(c + i * c_row, sum[i][v], m);
-  }
-}
-
-using MicroKernel = void (*)(const Tile&);
-
-template <bool unit_rows, BRows mode>
-struct MicroKernels {
-  MicroKernel of[max_rows][most_vectors] = {};
-
-  template <int... r>
-  constexpr explicit MicroKernels(std::integer_sequence<int, r...>) {
-    (fill_row<r + 1>(std::make_integer_sequence<int, vectors_for(r + 1)>()), ...);
-  }
-  template <int rows, int... v>
-  constexpr void fill_row(std::integer_sequence<int, v...>) {
-    ((of[rows - 1][v] = micro_kernel<rows, v + 1, unit_rows, mode>), ...);
-  }
-};
-
-// The micro-kernel for tiles of these sizes.
-template <bool unit_rows, BRows mode>
-inline MicroKernel micro_kernel_for(int64_t rows, int64_t columns) {
-  constexpr BRows mode_used = mode == BRows::whole && masks_are_free ? BRows::partial : mode;
-  static constexpr MicroKernels<unit_rows, mode_used> kernels{std::make_integer_sequence<int, max_rows>()};
-  return kernels.of[rows - 1][(columns + lanes - 1) / lanes - 1];
-}
+// Included inside the namespace of an instruction set, after micro_kernels.inl. Every element of C is summed over k in
+// the same order whatever tile it falls into, in blocks of k that depend on k alone, so that results depend neither on
+// the number of threads nor on how the work was cut.
 
 // --- packing -------------------------------------------------------------------------------------------------------
 
-// Steps of k per block: a panel of B, k_block x 32 floats, takes 48 KB (AVX2: x 16, 24 KB) and is read from
-// L1 or L2 once per tile of rows, beside a strip of A of 14 x k_block floats, 21 KB (AVX2: 6 x, 9 KB).
-constexpr int64_t k_block = 384;
-// Rows per block: the packed block of A, m_block x k_block floats, takes 672 KB of L2; B is read once per block.
+// Steps of k per block: a panel of B, k_block x 32 floats, takes 32 KB (AVX2: x 16, 16 KB) of a first cache of 32 to 48
+// and stays there while strips of A go by, 14 x k_block floats, 14 KB (AVX2: 6 x, 6 KB). C is read and written once per
+// block, 2 floats for 2 k_block operations.
+constexpr int64_t k_block = 256;
+// Rows per block: the packed block of A, m_block x k_block floats, takes 448 KB of L2; B is read once per block.
 constexpr int64_t m_block = 448;
 // Columns per block: how often a packed block of A is used again: packing costs about 1/n_block of the work.
 constexpr int64_t n_block = 1024;
@@ -138,10 +20,6 @@ constexpr int64_t shared_floats = 1 << 22;
 // Packing writes whole registers; the last may reach this far beyond its block.
 constexpr int64_t slack = lanes;
 
-constexpr int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
-constexpr int64_t blocks_of(int64_t x, int64_t step) { return (x + step - 1) / step; }
-constexpr int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
-constexpr int64_t most(int64_t x, int64_t y) { return x > y ? x : y; }
 // The size of equal blocks, none larger than `step`, that cover x > 0.
 constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, blocks_of(x, step)); }
 
@@ -160,13 +38,13 @@ inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, i
   }
 }
 
-// to[p * to_row + i] = from[p * from_row + i] for i < columns, and 0 for the rest of the last register.
+// to[p * to_row + i] = from[p * from_row + i] for i < columns, and 0 for the rest of the last register of to_row.
 inline void pack_rows(const float* from, int64_t from_row, int64_t columns, int64_t k, float* to, int64_t to_row) {
   const int64_t whole = columns / lanes * lanes;
   const int64_t rest = columns - whole;
   for (int64_t p = 0; p < k; ++p) {
     for (int64_t i = 0; i < whole; i += lanes) store(to + p * to_row + i, load(from + p * from_row + i));
-    if (whole < columns) store(to + p * to_row + whole, load(from + p * from_row + whole, rest));
+    if (whole < columns) store(to + p * to_row + whole, load(from + p * from_row + whole, rest), to_row - whole);
   }
 }
 
@@ -229,6 +107,23 @@ inline void pack_panel(const Product& x, int64_t j, int64_t columns, int64_t p, 
   }
 }
 
+// Packs the block of A at these rows and columns [p, p + steps), in strips of `height` rows; the columns of a strip then
+// follow each other.
+inline void pack_strips(const Product& x, Range rows, int64_t height, int64_t p, int64_t steps, float* to) {
+  const int64_t together = x.a_col == 1 ? steps : 16;  // columns; where A lies in columns, one is read in one go
+  for (int64_t s = 0; s < steps; s += together) {
+    for (int64_t i = rows.begin; i < rows.end; i += height) {
+      const int64_t strip_rows = least(height, rows.end - i), columns = least(together, steps - s);
+      const float* from = x.a + i * x.a_row + (p + s) * x.a_col;
+      float* strip = to + (i - rows.begin) * steps + s * strip_rows;
+      if (x.a_col == 1)
+        pack_transposed(from, x.a_row, strip_rows, columns, strip, strip_rows);
+      else
+        pack_rows(from, x.a_col, strip_rows, columns, strip, strip_rows);
+    }
+  }
+}
+
 inline int64_t k_step_of(const Product& x) { return x.k ? equal_blocks(x.k, k_block) : 1; }
 
 // Some columns of B packed for all tasks: for each block of k one panel after another.
@@ -261,6 +156,25 @@ struct SharedPanels {
   }
 };
 
+// What the tile at row i and column j of C brings into L2 for those that follow: where B was packed for all tasks, a
+// part of the next panel; where B lies as it is, lines of the next panel, of which the first tiles of a panel bring one
+// for each row; where A lies as it is, the rows of the next tile.
+inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range rows, Range columns, int64_t height,
+                       int64_t width, int64_t i, int64_t j, Tile& t) {
+  const int64_t tile = (i - rows.begin) / height;
+  t.ahead = nullptr;
+  if (shared) {
+    t.ahead_step = 2 * width * height / rows.size();  // twice, as the last steps of a tile bring nothing
+    t.ahead = t.b + t.k * width + tile * t.ahead_step * t.k;
+  } else if (!plan.pack_b && tile * cache_line < width && j + width + tile * cache_line < columns.end) {
+    t.ahead_step = x.b_row;
+    t.ahead = t.b + width + tile * cache_line;
+  } else if (!plan.pack_a && x.a_col == 1 && x.a_row == t.k && j == columns.begin) {
+    t.ahead_step = height;
+    t.ahead = t.a + height * x.a_row;
+  }
+}
+
 // The part of C in these rows and columns, tile by tile.
 inline void product_block(const Product& x, const Plan& plan, const SharedPanels* shared, Range rows, Range columns,
                           float* space) {
@@ -278,16 +192,7 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
     t.c_row = x.c_row;
     t.alpha = x.alpha;
     t.accumulate = x.accumulate || p > 0;
-    if (plan.pack_a) {
-      for (int64_t i = rows.begin; i < rows.end; i += height) {
-        const int64_t tile_rows = least(height, rows.end - i);
-        float* to = packed_a + (i - rows.begin) * steps;
-        if (x.a_col == 1)
-          pack_transposed(x.a + i * x.a_row + p, x.a_row, tile_rows, steps, to, tile_rows);
-        else
-          pack_rows(x.a + i + p * x.a_col, x.a_col, tile_rows, steps, to, tile_rows);
-      }
-    }
+    if (plan.pack_a) pack_strips(x, rows, height, p, steps, packed_a);
     for (int64_t j = columns.begin; j < columns.end; j += width) {  // panel of B
       t.columns = least(width, columns.end - j);
       t.bias = last && x.bias ? x.bias + j : nullptr;
@@ -315,11 +220,7 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
         else
           kernel = unit_rows ? micro_kernel_for<true, BRows::partial>(tile_rows, t.columns)
                              : micro_kernel_for<false, BRows::partial>(tile_rows, t.columns);
-        if (shared) {  // brings in a part of the next panel, which follows this one
-          const int64_t part = round_up(steps * width * height / rows.size(), cache_line);
-          const float* next = t.b + steps * width + (i - rows.begin) / height * part;
-          for (int64_t q = 0; q < part; q += cache_line) __builtin_prefetch(next + q, 0, 2);
-        }
+        look_ahead(x, plan, shared, rows, columns, height, width, i, j, t);
         kernel(t);
         if (last) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
       }
@@ -328,93 +229,18 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
   } while (p < x.k);
 }
 
-// --- dot products ----------------------------------------------------------------------------------------- Where
-// A has unit stride along its rows and B along its columns, k can fill the lanes and nothing need be packed.
-// The sums of the lanes cost about two cycles for each element of C.
-
-struct DotTile {
-  const float* a;
-  int64_t a_row;
-  const float* b;
-  int64_t b_column[dot_columns];  // where the columns begin, from b
-  int64_t k;
-  const int32_t* keep = nullptr;   // (k): lanes of B that count, where the tile has gaps
-  int64_t parts = 1;               // the sums run over so many parts of length k,
-  int64_t a_part = 0, b_part = 0;  // which lie so far from each other
-};
-
-// sum[i * columns + j] = row i of A times column j of B. With gaps, k is a multiple of lanes.
-template <int rows, int columns, bool gaps>
-void dot_kernel(const DotTile& t, float* sum) {
-  Vec dot[round_up(rows * columns, lanes)];
-  for (int i = 0; i < round_up(rows * columns, lanes); ++i) dot[i] = Vec(0.0);
-  const float* a = t.a;
-  const float* b = t.b;
-  for (int64_t part = 0; part < t.parts; ++part, a += t.a_part, b += t.b_part) {
-    const int64_t whole = t.k / lanes * lanes;
-    for (int64_t p = 0; p < whole; p += lanes) {
-      Vec left[rows];
-      GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) left[i] = load(a + i * t.a_row + p);
-      GRADUS_UNROLL
-      for (int j = 0; j < columns; ++j) {
-        const float* column = b + t.b_column[j] + p;
-        const Vec right = gaps ? load_where(column, t.keep + p) : load(column);
-        GRADUS_UNROLL
-        for (int i = 0; i < rows; ++i) dot[i * columns + j] = fma(left[i], right, dot[i * columns + j]);
-      }
-    }
-    if (!gaps && whole < t.k) {
-      const int64_t m = t.k - whole;
-      Vec left[rows];
-      GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) left[i] = load(a + i * t.a_row + whole, m);
-      GRADUS_UNROLL
-      for (int j = 0; j < columns; ++j) {
-        const Vec right = load(b + t.b_column[j] + whole, m);
-        GRADUS_UNROLL
-        for (int i = 0; i < rows; ++i) dot[i * columns + j] = fma(left[i], right, dot[i * columns + j]);
-      }
-    }
-  }
-  GRADUS_UNROLL
-  for (int i = 0; i < rows * columns; i += lanes) {
-    Vec some[lanes];
-    GRADUS_UNROLL
-    for (int r = 0; r < lanes; ++r) some[r] = dot[i + r];
-    store(sum + i, sums(some));
-  }
-}
-
-using DotKernel = void (*)(const DotTile&, float*);
-
-template <bool gaps>
-struct DotKernels {
-  DotKernel of[dot_rows][dot_columns] = {};
-
-  template <int... r>
-  constexpr explicit DotKernels(std::integer_sequence<int, r...>) {
-    (fill_row<r + 1>(std::make_integer_sequence<int, dot_columns>()), ...);
-  }
-  template <int rows, int... j>
-  constexpr void fill_row(std::integer_sequence<int, j...>) {
-    ((of[rows - 1][j] = dot_kernel<rows, j + 1, gaps>), ...);
-  }
-};
-
-template <bool gaps>
-inline DotKernel dot_kernel_for(int64_t rows, int64_t columns) {
-  static constexpr DotKernels<gaps> kernels{std::make_integer_sequence<int, dot_rows>()};
-  return kernels.of[rows - 1][columns - 1];
-}
+// --- dot products --------------------------------------------------------------------------------------------------
 
 // Steps of k per block of dot products: a tile's rows of A, 6 x 1024 floats, 24 KB, stay in L1 while B goes by.
 constexpr int64_t dot_k_block = 1024;
+// Room for the sums of any tile.
+constexpr int64_t most_dots = round_up(dot_rows * most_dot_columns, lanes);
 
 inline void dot_block(const Product& x, Range rows, Range columns) {
   const int64_t height = equal_blocks(rows.size(), dot_rows);
   const int64_t k_step = x.k ? equal_blocks(x.k, dot_k_block) : 1;
-  float sum[round_up(dot_rows * dot_columns, lanes)];
+  const int64_t width = dot_columns_for(int(height));
+  float sum[most_dots];
   for (int64_t i = rows.begin; i < rows.end; i += height) {
     const int64_t tile_rows = least(height, rows.end - i);
     int64_t p = 0;
@@ -426,18 +252,19 @@ inline void dot_block(const Product& x, Range rows, Range columns) {
       t.a = x.a + i * x.a_row + p;
       t.a_row = x.a_row;
       t.k = steps;
-      for (int64_t j = columns.begin; j < columns.end; j += dot_columns) {
-        const int64_t tile_columns = least(dot_columns, columns.end - j);
+      for (int64_t j = columns.begin; j < columns.end; j += width) {
+        const int64_t tile_columns = least(width, columns.end - j);
         t.b = x.b + j * x.b_col + p;
         for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = l * x.b_col;
         dot_kernel_for<false>(tile_rows, tile_columns)(t, sum);
         for (int64_t r = 0; r < tile_rows; ++r) {
           float* c = x.c + (i + r) * x.c_row + j;
-          for (int64_t l = 0; l < tile_columns; ++l) {
-            float value = x.alpha * sum[r * tile_columns + l];
-            if (accumulate) value += c[l];
-            if (last && x.bias) value += x.bias[j + l];
-            c[l] = value;
+          for (int64_t l = 0; l < tile_columns; l += lanes) {
+            const int64_t m = least(lanes, tile_columns - l);
+            Vec value = Vec(x.alpha) * load(sum + r * tile_columns + l, m);
+            if (accumulate) value = value + load(c + l, m);
+            if (last && x.bias) value = value + load(x.bias + j + l, m);
+            store(c + l, value, m);
           }
         }
       }
@@ -454,8 +281,12 @@ constexpr int64_t task_work = 1 << 17;  // multiply-adds that are worth handing 
 inline Plan plan_of(const Product& x, int64_t batch) {
   Plan plan;
   const bool columns_of_b = x.b_col != 1;
-  plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) && (x.m <= x.k / 12 || x.n <= dot_columns);
-  plan.pack_b = columns_of_b || x.m > 256;
+  // Tiles leave `spare` lanes idle at the right of C, half a cycle for each step of k; dot products cost two cycles
+  // for each element of C.
+  const int64_t spare = round_up(x.n, lanes) - x.n;
+  plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) &&
+              (x.m <= x.k / 12 || spare * x.k > 4 * lanes * x.n);
+  plan.pack_b = columns_of_b || (x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
   plan.pack_a = x.m > max_rows && x.n >= 128;
   plan.m = equal_blocks(x.m, m_block);
   plan.n = equal_blocks(x.n, n_block);

@@ -8,9 +8,10 @@ constexpr int max_rows = 8;
 constexpr int most_vectors = 8;
 constexpr int max_vectors = 3;
 constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 3; }
-// The tile of dot products: 6 x 4 accumulators, 6 registers of A and one of B: 31 of 32.
+// The largest tile of dot products: 6 x 4 accumulators, 6 registers of A and one of B: 31 of 32.
 constexpr int dot_rows = 6;
-constexpr int dot_columns = 4;
+constexpr int most_dot_columns = 8;
+constexpr int dot_columns_for(int rows) { return rows <= 2 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 

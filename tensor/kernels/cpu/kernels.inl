@@ -14,6 +14,7 @@
 #include "tensor/kernels/cpu/random.inl"
 #include "tensor/kernels/cpu/indexing.inl"
 #include "tensor/kernels/cpu/optimisers.inl"
+#include "tensor/kernels/cpu/micro_kernels.inl"
 #include "tensor/kernels/cpu/gemm.inl"
 #include "tensor/kernels/cpu/conv.inl"
 #include "tensor/kernels/cpu/pool.inl"

@@ -1,0 +1,225 @@
+// The innermost loops of products: tiles of C that stay in registers while their sums are made.
+//
+// Included inside the namespace of an instruction set, after its pack (vec_ISA.h) and gemm_ISA.inl, which gives the
+// sizes of the tiles and the shuffles.
+
+constexpr int lanes = Vec::lanes;
+constexpr int64_t cache_line = 16;  // floats
+
+constexpr int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
+constexpr int64_t blocks_of(int64_t x, int64_t step) { return (x + step - 1) / step; }
+constexpr int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
+constexpr int64_t most(int64_t x, int64_t y) { return x > y ? x : y; }
+
+// Loops over the registers of a tile must vanish, or the tile would lie in memory.
+#ifdef __clang__
+#define GRADUS_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define GRADUS_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+// --- the micro-kernel ----------------------------------------------------------------------------------------------
+
+// C (rows, columns) = alpha A B with A (rows, k) and B (k, columns).
+struct Tile {
+  const float* a;
+  int64_t a_row, a_step;  // element (i, p) of A is a[i * a_row + p * a_step]
+  const float* b;
+  int64_t b_step;         // row p of B begins at b + p * b_step,
+  const int32_t* b_rows;  // or, for convolutions, at b + b_rows[p]
+  int64_t k;
+  float* c;
+  int64_t c_row;
+  int64_t columns;
+  const float* ahead =
+      nullptr;  // what is wanted next, a line of it each `ahead_step` floats: brought into L2 meanwhile
+  int64_t ahead_step = 0;
+  float alpha = 1;
+  bool accumulate = false;      // add to C rather than overwrite it
+  const float* bias = nullptr;  // (columns), or null
+};
+
+enum class BRows {
+  whole,    // all lanes of the last register may be read
+  partial,  // nothing beyond `columns` may be read
+  table,    // as `whole`, with the rows where b_rows says
+};
+
+// `unit_rows`: a_row is 1, as in packed blocks and transposed matrices.
+template <int rows, int vectors, bool unit_rows, BRows mode>
+void micro_kernel(const Tile& t) {
+  constexpr int last = vectors - 1;
+  const int64_t in_last = t.columns - last * lanes;
+  const int64_t steps = t.k, a_row = t.a_row, a_step = t.a_step, b_step = t.b_step, c_row = t.c_row;
+  const int32_t* b_rows = t.b_rows;
+  const float* a = t.a;
+  const float* b = t.b;
+  float* to = t.c;
+  Vec sum[rows][vectors];
+  GRADUS_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    GRADUS_UNROLL
+    for (int v = 0; v < vectors; ++v) sum[i][v] = Vec(0.0);
+  }
+  const auto multiply = [&](int64_t p) {  // adds the product of column p of A and row p of B
+    const float* row = mode == BRows::table ? b + b_rows[p] : b;
+    Vec right[vectors];
+    GRADUS_UNROLL
+    for (int v = 0; v < last; ++v) right[v] = load(row + v * lanes);
+    right[last] = mode == BRows::partial ? load(row + last * lanes, in_last) : load(row + last * lanes);
+    GRADUS_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      Vec left = Vec(a[unit_rows ? i : i * a_row]);
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
+    }
+    a += a_step;
+    b += b_step;
+  };
+  // What comes from afar is asked for ahead of time: a little of the next tiles' B with each step, and C shortly before
+  // the sums are done; earlier, what streams by would push it out again.
+  int64_t p = 0;
+  if (t.ahead) {
+    const float* ahead = t.ahead;
+    for (const int64_t until = steps - 16; p < until; ++p, ahead += t.ahead_step) {
+      __builtin_prefetch(ahead, 0, 2);
+      multiply(p);
+    }
+  }
+  GRADUS_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    GRADUS_UNROLL
+    for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes, 1);
+  }
+  for (; p < steps; ++p) multiply(p);
+  asm volatile("" ::: "memory");  // the rest of the tile is read now: no register holds it during the sums
+  const float factor = t.alpha;
+  const float* added = t.bias;
+  const bool accumulate = t.accumulate;
+  GRADUS_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const int64_t m = v == last ? in_last : lanes;
+    float* c = to + v * lanes;
+    if (factor != 1) {
+      const Vec alpha = Vec(factor);
+      GRADUS_UNROLL
+      for (int i = 0; i < rows; ++i) sum[i][v] = alpha * sum[i][v];
+    }
+    if (accumulate) {
+      GRADUS_UNROLL
+      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + load(c + i * c_row, m);
+    }
+    if (added) {
+      const Vec bias = load(added + v * lanes, m);
+      GRADUS_UNROLL
+      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + bias;
+    }
+    GRADUS_UNROLL
+    for (int i = 0; i < rows; ++i) store(c + i * c_row, sum[i][v], m);
+  }
+}
+
+using MicroKernel = void (*)(const Tile&);
+
+template <bool unit_rows, BRows mode>
+struct MicroKernels {
+  MicroKernel of[max_rows][most_vectors] = {};
+
+  template <int... r>
+  constexpr explicit MicroKernels(std::integer_sequence<int, r...>) {
+    (fill_row<r + 1>(std::make_integer_sequence<int, vectors_for(r + 1)>()), ...);
+  }
+  template <int rows, int... v>
+  constexpr void fill_row(std::integer_sequence<int, v...>) {
+    ((of[rows - 1][v] = micro_kernel<rows, v + 1, unit_rows, mode>), ...);
+  }
+};
+
+// The micro-kernel for tiles of these sizes.
+template <bool unit_rows, BRows mode>
+inline MicroKernel micro_kernel_for(int64_t rows, int64_t columns) {
+  constexpr BRows mode_used = mode == BRows::whole && masks_are_free ? BRows::partial : mode;
+  static constexpr MicroKernels<unit_rows, mode_used> kernels{std::make_integer_sequence<int, max_rows>()};
+  return kernels.of[rows - 1][(columns + lanes - 1) / lanes - 1];
+}
+
+// --- dot products --------------------------------------------------------------------------------------------------
+
+// Where A has unit stride along its rows and B along its columns, k can fill the lanes and nothing need be packed. The
+// sums of the lanes cost about two cycles for each element of C.
+
+struct DotTile {
+  const float* a;
+  int64_t a_row;
+  const float* b;
+  int64_t b_column[most_dot_columns];  // where the columns begin, from b
+  int64_t k;
+  const int32_t* keep = nullptr;   // (k): lanes of B that count, where the tile has gaps
+  int64_t parts = 1;               // the sums run over so many parts of length k,
+  int64_t a_part = 0, b_part = 0;  // which lie so far from each other
+};
+
+// sum[i * columns + j] = row i of A times column j of B. With gaps, k is a multiple of lanes.
+template <int rows, int columns, bool gaps>
+void dot_kernel(const DotTile& t, float* sum) {
+  Vec dot[round_up(rows * columns, lanes)];
+  for (int i = 0; i < round_up(rows * columns, lanes); ++i) dot[i] = Vec(0.0);
+  const float* a = t.a;
+  const float* b = t.b;
+  for (int64_t part = 0; part < t.parts; ++part, a += t.a_part, b += t.b_part) {
+    const int64_t whole = t.k / lanes * lanes;
+    for (int64_t p = 0; p < whole; p += lanes) {
+      Vec left[rows];
+      GRADUS_UNROLL
+      for (int i = 0; i < rows; ++i) left[i] = load(a + i * t.a_row + p);
+      GRADUS_UNROLL
+      for (int j = 0; j < columns; ++j) {
+        const float* column = b + t.b_column[j] + p;
+        const Vec right = gaps ? load_where(column, t.keep + p) : load(column);
+        GRADUS_UNROLL
+        for (int i = 0; i < rows; ++i) dot[i * columns + j] = fma(left[i], right, dot[i * columns + j]);
+      }
+    }
+    if (!gaps && whole < t.k) {
+      const int64_t m = t.k - whole;
+      Vec left[rows];
+      GRADUS_UNROLL
+      for (int i = 0; i < rows; ++i) left[i] = load(a + i * t.a_row + whole, m);
+      GRADUS_UNROLL
+      for (int j = 0; j < columns; ++j) {
+        const Vec right = load(b + t.b_column[j] + whole, m);
+        GRADUS_UNROLL
+        for (int i = 0; i < rows; ++i) dot[i * columns + j] = fma(left[i], right, dot[i * columns + j]);
+      }
+    }
+  }
+  GRADUS_UNROLL
+  for (int i = 0; i < rows * columns; i += lanes) {
+    Vec some[lanes];
+    GRADUS_UNROLL
+    for (int r = 0; r < lanes; ++r) some[r] = dot[i + r];
+    store(sum + i, sums(some));
+  }
+}
+
+using DotKernel = void (*)(const DotTile&, float*);
+
+template <bool gaps>
+struct DotKernels {
+  DotKernel of[dot_rows][most_dot_columns] = {};
+
+  template <int... r>
+  constexpr explicit DotKernels(std::integer_sequence<int, r...>) {
+    (fill_row<r + 1>(std::make_integer_sequence<int, dot_columns_for(r + 1)>()), ...);
+  }
+  template <int rows, int... j>
+  constexpr void fill_row(std::integer_sequence<int, j...>) {
+    ((of[rows - 1][j] = dot_kernel<rows, j + 1, gaps>), ...);
+  }
+};
+
+template <bool gaps>
+inline DotKernel dot_kernel_for(int64_t rows, int64_t columns) {
+  static constexpr DotKernels<gaps> kernels{std::make_integer_sequence<int, dot_rows>()};
+  return kernels.of[rows - 1][columns - 1];
+}
