@@ -36,7 +36,7 @@ double ulp_error(float y, double exact) {
   }
   int exponent = 0;
   std::frexp(nearest, &exponent);
-  double unit = std::ldexp(1.0, std::max(exponent - 24, -149));
+  double unit = std::ldexp(1.0, nearest == 0 ? -149 : std::max(exponent - 24, -149));
   double error = std::abs(double(y) - exact) / unit;
   return error == error ? error : inf;
 }
@@ -49,13 +49,28 @@ struct Case {
 };
 
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+double silu(double x) { return x < -700 ? -0.0 : x * logistic(x); }
+double gelu(double x) { return x < -40 ? -0.0 : x / 2 * std::erfc(-x / std::sqrt(2.0)); }
+double gelu_tanh(double x) {
+  return x < -40 ? -0.0 : x * logistic(2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
+}
 
 const Case cases[] = {
-    {"exp", Unary::exp, std::exp, 1.1},    {"expm1", Unary::expm1, std::expm1, 1.5},
-    {"log", Unary::log, std::log, 1.0},    {"log1p", Unary::log1p, std::log1p, 2.0},
-    {"tanh", Unary::tanh, std::tanh, 1.5}, {"sigmoid", Unary::sigmoid, logistic, 2.5},
-    {"erf", Unary::erf, std::erf, 1.5},    {"sin", Unary::sin, std::sin, 1.5},
+    {"exp", Unary::exp, std::exp, 1.1},
+    {"expm1", Unary::expm1, std::expm1, 1.6},
+    {"log", Unary::log, std::log, 1.0},
+    {"log1p", Unary::log1p, std::log1p, 2.0},
+    {"tanh", Unary::tanh, std::tanh, 1.6},
+    {"sigmoid", Unary::sigmoid, logistic, 1.6},
+    {"silu", Unary::silu, silu, 2.0},
+    {"gelu", Unary::gelu, gelu, 2.0},
+    {"gelu_tanh", Unary::gelu_tanh, gelu_tanh, 2.0},
+    {"erf", Unary::erf, std::erf, 1.5},
+    {"sin", Unary::sin, std::sin, 1.5},
     {"cos", Unary::cos, std::cos, 1.5},
+    {"sqrt", Unary::sqrt, std::sqrt, 0.5},
+    {"reciprocal", Unary::reciprocal, [](double x) { return 1 / x; }, 0.5},
+    {"rsqrt", Unary::rsqrt, [](double x) { return 1 / std::sqrt(x); }, 1.5},
 };
 
 class VecMath : public testing::EachIsa {
@@ -87,7 +102,7 @@ TEST_P(VecMath, StaysWithinItsErrorBounds) {
         where = x[i];
       }
     }
-    std::printf("  %-8s %.3f ULP at %.9g\n", c.name, worst, double(where));
+    std::printf("  %-10s %.3f ULP at %.9g\n", c.name, worst, double(where));
     EXPECT_LE(worst, c.bound) << c.name << " at " << where;
   }
 }
@@ -147,6 +162,17 @@ TEST_P(VecMath, SpecialValues) {
       {Unary::softplus, nan, nan},
       {Unary::softplus, 30, 30},
       {Unary::silu, nan, nan},
+      {Unary::silu, inf, inf},
+      {Unary::silu, -inf, -0.0f},
+      {Unary::silu, -0.0f, -0.0f},
+      {Unary::silu, 1e-36f, 0.5e-36f},
+      {Unary::gelu, inf, inf},
+      {Unary::gelu, -inf, -0.0f},
+      {Unary::gelu, -0.0f, -0.0f},
+      {Unary::gelu, -1e-36f, -0.5e-36f},
+      {Unary::gelu_tanh, inf, inf},
+      {Unary::gelu_tanh, -inf, -0.0f},
+      {Unary::gelu_tanh, -0.0f, -0.0f},
       {Unary::gelu, nan, nan},
       {Unary::gelu, 30, 30},
       {Unary::gelu_tanh, nan, nan},

@@ -17,15 +17,10 @@ inline V minimum(V a, V b) {
   return select(a != a, a, select(a < b, a, b));
 }
 
+// 2 sqrt(2 / pi) (x + 0.044715 x^3): gelu_tanh is x times the sigmoid of it.
 template <class V>
-inline V normal_cdf(V x) {
-  return V(0.5) * (V(1) + erf(x * V(0.7071067811865476)));
-}
-
-// sqrt(2 / pi) (x + 0.044715 x^3): what gelu_tanh takes the tanh of.
-template <class V>
-inline V gelu_inner(V x) {
-  return V(0.7978845608028654) * (x + V(0.044715) * x * x * x);
+inline V gelu_tanh_argument(V x) {
+  return x * fma(V(1.5957691216057308 * 0.044715), x * x, V(1.5957691216057308));
 }
 
 // y = op(x); see Unary for the meaning of a and b.
@@ -55,9 +50,9 @@ inline V apply(V x, V a, V b) {
   }
   if constexpr (op == Unary::relu) return select(x <= V(0), V(0), x);
   if constexpr (op == Unary::leaky_relu) return select(x > V(0), x, x * a);
-  if constexpr (op == Unary::gelu) return x * normal_cdf(x);
-  if constexpr (op == Unary::gelu_tanh) return V(0.5) * x * (V(1) + tanh(gelu_inner(x)));
-  if constexpr (op == Unary::silu) return x * sigmoid(x);
+  if constexpr (op == Unary::gelu) return gelu(x);
+  if constexpr (op == Unary::gelu_tanh) return gelu_tanh(x);
+  if constexpr (op == Unary::silu) return silu(x);
   if constexpr (op == Unary::softplus) return select(a * x > b, x, log1p(exp(a * x)) / a);
   if constexpr (op == Unary::log1p) return log1p(x);
   if constexpr (op == Unary::expm1) return expm1(x);
@@ -75,14 +70,11 @@ template <Unary op, class V>
 inline V apply_grad(V kept, V g, V a, V b) {
   if constexpr (op == Unary::relu) return select(kept <= V(0), V(0), g);
   if constexpr (op == Unary::leaky_relu) return select(kept > V(0), g, g * a);
-  if constexpr (op == Unary::gelu) {
-    V density = V(0.3989422804014327) * exp(V(-0.5) * kept * kept);  // exp(-x^2 / 2) / sqrt(2 pi)
-    return g * (normal_cdf(kept) + kept * density);
-  }
+  if constexpr (op == Unary::gelu) return g * gelu_slope(kept);
   if constexpr (op == Unary::gelu_tanh) {
-    V t = tanh(gelu_inner(kept));
-    V slope = V(0.7978845608028654) * (V(1) + V(3 * 0.044715) * kept * kept);
-    return g * V(0.5) * (V(1) + t + kept * (V(1) - t * t) * slope);
+    V s = sigmoid(gelu_tanh_argument(kept));
+    V slope = fma(V(3 * 1.5957691216057308 * 0.044715), kept * kept, V(1.5957691216057308));
+    return g * s * fma(kept * (V(1) - s), slope, V(1));
   }
   if constexpr (op == Unary::silu) {
     V s = sigmoid(kept);

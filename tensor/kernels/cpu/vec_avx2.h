@@ -39,6 +39,8 @@ inline Vec operator+(Vec a, Vec b) { return _mm256_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm256_sub_ps(a.v, b.v); }
 inline Vec operator*(Vec a, Vec b) { return _mm256_mul_ps(a.v, b.v); }
 inline Vec operator/(Vec a, Vec b) { return _mm256_div_ps(a.v, b.v); }
+// 1 / x to 22 bits at least, for x in [1, 2^30].
+inline Vec about_inverse(Vec x) { return _mm256_div_ps(_mm256_set1_ps(1), x.v); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }    // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return _mm256_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
 inline Vec sqrt(Vec x) { return _mm256_sqrt_ps(x.v); }
@@ -49,6 +51,13 @@ inline Vec round(Vec x) { return _mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT 
 // The larger (smaller); b where either is NaN.
 inline Vec max_or_second(Vec a, Vec b) { return _mm256_max_ps(a.v, b.v); }
 inline Vec min_or_second(Vec a, Vec b) { return _mm256_min_ps(a.v, b.v); }
+// The larger (smaller), or NaN where either is.
+inline Vec maximum(Vec a, Vec b) {
+  return _mm256_blendv_ps(_mm256_max_ps(a.v, b.v), a.v, _mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q));
+}
+inline Vec minimum(Vec a, Vec b) {
+  return _mm256_blendv_ps(_mm256_min_ps(a.v, b.v), a.v, _mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q));
+}
 
 inline Mask operator==(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
 inline Mask operator!=(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NEQ_UQ)}; }
@@ -126,6 +135,8 @@ inline Vec scale(Vec x, Vec n) {
   Bits whole = to_int(n), half = shift_right<1>(whole);
   return x * from_bits(shift_left<23>(half + bits(127))) * from_bits(shift_left<23>(whole - half + bits(127)));
 }
+// 2^n for whole n in [-126, 127].
+inline Vec power_of_two(Vec n) { return from_bits(shift_left<23>(to_int(n) + bits(127))); }
 
 // All lanes joined by a function of two packs.
 template <class Join>

@@ -37,6 +37,11 @@ inline Vec operator+(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
 inline Vec operator*(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
 inline Vec operator/(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
+// 1 / x to 22 bits at least, for x in [1, 2^30].
+inline Vec about_inverse(Vec x) {
+  __m512 y = _mm512_rcp14_ps(x.v);
+  return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(x.v, y, _mm512_set1_ps(1)), y);
+}
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }    // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
 inline Vec sqrt(Vec x) { return _mm512_sqrt_ps(x.v); }
@@ -47,6 +52,13 @@ inline Vec round(Vec x) { return _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST
 // The larger (smaller); b where either is NaN.
 inline Vec max_or_second(Vec a, Vec b) { return _mm512_max_ps(a.v, b.v); }
 inline Vec min_or_second(Vec a, Vec b) { return _mm512_min_ps(a.v, b.v); }
+// The larger (smaller), or NaN where either is.
+inline Vec maximum(Vec a, Vec b) {
+  return _mm512_mask_max_ps(a.v, _mm512_cmp_ps_mask(a.v, a.v, _CMP_ORD_Q), a.v, b.v);
+}
+inline Vec minimum(Vec a, Vec b) {
+  return _mm512_mask_min_ps(a.v, _mm512_cmp_ps_mask(a.v, a.v, _CMP_ORD_Q), a.v, b.v);
+}
 
 inline Mask operator==(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 inline Mask operator!=(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
@@ -114,6 +126,9 @@ inline Bits load_bits(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
 
 // x 2^n for whole n, rounded once.
 inline Vec scale(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }
+
+// 2^n for whole n in [-126, 127].
+inline Vec power_of_two(Vec n) { return _mm512_scalef_ps(_mm512_set1_ps(1), n.v); }
 
 // All lanes joined by a function of two packs.
 template <class Join>

@@ -53,6 +53,8 @@ inline Vec operator+(Vec a, Vec b) { return vaddq_f32(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return vsubq_f32(a.v, b.v); }
 inline Vec operator*(Vec a, Vec b) { return vmulq_f32(a.v, b.v); }
 inline Vec operator/(Vec a, Vec b) { return vdivq_f32(a.v, b.v); }
+// 1 / x to 22 bits at least, for x in [1, 2^30].
+inline Vec about_inverse(Vec x) { return vdivq_f32(vdupq_n_f32(1), x.v); }
 inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c.v, a.v, b.v); }   // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return vfmsq_f32(c.v, a.v, b.v); }  // c - a b
 inline Vec sqrt(Vec x) { return vsqrtq_f32(x.v); }
@@ -63,6 +65,10 @@ inline Vec round(Vec x) { return vrndnq_f32(x.v); }
 // The larger (smaller); b where either is NaN, which NEON's own maximum and minimum would return.
 inline Vec max_or_second(Vec a, Vec b) { return vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v); }
 inline Vec min_or_second(Vec a, Vec b) { return vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v); }
+
+// The larger (smaller), or NaN where either is.
+inline Vec maximum(Vec a, Vec b) { return vmaxq_f32(a.v, b.v); }
+inline Vec minimum(Vec a, Vec b) { return vminq_f32(a.v, b.v); }
 
 inline Mask operator==(Vec a, Vec b) { return {vceqq_f32(a.v, b.v)}; }
 inline Mask operator!=(Vec a, Vec b) { return {vmvnq_u32(vceqq_f32(a.v, b.v))}; }
@@ -132,6 +138,8 @@ inline Vec scale(Vec x, Vec n) {
   Bits whole = to_int(n), half = shift_right<1>(whole);
   return x * from_bits(shift_left<23>(half + bits(127))) * from_bits(shift_left<23>(whole - half + bits(127)));
 }
+// 2^n for whole n in [-126, 127].
+inline Vec power_of_two(Vec n) { return from_bits(shift_left<23>(to_int(n) + bits(127))); }
 
 // All lanes joined by a function of two packs.
 template <class Join>

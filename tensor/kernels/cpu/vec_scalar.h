@@ -17,6 +17,16 @@ inline double log(double x) { return __builtin_log(x); }
 inline double log1p(double x) { return __builtin_log1p(x); }
 inline double tanh(double x) { return __builtin_tanh(x); }
 inline double sigmoid(double x) { return 1 / (1 + __builtin_exp(-x)); }
+// Below these limits the results are zero, and infinity times 0 would not be.
+inline double silu(double x) { return x < -800 ? -0.0 : x * sigmoid(x); }
+inline double gelu(double x) { return x < -40 ? -0.0 : x * 0.5 * __builtin_erfc(x * -0.7071067811865476); }
+inline double gelu_tanh(double x) {
+  return x < -40 ? -0.0 : x * sigmoid(x * 1.5957691216057308 * (1 + 0.044715 * x * x));
+}
+inline double gelu_slope(double x) {
+  double limited = x < -40 ? -40 : x > 40 ? 40 : x;
+  return 0.5 * __builtin_erfc(x * -0.7071067811865476) + limited * 0.3989422804014327 * exp(-0.5 * x * x);
+}
 inline double erf(double x) { return __builtin_erf(x); }
 inline double sin(double x) { return __builtin_sin(x); }
 inline double cos(double x) { return __builtin_cos(x); }

@@ -22,56 +22,63 @@ inline Vec copy_sign(Vec x, Vec y) {
 
 // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, so that n times the first is exact.
 struct ExpParts {
-  Vec n, r, tail;  // tail = e^r - 1 - r
+  Vec n, r;
+  // e^r - 1
+  Vec above() const {
+    constexpr float q[] = {0.49999997f, 0.1666654f, 0.04166721f, 0.008366847f, 0.0013882444f};
+    return fma(r * r, polynomial(q, r), r);
+  }
 };
 
+// For |x| < 2^21: adding 1.5 2^23 leaves a whole number in the last places.
 inline ExpParts split_exp(Vec x) {
-  constexpr float q[] = {0.49999997f, 0.1666654f, 0.04166721f, 0.008366847f, 0.0013882444f};
-  Vec n = round(x * Vec(1.4426950408889634));
-  Vec r = fnma(n, Vec(0.693359375), x);
-  r = fnma(n, Vec(-2.1219444170128554e-4), r);
-  return {n, r, r * r * polynomial(q, r)};
+  constexpr double round_up = 0x1.8p23;
+  Vec n = fma(x, Vec(1.4426950408889634), Vec(round_up)) - Vec(round_up);
+  return {n, fnma(n, Vec(-2.1219444170128554e-4), fnma(n, Vec(0.693359375), x))};
 }
 
 // Within 1.1 ULP.
 inline Vec exp(Vec x) {
   // Beyond these the result is 0 or infinity anyway. A NaN is the second operand, which passes.
-  Vec inside = max_or_second(Vec(-105.0), min_or_second(Vec(89.0), x));
-  ExpParts e = split_exp(inside);
-  return scale(Vec(1) + (e.r + e.tail), e.n);
+  ExpParts e = split_exp(max_or_second(Vec(-105.0), min_or_second(Vec(89.0), x)));
+  return scale(Vec(1) + e.above(), e.n);
 }
 
-// e^x - 1, within 1.5 ULP.
+// e^x - 1, within 1.6 ULP.
 inline Vec expm1(Vec x) {
   Vec inside = max_or_second(Vec(-30.0), min_or_second(Vec(89.0), x));
   ExpParts e = split_exp(inside);
   Vec half = scale(Vec(0.5), e.n);  // half of 2^n: 2^128 itself would not fit
-  Vec y = (fma(half, e.tail, fma(half, e.r, half - Vec(0.5)))) * Vec(2);
+  Vec y = fma(half, e.above(), half - Vec(0.5)) * Vec(2);
   return select(x == Vec(0), x, y);  // keeps -0
 }
 
-// log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)], plus n ln 2.
-inline Vec log_of_parts(Vec f, Vec n) {
+// log(x 2^-shift) for normal x: x = 2^n (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)].
+inline Vec log_of_normal(Vec x, Vec shift) {
   constexpr float p[] = {0.3333333f,  -0.2500088f,  0.20001318f, -0.16621184f,
                          0.14197825f, -0.13178624f, 0.12800194f, -0.07633188f};
-  Vec square = f * f;
+  Bits above = bits(x) - bits(0x3f3504f3);  // from sqrt(1/2), so that the mantissa straddles 1
+  Bits e = shift_right<23>(above);
+  Vec f = from_bits(bits(x) - shift_left<23>(e)) - Vec(1), n = to_float(e) - shift, square = f * f;
   Vec tail = fma(square * f, polynomial(p, f), n * Vec(-2.1219444170128554e-4));
   return fma(n, Vec(0.693359375), f + fma(Vec(-0.5), square, tail));
 }
 
-// Within 1 ULP.
-inline Vec log(Vec x) {
-  Mask tiny = x < Vec(0x1p-126);  // denormals: raised first
-  Vec y = select(tiny, x * Vec(0x1p24), x);
-  Bits above = bits(y) - bits(0x3f3504f3);  // from sqrt(1/2), so that the mantissa straddles 1
-  Bits e = shift_right<23>(above);
-  Vec m = from_bits(bits(y) - shift_left<23>(e));
-  Vec n = to_float(e) - select(tiny, Vec(24), Vec(0));
-  Vec result = log_of_parts(m - Vec(1), n);
+[[gnu::noinline]] inline Vec log_of_any(Vec x) {
   constexpr double inf = __builtin_inf();
+  Mask tiny = x < Vec(0x1p-126);  // denormals: raised first
+  Vec result = log_of_normal(select(tiny, x * Vec(0x1p24), x), select(tiny, Vec(24), Vec(0)));
   result = select(x == Vec(inf), x, result);
   result = select(x == Vec(0), Vec(-inf), result);
   return select(x >= Vec(0), result, Vec(__builtin_nan("")));  // negative or NaN
+}
+
+// Within 1 ULP.
+inline Vec log(Vec x) {
+  // Whether one is not a normal positive number: below the smallest wraps round to large.
+  if (any(at_most(bits(0x7f000000), bits(x) - bits(0x00800000)))) [[unlikely]]
+    return log_of_any(x);
+  return log_of_normal(x, Vec(0));
 }
 
 // log(1 + x), within 2 ULP: log of the rounded sum, and to first order what the rounding lost.
@@ -83,20 +90,115 @@ inline Vec log1p(Vec x) {
   return select(x == Vec(-1), Vec(-__builtin_inf()), select(x == Vec(__builtin_inf()), x, y));
 }
 
-// Within 1.5 ULP.
-inline Vec tanh(Vec x) {
-  constexpr float p[] = {-0.33333278f, 0.13331331f, -0.053730033f, 0.02060625f, -0.005667049f};
-  Vec size = abs(x), square = x * x;
-  Vec small = fma(x * square, polynomial(p, square), x);
-  // 1 - 2 / (e^2|x| + 1), which is 1 from |x| = 9.02 on
-  Vec large = Vec(1) - Vec(2) / (exp(size + size) + Vec(1));
-  return copy_sign(select(size < Vec(0.625), small, large), x);
+// A number as the sum of two.
+struct Pair {
+  Vec high, low;
+};
+
+// x / (sum + low) for sum near 1 and beyond; `low` is what rounding left out of the sum.
+inline Pair divide(Vec x, Vec sum, Vec low) {
+  Vec inverse = about_inverse(sum), y = x * inverse;
+  return {y, fnma(y, low, fnma(y, sum, x)) * inverse};
 }
 
-// 1 / (1 + e^-x), within 2.5 ULP. The exponential is of a negative number, so that tiny results keep their precision.
+// u / (u + 1) for u = (e^2|x| - 1) / 2, which is made without cancellation. Within 1.6 ULP.
+inline Vec tanh(Vec x) {
+  constexpr float q[] = {1, 0.6666616f, 0.33333768f, 0.13386955f, 0.044423822f};
+  Vec size = min_or_second(Vec(10), abs(x));  // from 9.02 on the result is 1
+  ExpParts e = split_exp(size + size);
+  Vec r = e.r * Vec(0.5), half = fma(r * r, polynomial(q, r), r);  // (e^2r - 1) / 2
+  Vec power = power_of_two(e.n), u = fma(power, half, fma(power, Vec(0.5), Vec(-0.5)));
+  Vec sum = u + Vec(1);
+  Pair y = divide(u, sum, min_or_second(u, Vec(1)) - (sum - max_or_second(u, Vec(1))));
+  return copy_sign(y.high + y.low, x);
+}
+
+// Functions that are 1 / (1 + e^-x) or like it come as 2^32 times their value, so that nothing is denormal which will
+// be multiplied by x.
+constexpr double gate_unit = 0x1p-32;
+
+// -|x|, or `limit` where that is larger; NaN stays.
+inline Vec below(Vec x, double limit) {
+  return max_or_second(Vec(limit), from_bits(bits(x) | bits(int(0x80000000u))));
+}
+
+// 1 / (1 + e^-x) times 2^32, given the parts of -|x|.
+inline Pair logistic(Vec x, ExpParts minus) {
+  Vec power = scale(Vec(1) + minus.above(), minus.n + Vec(32));
+  Vec sum = fma(power, Vec(gate_unit), Vec(1));
+  return divide(select(x < Vec(0), power, Vec(1 / gate_unit)), sum, fma(power, Vec(gate_unit), Vec(1) - sum));
+}
+
+// Within 1.6 ULP.
 inline Vec sigmoid(Vec x) {
-  Vec e = exp(Vec(0) - abs(x));
-  return select(x >= Vec(0), Vec(1), e) / (Vec(1) + e);
+  Pair y = logistic(x, split_exp(below(x, -110)));
+  return (y.high + y.low) * Vec(gate_unit);
+}
+
+// x times a function that falls from 1 to 0 and is 1/2 at 0; below x = -limit the result is 0.
+inline Vec gate(Vec x, Pair y, double limit) {
+  Vec above = max_or_second(Vec(-limit), x),
+      inside = min_or_second(Vec(limit), above);  // infinity times 0 is avoided
+  Vec product = fma(above * Vec(gate_unit), y.high, inside * Vec(gate_unit) * y.low);
+  return select(abs(x) < Vec(0x1p-60), x * Vec(0.5), product);  // `above` times the unit may be denormal
+}
+
+// x sigmoid(x), within 2 ULP.
+inline Vec silu(Vec x) { return gate(x, logistic(x, split_exp(below(x, -110))), 110); }
+
+// x sigmoid(2 w), w = sqrt(2 / pi) (x + 0.044715 x^3), within 2 ULP. An error in w counts w times where the result is
+// small, so that w is a sum of two floats.
+inline Vec gelu_tanh(Vec x) {
+  constexpr double linear = 1.5957691216057308, cubic = linear * 0.044715;
+  Vec c(linear), d(cubic), c_low(linear - double(float(linear))), d_low(cubic - double(float(cubic)));
+  Vec m = below(x, -12), square = m * m, product = square * d;
+  // What the two products lack, negative.
+  Vec lack = fma(fnma(m, m, square), d, fnma(square, d, product));
+  Vec sum = c + product, back = sum - c;  // Knuth's exact sum
+  Vec sum_low = (c - (sum - back)) + (product - back) + (fma(square, d_low, c_low) - lack);
+  Vec z = m * sum;
+  ExpParts e = split_exp(z);
+  e.r = e.r + fma(m, sum_low, fma(m, sum, Vec(0) - z));
+  return gate(x, logistic(x, e), 12);
+}
+
+// The normal distribution function at m in [-14.4, 0], times 2^32: e^(-m^2 / 2) times Mills' ratio, which is v times a
+// polynomial in v = 1 / (1 - 0.3 m). e^(-m^2 / 2) itself goes to `density`.
+inline Pair normal_tail(Vec m, Vec& density) {
+  constexpr float g[] = {0.375058591f,   0.388323873f,  0.226162225f,   0.00299866195f, -0.0881017223f,
+                         -0.0189192612f, 0.0431888439f, 0.00773944287f, -0.0213918593f};
+  constexpr double first_term = 0.24394998;
+  Vec square = m * m;
+  ExpParts e = split_exp(Vec(-0.5) * square);
+  e.r = fma(Vec(0.5), fnma(m, m, square), e.r);
+  Vec sum = fnma(Vec(0.3), m, Vec(1)), lost = fnma(Vec(0.3), m, Vec(1) - sum);
+  Vec v = about_inverse(sum), excess = v * fma(v, lost, fma(v, sum, Vec(-1)));  // v lies above 1 / (1 - 0.3 m)
+  Vec w = (v - Vec(0.5625)) - excess, slope = polynomial(g, w);
+  Vec factor = fma(w, slope, Vec(first_term)), factor_low = fma(w, slope, Vec(first_term) - factor);
+  Vec ratio = v * factor;
+  Vec ratio_excess = fma(excess, factor, fnma(v, factor_low, fnma(v, factor, ratio)));
+  Vec above = e.above(), high = fma(ratio, above, ratio);
+  Vec low = fma(ratio, above, ratio - high) - fma(ratio_excess, above, ratio_excess);
+  density = scale(Vec(1) + above, e.n);
+  Vec n = e.n + Vec(32);
+  return {scale(high, n), scale(low, n)};
+}
+
+// x Phi(x), within 2 ULP.
+inline Vec gelu(Vec x) {
+  Vec density;
+  Pair tail = normal_tail(below(x, -14.4), density);
+  Vec one(1 / gate_unit), rest = one - tail.high;
+  Mask left = x < Vec(0);
+  Pair y = {select(left, tail.high, rest), select(left, tail.low, ((one - rest) - tail.high) - tail.low)};
+  return gate(x, y, 14.4);
+}
+
+// The derivative of x Phi(x): Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi), absolutely within 2^-22.
+inline Vec gelu_slope(Vec x) {
+  Vec m = below(x, -14.4), density;
+  Vec tail = normal_tail(m, density).high * Vec(gate_unit);
+  return fma(copy_sign(m, x), density * Vec(0.3989422804014327), select(x < Vec(0), tail, Vec(1) - tail));
 }
 
 // Within 1.5 ULP.
