@@ -390,6 +390,28 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
                        }});
     }
   }
+  auto ties = x;  // the first of equals counts
+  for (int64_t i = 0; i < rows * n; ++i) ties[size_t(i)] = float(int(x[size_t(i)] * 2));
+  if (rows > 2) ties[size_t(2 * n + n / 2)] = nan;
+  for (ArgReduce op : {ArgReduce::max, ArgReduce::min}) {
+    for (const auto& values : {x, ties}) {
+      cases.push_back({"arg_reduce",
+                       {values},
+                       {row},
+                       [=](const KernelTable& k, In in, Out out) {
+                         Ints found(size_t(rows), -1);
+                         k.arg_reduce(op, in[0].data(), rows, n, found.data());
+                         std::copy(found.begin(), found.end(), out[0].begin());
+                       },
+                       0});
+    }
+  }
+  cases.push_back({"cumsum", {x}, {y}, [=](const KernelTable& k, In in, Out out) {
+                     k.cumsum(in[0].data(), out[0].data(), 1, rows, n);
+                   }});
+  cases.push_back({"cumsum", {x}, {y}, [=](const KernelTable& k, In in, Out out) {
+                     k.cumsum(in[0].data(), out[0].data(), rows, n, 1);
+                   }});
   for (bool affine : {false, true}) {
     cases.push_back({"layer_norm", {x, w, b}, {y, row, row}, [=](const KernelTable& k, In in, Out out) {
                        k.layer_norm(in[0].data(), affine ? in[1].data() : nullptr, affine ? in[2].data() : nullptr,

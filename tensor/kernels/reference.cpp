@@ -238,6 +238,10 @@ void copy(const View& x, const View& y) {
 
 template <class From, class To>
 void cast_to(const View& x, const View& y) {
+  if (is_contiguous(x) && is_contiguous(y)) {
+    for (int64_t i = 0; i < x.numel(); ++i) y.as<To>()[i] = convert<To>(widen(x.as<From>()[i]));
+    return;
+  }
   walk([&](int64_t i, int64_t o) { y.as<To>()[o] = convert<To>(widen(x.as<From>()[i])); }, x, y);
 }
 

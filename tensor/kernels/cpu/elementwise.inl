@@ -1,49 +1,49 @@
 // Element-wise kernels. Each operation is a function on one row of packs; loops.inl runs it over strided views.
 
-template <class X, class Y, class F>
-inline void map_row(int64_t n, const X& x, const Y& y, const F& f) {
-  packs(n, [&](int64_t i, auto... k) { y.put(i, f(x.get(i, k...)), k...); });
+// y = f of the operands along a row.
+template <class Y, class F, class... X>
+inline void map_row(int64_t n, bool, const Y& y, const F& f, const X&... x) {
+  packs(n, [&](int64_t i, auto... k) { y.put(i, f(x.get(i, k...)...), k...); });
 }
 
-template <class A, class B, class Y, class F>
-inline void map_row(int64_t n, const A& a, const B& b, const Y& y, const F& f) {
-  packs(n, [&](int64_t i, auto... k) { y.put(i, f(a.get(i, k...), b.get(i, k...)), k...); });
+template <class F, class... X>
+inline void map_row(int64_t n, bool far, const Unit& y, const F& f, const X&... x) {
+  write_row(floats(y.base), n, far, [&](int64_t i, auto... k) { return f(x.get(i, k...)...); });
 }
 
 constexpr int64_t unit = sizeof(float);
 
 template <Unary op>
-void unary_row(int64_t n, char* const* p, const int64_t* s, double a, double b) {
+void unary_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, double b) {
   Vec va(a), vb(b);
   auto f = [&](Vec x) { return apply<op>(x, va, vb); };
   if (s[0] == unit && s[1] == unit)
-    map_row(n, Unit(p[1], 0), Unit(p[0], 0), f);
+    map_row(n, far, Unit(p[0], 0), f, Unit(p[1], 0));
   else
-    map_row(n, Strided(p[1], s[1]), Strided(p[0], s[0]), f);
+    map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]));
 }
 
 template <Unary op>
-void grad_row(int64_t n, char* const* p, const int64_t* s, double a, double b) {
+void grad_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, double b) {
   if constexpr (has_grad(op)) {
     Vec va(a), vb(b);
     auto f = [&](Vec kept, Vec g) { return apply_grad<op>(kept, g, va, vb); };
-    if (s[0] == unit && s[1] == unit && s[2] == unit) {
-      map_row(n, Unit(p[1], 0), Unit(p[2], 0), Unit(p[0], 0), f);
-    } else {
-      map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), Strided(p[0], s[0]), f);
-    }
+    if (s[0] == unit && s[1] == unit && s[2] == unit)
+      map_row(n, far, Unit(p[0], 0), f, Unit(p[1], 0), Unit(p[2], 0));
+    else
+      map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]), Strided(p[2], s[2]));
   }
 }
 
 template <Binary op>
-void binary_row(int64_t n, char* const* p, const int64_t* s) {
+void binary_row(int64_t n, char* const* p, const int64_t* s, bool far) {
   auto f = [](Vec a, Vec b) { return apply<op>(a, b); };
-  if (s[0] != unit) return map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), Strided(p[0], s[0]), f);
+  if (s[0] != unit) return map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]), Strided(p[2], s[2]));
   Unit y(p[0], 0);
-  if (s[1] == unit && s[2] == unit) return map_row(n, Unit(p[1], 0), Unit(p[2], 0), y, f);
-  if (s[1] == unit && s[2] == 0) return map_row(n, Unit(p[1], 0), Same(p[2], 0), y, f);
-  if (s[1] == 0 && s[2] == unit) return map_row(n, Same(p[1], 0), Unit(p[2], 0), y, f);
-  map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), y, f);
+  if (s[1] == unit && s[2] == unit) return map_row(n, far, y, f, Unit(p[1], 0), Unit(p[2], 0));
+  if (s[1] == unit && s[2] == 0) return map_row(n, far, y, f, Unit(p[1], 0), Same(p[2], 0));
+  if (s[1] == 0 && s[2] == unit) return map_row(n, far, y, f, Same(p[1], 0), Unit(p[2], 0));
+  map_row(n, far, y, f, Strided(p[1], s[1]), Strided(p[2], s[2]));
 }
 
 struct BoolStrided {  // a row of bools as masks
@@ -67,22 +67,22 @@ struct BoolStrided {  // a row of bools as masks
 };
 
 template <Compare op>
-void compare_row(int64_t n, char* const* p, const int64_t* s) {
+void compare_row(int64_t n, char* const* p, const int64_t* s, bool far) {
   auto f = [](Vec a, Vec b) { return apply<op>(a, b); };
   BoolStrided y(p[0], s[0]);
-  if (s[1] == unit && s[2] == unit) return map_row(n, Unit(p[1], 0), Unit(p[2], 0), y, f);
-  if (s[1] == unit && s[2] == 0) return map_row(n, Unit(p[1], 0), Same(p[2], 0), y, f);
-  map_row(n, Strided(p[1], s[1]), Strided(p[2], s[2]), y, f);
+  if (s[1] == unit && s[2] == unit) return map_row(n, far, y, f, Unit(p[1], 0), Unit(p[2], 0));
+  if (s[1] == unit && s[2] == 0) return map_row(n, far, y, f, Unit(p[1], 0), Same(p[2], 0));
+  map_row(n, far, y, f, Strided(p[1], s[1]), Strided(p[2], s[2]));
 }
 
 template <Predicate op>
-void predicate_row(int64_t n, char* const* p, const int64_t* s) {
+void predicate_row(int64_t n, char* const* p, const int64_t* s, bool far) {
   auto f = [](Vec x) { return apply<op>(x); };
   BoolStrided y(p[0], s[0]);
   if (s[1] == unit)
-    map_row(n, Unit(p[1], 0), y, f);
+    map_row(n, far, y, f, Unit(p[1], 0));
   else
-    map_row(n, Strided(p[1], s[1]), y, f);
+    map_row(n, far, y, f, Strided(p[1], s[1]));
 }
 
 // The row functions of one family, indexed by its enum.
@@ -100,8 +100,8 @@ struct Family {
   Row* operator[](Op op) const { return rows[size_t(op)]; }
 };
 
-using ConstantsRow = void(int64_t, char* const*, const int64_t*, double, double);
-using PlainRow = void(int64_t, char* const*, const int64_t*);
+using ConstantsRow = void(int64_t, char* const*, const int64_t*, bool far, double, double);
+using PlainRow = void(int64_t, char* const*, const int64_t*, bool far);
 
 struct MakeUnary {
   template <Unary op>
@@ -148,13 +148,13 @@ void unary(Unary op, const View& x, const View& y, double a, double b) {
   if (op == Unary::pow && a == -1) row = unary_rows[Unary::reciprocal];
   if (op == Unary::pow && a == -0.5) row = unary_rows[Unary::rsqrt];
   for_rows(collapse<2>({&y, &x}, {unit, unit}),
-           [&](int64_t n, char* const* p, const int64_t* s) { row(n, p, s, a, b); });
+           [&](int64_t n, char* const* p, const int64_t* s, bool far) { row(n, p, s, far, a, b); });
 }
 
 void unary_grad(Unary op, const View& kept, const View& g, const View& dx, double a, double b) {
   ConstantsRow* row = grad_rows[op];
   for_rows(collapse<3>({&dx, &kept, &g}, {unit, unit, unit}),
-           [&](int64_t n, char* const* p, const int64_t* s) { row(n, p, s, a, b); });
+           [&](int64_t n, char* const* p, const int64_t* s, bool far) { row(n, p, s, far, a, b); });
 }
 
 void binary(Binary op, const View& a, const View& b, const View& y) {
@@ -171,28 +171,23 @@ void predicate(Predicate op, const View& x, const View& y) {
 
 void where(const View& condition, const View& a, const View& b, const View& y) {
   for_rows(collapse<4>({&y, &condition, &a, &b}, {unit, 1, unit, unit}),
-           [](int64_t n, char* const* p, const int64_t* s) {
+           [](int64_t n, char* const* p, const int64_t* s, bool far) {
+             auto f = [](Mask c, Vec u, Vec v) { return select(c, u, v); };
              BoolStrided c(p[1], s[1]);
-             auto run = [&](const auto& u, const auto& v, const auto& to) {
-               packs(n, [&](int64_t i, auto... k) {
-                 to.put(i, select(c.get(i, k...), u.get(i, k...), v.get(i, k...)), k...);
-               });
-             };
              if (s[0] == unit && s[2] == unit && s[3] == unit)
-               run(Unit(p[2], 0), Unit(p[3], 0), Unit(p[0], 0));
+               map_row(n, far, Unit(p[0], 0), f, c, Unit(p[2], 0), Unit(p[3], 0));
              else
-               run(Strided(p[2], s[2]), Strided(p[3], s[3]), Strided(p[0], s[0]));
+               map_row(n, far, Strided(p[0], s[0]), f, c, Strided(p[2], s[2]), Strided(p[3], s[3]));
            });
 }
 
 void fill(const View& y, double value) {
   Vec v(value);
-  for_rows(collapse<1>({&y}, {unit}), [&](int64_t n, char* const* p, const int64_t* s) {
-    auto run = [&](const auto& to) { packs(n, [&](int64_t i, auto... k) { to.put(i, v, k...); }); };
+  for_rows(collapse<1>({&y}, {unit}), [&](int64_t n, char* const* p, const int64_t* s, bool far) {
     if (s[0] == unit)
-      run(Unit(p[0], 0));
+      write_row(floats(p[0]), n, far, [&](auto...) { return v; });
     else
-      run(Strided(p[0], s[0]));
+      map_row(n, far, Strided(p[0], s[0]), [&] { return v; });
   });
 }
 
@@ -251,12 +246,13 @@ void copy(const View& x, const View& y) {
                  });
     return;
   }
-  for_rows(loop, [](int64_t n, char* const* p, const int64_t* s) {
+  for_rows(loop, [](int64_t n, char* const* p, const int64_t* s, bool far) {
     auto f = [](Vec v) { return v; };
-    if (s[0] != unit) return map_row(n, Strided(p[1], s[1]), Strided(p[0], s[0]), f);
-    if (s[1] == unit) return map_row(n, Unit(p[1], 0), Unit(p[0], 0), f);
-    if (s[1] == 0) return map_row(n, Same(p[1], 0), Unit(p[0], 0), f);
-    map_row(n, Strided(p[1], s[1]), Unit(p[0], 0), f);
+    if (s[0] != unit) return map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]));
+    Unit to(p[0], 0);
+    if (s[1] == unit) return map_row(n, far, to, f, Unit(p[1], 0));
+    if (s[1] == 0) return map_row(n, far, to, f, Same(p[1], 0));
+    map_row(n, far, to, f, Strided(p[1], s[1]));
   });
 }
 

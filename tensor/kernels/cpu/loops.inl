@@ -15,6 +15,33 @@ inline int64_t row_grain(int64_t elements_per_row) {
 inline const float* floats(const void* p) { return static_cast<const float*>(p); }
 inline float* floats(void* p) { return static_cast<float*>(p); }
 
+// Calls body(i) for each full pack of a row of n, then body(i, k) for the k elements left.
+template <class Body>
+inline void packs(int64_t n, const Body& body) {
+  int64_t i = 0;
+  for (; i + Vec::lanes <= n; i += Vec::lanes) body(i);
+  if (i < n) body(i, n - i);
+}
+
+// Results of this many elements or more, 32 MB, are written past the caches: by then they would be pushed out before
+// anybody read them, and a line that is not read first costs a third of the traffic less. Measured: at 32 MB writing
+// and reading back is as fast either way, below that the caches win.
+constexpr int64_t far_elements = int64_t(8) << 20;
+
+// Writes f(i) for every pack of a row of n, and f(i, k) for the rest; past the caches where `far`, with
+// stream_end() left to the caller.
+template <class F>
+inline void write_row(float* y, int64_t n, bool far, const F& f) {
+  if (!far) return packs(n, [&](int64_t i, auto... k) { store(y + i, f(i, k...), k...); });
+  constexpr int64_t bytes = Vec::lanes * int64_t(sizeof(float));
+  int64_t head =
+      smaller(n, (bytes - int64_t(reinterpret_cast<uintptr_t>(y) % bytes)) % bytes / int64_t(sizeof(float)));
+  store(y, f(0, head), head);
+  int64_t i = head;
+  for (; i + Vec::lanes <= n; i += Vec::lanes) stream(y + i, f(i));
+  store(y + i, f(i, n - i), n - i);
+}
+
 // The common index space of several views, with dimensions of size 1 dropped, sorted so that the first view's
 // strides fall, and neighbours merged where every view allows it.
 template <int views>
@@ -23,6 +50,7 @@ struct Loop {
   int64_t shape[8];
   int64_t strides[8][views];  // in bytes
   char* data[views];
+  bool far = false;  // the first view is written, and better past the caches
 
   int64_t inner() const { return ndim ? shape[ndim - 1] : 1; }
   int64_t outer() const {
@@ -63,11 +91,13 @@ inline Loop<views> collapse(const View* const (&v)[views], const int64_t (&sizes
     for (int k = 0; k < views; ++k) loop.strides[last][k] = loop.strides[d][k];
   }
   if (loop.ndim) loop.ndim = last + 1;
+  loop.far = sizes[0] == sizeof(float) && loop.inner() * loop.outer() >= far_elements;
+  for (int k = 1; k < views; ++k) loop.far &= loop.data[k] != loop.data[0];  // in place its lines are there already
   return loop;
 }
 
-// Calls row(n, data, strides) for pieces of the inner dimension that cover the space, in parallel where it is
-// large. data and strides: per view, in bytes.
+// Calls row(n, data, strides, far) for pieces of the inner dimension that cover the space, in parallel where it is
+// large. data and strides: per view, in bytes. far: for write_row.
 template <int views, class Row>
 inline void for_rows(const Loop<views>& loop, const Row& row) {
   int64_t inner = loop.inner(), outer = loop.outer();
@@ -77,7 +107,8 @@ inline void for_rows(const Loop<views>& loop, const Row& row) {
     parallel_for(inner, serial_elements, [&](int64_t begin, int64_t end) {
       char* at[views];
       for (int k = 0; k < views; ++k) at[k] = loop.data[k] + begin * inner_strides[k];
-      row(end - begin, at, inner_strides);
+      row(end - begin, at, inner_strides, loop.far);
+      stream_end();
     });
     return;
   }
@@ -94,7 +125,7 @@ inline void for_rows(const Loop<views>& loop, const Row& row) {
     for (int64_t r = begin; r < end; ++r) {
       char* place[views];
       for (int k = 0; k < views; ++k) place[k] = at[k];
-      row(inner, place, inner_strides);
+      row(inner, place, inner_strides, loop.far);
       for (int d = loop.ndim - 2; d >= 0; --d) {
         for (int k = 0; k < views; ++k) at[k] += loop.strides[d][k];
         if (++index[d] < loop.shape[d]) break;
@@ -102,6 +133,7 @@ inline void for_rows(const Loop<views>& loop, const Row& row) {
         index[d] = 0;
       }
     }
+    stream_end();
   });
 }
 
@@ -140,19 +172,12 @@ struct Strided {
   }
 };
 
-// Calls body(i) for each full pack of a row of n, then body(i, k) for the k elements left.
-template <class Body>
-inline void packs(int64_t n, const Body& body) {
-  int64_t i = 0;
-  for (; i + Vec::lanes <= n; i += Vec::lanes) body(i);
-  if (i < n) body(i, n - i);
-}
-
 // Runs body(row) for every row of n, in parallel where there is enough to do.
 template <class Body>
 inline void each_row(int64_t rows, int64_t n, const Body& body) {
   parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) body(r);
+    stream_end();
   });
 }
 
@@ -160,23 +185,4 @@ inline void each_row(int64_t rows, int64_t n, const Body& body) {
 template <class... K>
 inline Vec load_or(const float* p, int64_t i, Vec otherwise, K... k) {
   return p ? load(p + i, k...) : otherwise;
-}
-
-// Results of this many elements or more, 32 MB, are written past the caches: by then they would be pushed out before
-// anybody read them, and a line that is not read first costs a third of the traffic less. Measured: at 32 MB writing
-// and reading back is as fast either way, below that the caches win.
-constexpr int64_t far_elements = int64_t(8) << 20;
-
-// Writes f(i) for every pack of a row of n, and f(i, k) for the rest; past the caches where `far`, with
-// stream_end() left to the caller.
-template <class F>
-inline void write_row(float* y, int64_t n, bool far, const F& f) {
-  if (!far) return packs(n, [&](int64_t i, auto... k) { store(y + i, f(i, k...), k...); });
-  constexpr int64_t bytes = Vec::lanes * int64_t(sizeof(float));
-  int64_t head =
-      smaller(n, (bytes - int64_t(reinterpret_cast<uintptr_t>(y) % bytes)) % bytes / int64_t(sizeof(float)));
-  store(y, f(0, head), head);
-  int64_t i = head;
-  for (; i + Vec::lanes <= n; i += Vec::lanes) stream(y + i, f(i));
-  store(y + i, f(i, n - i), n - i);
 }

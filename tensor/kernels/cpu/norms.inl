@@ -4,19 +4,18 @@
 
 void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n, void* y,
                 void* mean, void* rstd) {
+  bool far = rows * n >= far_elements;
   each_row(rows, n, [&](int64_t r) {
     const float* from = floats(x) + r * n;
-    float* to = floats(y) + r * n;
     double mu = double(fold<Reduce::sum>(n, RowOf{from})) / double(n);
     Vec centre(mu);
     double variance =
         fold<Reduce::sum_squares>(n, [&](int64_t i, auto... k) { return load(from + i, k...) - centre; }) / double(n);
     double scale = 1 / __builtin_sqrt(variance + eps);
     Vec factor(scale);
-    packs(n, [&](int64_t i, auto... k) {
+    write_row(floats(y) + r * n, n, far, [&](int64_t i, auto... k) {
       Vec normal = (load(from + i, k...) - centre) * factor;
-      store(to + i, fma(normal, load_or(floats(weight), i, Vec(1), k...), load_or(floats(bias), i, Vec(0), k...)),
-            k...);
+      return fma(normal, load_or(floats(weight), i, Vec(1), k...), load_or(floats(bias), i, Vec(0), k...));
     });
     floats(mean)[r] = float(mu);
     floats(rstd)[r] = float(scale);
@@ -24,13 +23,13 @@ void layer_norm(const void* x, const void* weight, const void* bias, double eps,
 }
 
 void rms_norm(const void* x, const void* weight, double eps, int64_t rows, int64_t n, void* y, void* rstd) {
+  bool far = rows * n >= far_elements;
   each_row(rows, n, [&](int64_t r) {
     const float* from = floats(x) + r * n;
-    float* to = floats(y) + r * n;
     double scale = 1 / __builtin_sqrt(fold<Reduce::sum_squares>(n, RowOf{from}) / double(n) + eps);
     Vec factor(scale);
-    packs(n, [&](int64_t i, auto... k) {
-      store(to + i, load(from + i, k...) * factor * load_or(floats(weight), i, Vec(1), k...), k...);
+    write_row(floats(y) + r * n, n, far, [&](int64_t i, auto... k) {
+      return load(from + i, k...) * factor * load_or(floats(weight), i, Vec(1), k...);
     });
     floats(rstd)[r] = float(scale);
   });
@@ -49,7 +48,6 @@ void row_norm_grad(const void* x, const void* weight, const void* mean, const vo
       for (int64_t i = 0; i < 2 * n; ++i) part_w[i] = 0;
       for (int64_t r = b * block; r < smaller((b + 1) * block, rows); ++r) {
         const float *xr = floats(x) + r * n, *gr = floats(g) + r * n;
-        float* to = floats(dx) + r * n;
         Vec scale(double(floats(rstd)[r])), centre(0), sum(0);
         if constexpr (centred) centre = Vec(double(floats(mean)[r]));
         auto normal = [&](int64_t i, auto... k) { return (load(xr + i, k...) - centre) * scale; };
@@ -66,11 +64,12 @@ void row_norm_grad(const void* x, const void* weight, const void* mean, const vo
         });
         Vec mean_dot(double(total<Reduce::sum>(dot)) / double(n));
         Vec mean_sum(centred ? double(total<Reduce::sum>(sum)) / double(n) : 0);
-        packs(n, [&](int64_t i, auto... k) {
-          store(to + i, scale * (weighted(i, k...) - fma(normal(i, k...), mean_dot, mean_sum)), k...);
+        write_row(floats(dx) + r * n, n, rows * n >= far_elements, [&](int64_t i, auto... k) {
+          return scale * (weighted(i, k...) - fma(normal(i, k...), mean_dot, mean_sum));
         });
       }
     }
+    stream_end();
   });
   parallel_for(n, row_grain(2 * blocks), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -1,6 +1,6 @@
 // Reductions over any dimensions. The elements of each output are cut into blocks by the shape alone; a block is
-// summed on one thread, and the blocks are joined in their order, in double. So the bits do not depend on the
-// threads, and long sums lose little: within a block each of several dozen lanes adds a few hundred numbers.
+// summed on one thread, and the blocks are joined in their order, in double or as a tree. So the bits do not depend
+// on the threads, and long sums lose little: within a block each of several dozen lanes adds a few hundred numbers.
 
 // Uninitialised floats for the length of a kernel.
 class Scratch {
@@ -137,18 +137,24 @@ inline double join(double a, double b) {
     return a + b;
 }
 
-// Joins parts[0], parts[step] ... in order.
+// Joins the parts in order.
 template <Reduce op>
-void join_blocks(const float* parts, int64_t blocks, int64_t step, float* y) {
+float join_blocks(const float* parts, int64_t blocks) {
   double sum = parts[0];
-  for (int64_t b = 1; b < blocks; ++b) sum = join<op>(sum, double(parts[b * step]));
-  *y = float(sum);
+  for (int64_t b = 1; b < blocks; ++b) sum = join<op>(sum, double(parts[b]));
+  return float(sum);
 }
 
 // The innermost dimension is reduced: each output is a set of rows of n.
 template <Reduce op>
 void reduce_rows(const IndexSpace& kept, const IndexSpace& rows, int64_t n, const float* x, float* y) {
   int64_t outputs = kept.size(), row_count = rows.size();
+  if (row_count == 1 && kept.ndim == 1 && n <= block_elements) {  // what most are
+    parallel_for(outputs, row_grain(n), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) y[o * kept.y_strides[0]] = fold<op>(n, RowOf{x + o * kept.x_strides[0]});
+    });
+    return;
+  }
   // A block is a piece of a row, or several rows.
   int64_t pieces = (n + block_elements - 1) / block_elements;
   int64_t rows_per_block = pieces > 1 ? 1 : smaller(block_rows, larger(1, block_elements / n));
@@ -176,42 +182,64 @@ void reduce_rows(const IndexSpace& kept, const IndexSpace& rows, int64_t n, cons
     for (int64_t t = begin; t < end; ++t) parts.data()[t] = run(t / blocks, t % blocks);
   });
   for (int64_t o = 0; o < outputs; ++o) {
-    join_blocks<op>(parts.data() + o * blocks, blocks, 1, y + kept.offset(o, kept.y_strides));
+    y[kept.offset(o, kept.y_strides)] = join_blocks<op>(parts.data() + o * blocks, blocks);
   }
 }
 
-// The innermost dimension is kept: rows of `columns` outputs side by side.
-template <Reduce op>
-void reduce_columns(const IndexSpace& kept, const IndexSpace& rows, int64_t columns, int64_t y_stride, const float* x,
-                    float* y) {
-  int64_t outputs = kept.size(), row_count = rows.size();
-  constexpr int64_t tile = 1024;  // columns on one thread
-  int64_t tiles = (columns + tile - 1) / tile;
-  int64_t rows_per_block = smaller(64, larger(16, block_elements / columns));  // one accumulator adds them all
-  int64_t blocks = (row_count + rows_per_block - 1) / rows_per_block;
-  Scratch parts(outputs * blocks * columns);
-  parallel_for(
-      outputs * blocks * tiles, row_grain(rows_per_block * smaller(tile, columns)), [&](int64_t begin, int64_t end) {
-        for (int64_t t = begin; t < end; ++t) {
-          int64_t first_column = t % tiles * tile, part = t / tiles;
-          int64_t first_row = part % blocks * rows_per_block;
-          int64_t count = smaller(rows_per_block, row_count - first_row);
-          int64_t offsets[block_rows];
-          for (int64_t r = 0; r < count; ++r) offsets[r] = rows.offset(first_row + r, rows.x_strides);
-          fold_columns<op>(x + kept.offset(part / blocks, kept.x_strides) + first_column, offsets, count,
-                           smaller(tile, columns - first_column), parts.data() + part * columns + first_column);
-        }
-      });
-  parallel_for(outputs * columns, row_grain(blocks), [&](int64_t begin, int64_t end) {
+// Rows of `columns` numbers become one row for every `column_rows` of them, which one accumulator adds.
+constexpr int64_t column_rows = 64;
+constexpr int64_t column_tile = 1024;  // columns on one thread
+
+// `sets` times: row r, of count in set s, is at from(s, first row, how many, offsets); the results to y, (sets,
+// ceil(count / column_rows), columns).
+template <Reduce op, class From>
+void fold_sets(int64_t sets, int64_t count, int64_t columns, const float* x, float* y, const From& from) {
+  int64_t tiles = (columns + column_tile - 1) / column_tile, blocks = (count + column_rows - 1) / column_rows;
+  int64_t work = smaller(column_rows, count) * smaller(column_tile, columns);
+  parallel_for(sets * blocks * tiles, row_grain(work), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      int64_t output = t / columns, c = t % columns;
-      join_blocks<op>(parts.data() + output * blocks * columns + c, blocks, columns,
-                      y + kept.offset(output, kept.y_strides) + c * y_stride);
+      int64_t first_column = t % tiles * column_tile, part = t / tiles, first_row = part % blocks * column_rows;
+      int64_t rows = smaller(column_rows, count - first_row), offsets[column_rows];
+      from(part / blocks, first_row, rows, offsets);
+      fold_columns<op>(x + first_column, offsets, rows, smaller(column_tile, columns - first_column),
+                       y + part * columns + first_column);
     }
   });
 }
 
-void (*plain_reduce)(Reduce, const View&, const View&);  // the reference's, for what is too odd or too small
+// The innermost dimension is kept: rows of `columns` outputs side by side, joined as a tree.
+template <Reduce op>
+void reduce_columns(const IndexSpace& kept, const IndexSpace& rows, int64_t columns, int64_t y_stride, const float* x,
+                    float* y) {
+  constexpr Reduce join_op = op == Reduce::sum_squares ? Reduce::sum : op;
+  int64_t outputs = kept.size(), count = (rows.size() + column_rows - 1) / column_rows;
+  Scratch parts(outputs * count * columns), next(outputs * ((count + column_rows - 1) / column_rows) * columns);
+  float *done = parts.data(), *other = next.data();
+  fold_sets<op>(outputs, rows.size(), columns, x, done,
+                [&](int64_t output, int64_t first_row, int64_t k, int64_t* offsets) {
+                  rows.offsets(first_row, k, offsets);
+                  int64_t base = kept.offset(output, kept.x_strides);
+                  for (int64_t r = 0; r < k; ++r) offsets[r] += base;
+                });
+  while (count > 1) {
+    fold_sets<join_op>(outputs, count, columns, done, other,
+                       [&](int64_t output, int64_t first_row, int64_t k, int64_t* offsets) {
+                         for (int64_t r = 0; r < k; ++r) offsets[r] = (output * count + first_row + r) * columns;
+                       });
+    count = (count + column_rows - 1) / column_rows;
+    float* last = done;
+    done = other;
+    other = last;
+  }
+  parallel_for(outputs, row_grain(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      float* to = y + kept.offset(o, kept.y_strides);
+      for (int64_t c = 0; c < columns; ++c) to[c * y_stride] = done[o * columns + c];
+    }
+  });
+}
+
+void (*plain_reduce)(Reduce, const View&, const View&);  // the reference's, for what is too small to matter
 
 template <Reduce op>
 void reduce_by(const View& x, const View& y) {
@@ -228,7 +256,16 @@ void reduce_by(const View& x, const View& y) {
     for (; at > 0 && dims[at - 1].reach() < dim.reach(); --at) dims[at] = dims[at - 1];
     dims[at] = dim;
   }
-  if (count == 0 || dims[count - 1].x_stride != 1 || x.numel() == 0) return plain_reduce(op, x, y);
+  if (count == 0 || x.numel() == 0) return plain_reduce(op, x, y);
+  if (dims[count - 1].x_stride != 1) {  // neighbours nowhere: brought together first
+    if (x.numel() < serial_elements / 8) return plain_reduce(op, x, y);
+    Scratch together(x.numel());
+    View near = x;
+    near.data = together.data();
+    for (int64_t d = x.ndim - 1, step = 1; d >= 0; step *= x.shape[d--]) near.strides[d] = step;
+    copy(x, near);
+    return reduce_by<op>(near, y);
+  }
   // Dimensions of one kind may merge across dimensions of the other only where they are neighbours in memory,
   // which `add` checks.
   IndexSpace kept, rows;
@@ -261,7 +298,49 @@ void reduce(Reduce op, const View& x, const View& y) {
   }
 }
 
+// Where the largest (smallest) of a row is found again, from the left.
+template <Reduce op>
+int64_t arg_of_row(const float* x, int64_t n) {
+  float best = fold<op>(n, RowOf{x});
+  int64_t i = 0;
+  if (best == best) {
+    Vec wanted{double(best)};
+    while (i + Vec::lanes <= n && !any(load(x + i) == wanted)) i += Vec::lanes;
+  }
+  while (x[i] != best && x[i] == x[i]) ++i;
+  return i;
+}
+
+void arg_reduce(ArgReduce op, const void* x, int64_t rows, int64_t n, int64_t* y) {
+  each_row(rows, n, [&](int64_t r) {
+    const float* row = floats(x) + r * n;
+    y[r] = op == ArgReduce::max ? arg_of_row<Reduce::max>(row, n) : arg_of_row<Reduce::min>(row, n);
+  });
+}
+
+// Sums are kept in double. Where rows of `inner` lie side by side, a tile of their columns is one piece of work.
+void cumsum(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+  constexpr int64_t tile = 64;
+  int64_t tiles = (inner + tile - 1) / tile;
+  parallel_for(outer * tiles, row_grain(n * smaller(tile, inner)), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      int64_t first_column = t % tiles * tile, columns = smaller(tile, inner - first_column);
+      const float* from = floats(x) + t / tiles * n * inner + first_column;
+      float* to = floats(y) + (from - floats(x));
+      double sums[tile] = {};
+      for (int64_t i = 0; i < n; ++i, from += inner, to += inner) {
+        for (int64_t j = 0; j < columns; ++j) {
+          sums[j] += double(from[j]);
+          to[j] = float(sums[j]);
+        }
+      }
+    }
+  });
+}
+
 void fill_reduce(KernelTable& table) {
   plain_reduce = table.reduce;
+  table.arg_reduce = arg_reduce;
+  table.cumsum = cumsum;
   table.reduce = reduce;
 }

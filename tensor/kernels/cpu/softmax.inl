@@ -15,54 +15,6 @@ inline float row_max(const float* x, int64_t n) {
   return total<Reduce::max>(max_or_second(max_or_second(part[0], part[1]), max_or_second(part[2], part[3])));
 }
 
-void softmax(const void* x, void* y, int64_t rows, int64_t n) {
-  each_row(rows, n, [&](int64_t r) {
-    const float* from = floats(x) + r * n;
-    float* to = floats(y) + r * n;
-    Vec largest(double(row_max(from, n)));
-    float sum = fold<Reduce::sum>(n, [&](int64_t i, auto... k) {
-      Vec e = exp(load(from + i, k...) - largest);
-      store(to + i, e, k...);
-      return e;
-    });
-    Vec factor(1 / double(sum));
-    packs(n, [&](int64_t i, auto... k) { store(to + i, load(to + i, k...) * factor, k...); });
-  });
-}
-
-void softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int64_t n) {
-  each_row(rows, n, [&](int64_t r) {
-    const float *yr = floats(y) + r * n, *gr = floats(g) + r * n;
-    float* to = floats(dx) + r * n;
-    Vec dot(
-        double(fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return load(yr + i, k...) * load(gr + i, k...); })));
-    packs(n, [&](int64_t i, auto... k) { store(to + i, load(yr + i, k...) * (load(gr + i, k...) - dot), k...); });
-  });
-}
-
-void log_softmax(const void* x, void* y, int64_t rows, int64_t n) {
-  each_row(rows, n, [&](int64_t r) {
-    const float* from = floats(x) + r * n;
-    float* to = floats(y) + r * n;
-    Vec largest(double(row_max(from, n)));
-    float sum = fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return exp(load(from + i, k...) - largest); });
-    Vec log_sum = log(Vec(double(sum)));
-    packs(n, [&](int64_t i, auto... k) { store(to + i, load(from + i, k...) - largest - log_sum, k...); });
-  });
-}
-
-void log_softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int64_t n) {
-  each_row(rows, n, [&](int64_t r) {
-    const float *yr = floats(y) + r * n, *gr = floats(g) + r * n;
-    float* to = floats(dx) + r * n;
-    Vec sum(double(fold<Reduce::sum>(n, RowOf{gr})));
-    packs(n,
-          [&](int64_t i, auto... k) { store(to + i, fnma(exp(load(yr + i, k...)), sum, load(gr + i, k...)), k...); });
-  });
-}
-
-// --- cross-entropy -------------------------------------------------------------------------------------------------
-
 // Elements of a row that are looked at twice, for the largest and for the sum, before going on: 8 KB, which stay in
 // L1. Meanwhile the block after is fetched.
 constexpr int64_t softmax_block = 2048;
@@ -71,7 +23,6 @@ constexpr int64_t softmax_block = 2048;
 struct Partition {
   float largest = -__builtin_inff();
   double sum = 0;
-  double log_sum() const { return double(largest) + __builtin_log(sum); }
 };
 
 // Reads the row once: where a block has a new largest element, the sum so far is scaled down to it (Milakov and
@@ -94,6 +45,75 @@ inline Partition partition(const float* x, int64_t n) {
   }
   return p;
 }
+
+// Calls body(row, largest, log_sum) for every row, log_sum being the logarithm of the sum of exp(x - largest). Short
+// rows are summed for a whole pack of logarithms first.
+template <class Body>
+inline void each_log_sum(const float* x, int64_t rows, int64_t n, const Body& body) {
+  int64_t together = n <= 512 ? Vec::lanes : 1;
+  parallel_for(rows, larger(together, row_grain(n)), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; r += together) {
+      int64_t k = smaller(together, end - r);
+      float largest[Vec::lanes], sums[Vec::lanes];
+      for (int64_t j = 0; j < Vec::lanes; ++j) sums[j] = 1;
+      for (int64_t j = 0; j < k; ++j) {
+        Partition p = partition(x + (r + j) * n, n);
+        largest[j] = p.largest;
+        sums[j] = float(p.sum);
+      }
+      store(sums, log(load(sums)));
+      for (int64_t j = 0; j < k; ++j) body(r + j, largest[j], sums[j]);
+    }
+    stream_end();
+  });
+}
+
+void softmax(const void* x, void* y, int64_t rows, int64_t n) {
+  each_row(rows, n, [&](int64_t r) {
+    const float* from = floats(x) + r * n;
+    float* to = floats(y) + r * n;
+    Vec largest(double(row_max(from, n)));
+    float sum = fold<Reduce::sum>(n, [&](int64_t i, auto... k) {
+      Vec e = exp(load(from + i, k...) - largest);
+      store(to + i, e, k...);
+      return e;
+    });
+    Vec factor(1 / double(sum));
+    packs(n, [&](int64_t i, auto... k) { store(to + i, load(to + i, k...) * factor, k...); });
+  });
+}
+
+void softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int64_t n) {
+  bool far = rows * n >= far_elements;
+  each_row(rows, n, [&](int64_t r) {
+    const float *yr = floats(y) + r * n, *gr = floats(g) + r * n;
+    Vec dot(
+        double(fold<Reduce::sum>(n, [&](int64_t i, auto... k) { return load(yr + i, k...) * load(gr + i, k...); })));
+    write_row(floats(dx) + r * n, n, far,
+              [&](int64_t i, auto... k) { return load(yr + i, k...) * (load(gr + i, k...) - dot); });
+  });
+}
+
+void log_softmax(const void* x, void* y, int64_t rows, int64_t n) {
+  bool far = rows * n >= far_elements;
+  each_log_sum(floats(x), rows, n, [&](int64_t r, float largest, float log_sum) {
+    const float* from = floats(x) + r * n;
+    Vec shift{double(largest)}, rest{double(log_sum)};
+    write_row(floats(y) + r * n, n, far, [&](int64_t i, auto... k) { return load(from + i, k...) - shift - rest; });
+  });
+}
+
+void log_softmax_grad(const void* y, const void* g, void* dx, int64_t rows, int64_t n) {
+  bool far = rows * n >= far_elements;
+  each_row(rows, n, [&](int64_t r) {
+    const float *yr = floats(y) + r * n, *gr = floats(g) + r * n;
+    Vec sum(double(fold<Reduce::sum>(n, RowOf{gr})));
+    write_row(floats(dx) + r * n, n, far,
+              [&](int64_t i, auto... k) { return fnma(exp(load(yr + i, k...)), sum, load(gr + i, k...)); });
+  });
+}
+
+// --- cross-entropy -------------------------------------------------------------------------------------------------
 
 // sum of weight[i] x[i], the weights being 1 where there are none.
 inline double weighted_sum(const float* weight, const float* x, int64_t n) {
@@ -118,9 +138,9 @@ inline double sum_of_weights(const CrossEntropy& c, const void* weight) {
 void cross_entropy(const CrossEntropy& c, const void* x, const int64_t* target, const void* weight, void* loss,
                    void* log_sum) {
   double weights = sum_of_weights(c, weight);
-  each_row(c.rows, c.classes, [&](int64_t r) {
+  each_log_sum(floats(x), c.rows, c.classes, [&](int64_t r, float largest, float log_of_sum) {
     const float* row = floats(x) + r * c.classes;
-    double log_total = partition(row, c.classes).log_sum(), sum = 0;
+    double log_total = double(largest) + double(log_of_sum), sum = 0;
     if (target[r] != c.ignore_index) {
       Shares q(c, floats(weight), weights, target[r]);
       sum = q.own * (log_total - double(row[target[r]]));
