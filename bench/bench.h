@@ -21,11 +21,13 @@ struct Item {
 int run_items(std::vector<Item> items, int argc, char** argv);
 
 struct Seconds {
-  double median, best;
+  double median, decile;  // one sample in ten is below `decile`; the very least may be an error of the clock
 };
 // Seconds per call, of samples taken for about `seconds` after some calls that are not timed. A sample is as many
-// calls as take 20 microseconds, so that reading the clock is not what is measured.
-Seconds time_calls(const Call& call, double seconds);
+// calls as take 20 microseconds, so that reading the clock is not what is measured. The clock is the wall's, or counts
+// what the calling thread had of a processor: that leaves out the time others had it, and the work of other threads.
+enum class Time { wall, processor };
+Seconds time_calls(const Call& call, double seconds, Time time);
 
 // What the machine can do at best.
 namespace roof {

@@ -5,9 +5,9 @@
 // It answers bench.py: a line of standard input asks, a line of JSON answers.
 //   peers                              what was loaded: [{"name", "version"}]
 //   threads N                          how many threads everything after this uses
-//   gemm KIND M N K BATCH ROUNDS SECONDS
+//   gemm KIND M N K BATCH ROUNDS SECONDS TIME
 //     KIND says of A and B whether they lie as they are (N) or transposed (T). Answers {NAME: {"seconds": [[median,
-//     best] per round], "error": largest difference from the product in double, in units of what rounding may
+//     decile] per round], "error": largest difference from the product in double, in units of what rounding may
 //     make of it}}.
 #include <dlfcn.h>
 
@@ -34,6 +34,7 @@ struct Problem {
   bool a_transposed, b_transposed;
   int64_t m, n, k, batch;
   Tensor a, b, c;  // a: (batch, m, k), or (batch, k, m) if transposed; so b; c: (batch, m, n)
+  Matmul ours;     // of these
 };
 
 // One product: pointers to its matrices.
@@ -45,7 +46,7 @@ struct Library {
   Product product;                       // none: ours
 
   void run(const Problem& p) const {
-    if (!product) return kernels(p.a).matmul(ours(p));
+    if (!product) return kernels(p.a).matmul(p.ours);
     auto one = [&](int64_t i) {
       product(p, p.a.data<float>() + i * p.m * p.k, p.b.data<float>() + i * p.k * p.n,
               p.c.data<float>() + i * p.m * p.n);
@@ -56,12 +57,6 @@ struct Library {
       set_threads(1);
       for (int64_t i = begin; i < end; ++i) one(i);
     });
-  }
-
- private:
-  static Matmul ours(const Problem& p) {
-    Tensor a = p.a_transposed ? p.a.transpose(1, 2) : p.a, b = p.b_transposed ? p.b.transpose(1, 2) : p.b;
-    return {.a = a.raw(), .b = b.raw(), .c = p.c.raw()};
   }
 };
 
@@ -154,18 +149,22 @@ double error(const Problem& p) {
 }
 
 Json measure(const std::vector<Library>& libraries, std::istream& words) {
-  std::string kind;
+  std::string kind, time;
   Problem p;
   int rounds = 7;
   double seconds = 0.01;
-  words >> kind >> p.m >> p.n >> p.k >> p.batch >> rounds >> seconds;
+  words >> kind >> p.m >> p.n >> p.k >> p.batch >> rounds >> seconds >> time;
   p.a_transposed = kind[0] == 'T';
   p.b_transposed = kind[1] == 'T';
   p.a = p.a_transposed ? randn({p.batch, p.k, p.m}) : randn({p.batch, p.m, p.k});
   p.b = p.b_transposed ? randn({p.batch, p.n, p.k}) : randn({p.batch, p.k, p.n});
+  p.c = empty({p.batch, p.m, p.n});
+  p.ours = {.a = (p.a_transposed ? p.a.transpose(1, 2) : p.a).raw(),
+            .b = (p.b_transposed ? p.b.transpose(1, 2) : p.b).raw(),
+            .c = p.c.raw()};
   Json answer;
   for (const Library& library : libraries) {
-    p.c = full({p.batch, p.m, p.n}, std::nan(""));
+    p.c.fill_(std::nan(""));
     library.set_threads(num_threads());
     library.run(p);
     answer[library.name] = {{"seconds", Json::array()}, {"error", error(p)}};
@@ -175,8 +174,8 @@ Json measure(const std::vector<Library>& libraries, std::istream& words) {
       library.set_threads(num_threads());
       // So that the threads of the one before are asleep; see bench.py for how long they stay awake.
       if (num_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(3));
-      Seconds time = time_calls([&] { library.run(p); }, seconds);
-      answer[library.name]["seconds"].push_back({time.median, time.best});
+      Seconds took = time_calls([&] { library.run(p); }, seconds, time == "processor" ? Time::processor : Time::wall);
+      answer[library.name]["seconds"].push_back({took.median, took.decile});
     }
   }
   return answer;

@@ -123,7 +123,7 @@ def gemm_peers(program):
             child = Child([program, f"{name}={path}"], **force)
             try:
                 peer = child.ask("peers")[0]
-                child.ask("gemm NN 64 64 64 1 1 0")
+                child.ask("gemm NN 64 64 64 1 1 0 wall")
                 works = peer["there"]
             except RuntimeError:
                 works = False

@@ -8,7 +8,6 @@ be: denormals are flushed as ours are, and its memory is kept between calls (ben
 import copy
 import json
 import os
-import statistics
 import sys
 import time
 
@@ -387,24 +386,26 @@ item("tiny MLP 2-16-16-1, batch 1, forward", tiny_forward)
 # --- serving --------------------------------------------------------------------------------------------------------
 
 
-def time_calls(call, seconds):
+def time_calls(call, seconds, clock):
     """As time_calls in serve.cpp."""
-    clock = time.perf_counter
-    start, calls = clock(), 0
+    now = time.thread_time if clock == "processor" else time.perf_counter
+    start, calls = now(), 0
     while True:
         call()
         calls += 1
-        if clock() - start >= min(0.2 * seconds, 0.02):
+        if now() - start >= min(0.2 * seconds, 0.02):
             break
-    per_sample = range(max(1, int(20e-6 * calls / (clock() - start))))
-    samples, start = [], clock()
-    while True:
-        begin = clock()
+    per_sample = range(max(1, int(20e-6 * calls / (now() - start))))
+    samples, start = [], now()
+    begin = start
+    while not samples or begin - start < seconds:
         for _ in per_sample:
             call()
-        samples.append((clock() - begin) / len(per_sample))
-        if clock() - start >= seconds:
-            return [statistics.median(samples), min(samples)]
+        end = now()
+        samples.append((end - begin) / len(per_sample))
+        begin = end
+    samples.sort()
+    return [samples[len(samples) // 2], samples[len(samples) // 10]]
 
 
 def fastest(calls, wanted):
@@ -415,7 +416,7 @@ def fastest(calls, wanted):
     for _ in range(3):
         for name in list(calls):
             try:
-                best[name] = min(best.get(name, 1e9), time_calls(calls[name], 0.02)[1])
+                best[name] = min(best.get(name, 1e9), time_calls(calls[name], 0.02, "wall")[1])
             except Exception as error:  # a compiler that is missing, a fused optimiser that there is not
                 print(f"PyTorch, {name}: {str(error).splitlines()[0]}", file=sys.stderr)
                 del calls[name]
@@ -441,7 +442,8 @@ def main():
                 answer, call = fastest(calls, variant) if isinstance(calls, dict) else ("", calls)
                 calls = None
         elif word == "time":
-            answer = time_calls(call, float(rest))
+            seconds, clock = rest.split()
+            answer = time_calls(call, float(seconds), clock)
         elif word == "calls":
             for _ in range(int(rest)):
                 call()

@@ -2,14 +2,14 @@
 //   items           what there is: [{"group", "name", "flops", "read", "written"}]
 //   threads N       how many threads everything after this uses
 //   set NAME        drops the item of before and makes this one; null if there is none of that name
-//   time SECONDS    [median, best] time of a call, in seconds
+//   time SECONDS TIME   [median, first decile] of the time of a call, in seconds; TIME: wall, or processor
 //   calls N         calls it N times
 //   memory          {"live", "peak"} of the allocator, in bytes
 //   roof BYTES...   {"isa", "peak", "copy", "read"}: GFLOP/s, and GB/s where all that is touched is BYTES
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -22,27 +22,29 @@ namespace gradus::bench {
 
 using Json = nlohmann::ordered_json;
 
-Seconds time_calls(const Call& call, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
-  Clock::time_point start = Clock::now();
+Seconds time_calls(const Call& call, double seconds, Time time) {
+  auto now = [time] {
+    timespec t;
+    clock_gettime(time == Time::wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
+    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+  };
+  double start = now();
   int64_t calls = 0;
   do {
     call();
     ++calls;
-  } while (since(start) < std::min(0.2 * seconds, 0.02));
-  int64_t per_sample = std::max<int64_t>(1, int64_t(20e-6 * double(calls) / since(start)));
+  } while (now() - start < std::min(0.2 * seconds, 0.02));
+  int64_t per_sample = std::max<int64_t>(1, int64_t(20e-6 * double(calls) / (now() - start)));
   std::vector<double> samples;
-  start = Clock::now();
-  do {
-    Clock::time_point begin = Clock::now();
+  start = now();
+  for (double begin = start; samples.empty() || begin - start < seconds;) {
     for (int64_t i = 0; i < per_sample; ++i) call();
-    samples.push_back(since(begin) / double(per_sample));
-  } while (since(start) < seconds);
-  auto middle = samples.begin() + std::ptrdiff_t(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end());
-  double median = *middle;
-  return {median, *std::min_element(samples.begin(), samples.end())};
+    double end = now();
+    samples.push_back((end - begin) / double(per_sample));
+    begin = end;
+  }
+  std::sort(samples.begin(), samples.end());
+  return {samples[samples.size() / 2], samples[samples.size() / 10]};
 }
 
 namespace {
@@ -86,9 +88,9 @@ void serve(const std::vector<Item>& items) {
       }
     } else if (word == "time" && call) {
       double seconds = 0;
-      words >> seconds;
-      Seconds time = time_calls(call, seconds);
-      answer = {time.median, time.best};
+      words >> seconds >> word;
+      Seconds time = time_calls(call, seconds, word == "processor" ? Time::processor : Time::wall);
+      answer = {time.median, time.decile};
     } else if (word == "calls" && call) {
       int count = 0;
       for (words >> count; count > 0; --count) call();
