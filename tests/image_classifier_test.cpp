@@ -264,6 +264,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --workers 1000", "--workers: '1000' is not a whole number from 0 to 256"},
       {"train --log xml", "--log: 'xml' is none of csv|tensorboard"},
       {"train --no-such-option", "--no-such-option"},
+      {"train --out ''", "--out: the path is empty"},
+      {"train --resume ''", "--resume: the path is empty"},
       {"train extra", "extra"},
       {"train --model", "--model"},
       {"predict", "FILES"},

@@ -76,8 +76,8 @@ def main():
     warnings.simplefilter("ignore")  # of reductions without elements, which are cases on purpose
     with tempfile.TemporaryDirectory() as scratch:
         table = os.path.join(scratch, "cases.json")
-        subprocess.run([options.program, "--gtest_also_run_disabled_tests", "--gtest_filter=OpTableDump.*"], check=True,
-                       env=os.environ | {"GRADUS_OP_CASES": table}, stdout=subprocess.DEVNULL)
+        subprocess.run([options.program, "--gtest_also_run_disabled_tests", "--gtest_filter=OpTableDump.*"],
+                       check=True, env=os.environ | {"GRADUS_OP_CASES": table}, stdout=subprocess.DEVNULL)
         cases = json.loads(pathlib.Path(table).read_text())
     golden, apart = {}, []
     for case in cases:

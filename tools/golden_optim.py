@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/optim.json: trajectories of PyTorch's optimisers and schedules, which tests/optim_test.cpp follows.
+"""Writes tests/golden/optim.json: trajectories of PyTorch's optimisers and schedules for tests/optim_test.cpp.
 
 Usage: python3 tools/golden_optim.py > tests/golden/optim.json   (needs PyTorch)
 """
@@ -19,7 +19,9 @@ class Problem(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        fill = lambda rows, columns, f: torch.tensor([[f(i * columns + j) for j in range(columns)] for i in range(rows)])
+        def fill(rows, columns, f):
+            return torch.tensor([f(i) for i in range(rows * columns)]).reshape(rows, columns)
+
         self.x = fill(8, 3, lambda i: math.sin(1 + 2 * i))
         self.y = fill(8, 1, lambda i: math.cos(1 + 3 * i))
         self.w = torch.nn.Parameter(fill(3, 4, lambda i: 0.5 * math.sin(1 + i)))
@@ -117,7 +119,8 @@ def plateau_rates(options, measures):
 
 
 def noam(optimizer):
-    return lr_scheduler.LambdaLR(optimizer, lambda step: 16 ** -0.5 * min((step + 1) ** -0.5, (step + 1) * 10 ** -1.5))
+    factor = lambda step: 16 ** -0.5 * min((step + 1) ** -0.5, (step + 1) * 10 ** -1.5)
+    return lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def warm_cosine(optimizer):
@@ -169,7 +172,8 @@ result = {
             o, factor=0.5, patience=2, threshold=0.01, cooldown=1, min_lr=0.05), plateau=True),
     ],
     "groups": groups(),
-    "clips": [clipped("norm", 0.1), clipped("norm", 0.3, 1.0), clipped("norm", 0.05, math.inf), clipped("value", 0.05)],
+    "clips": [clipped("norm", 0.1), clipped("norm", 0.3, 1.0), clipped("norm", 0.05, math.inf),
+              clipped("value", 0.05)],
     "average": averaged(),
     "plateaus": [
         plateau_rates({"mode": "min", "patience": 0}, [3, 2, 2.5, 1, 1, 1, 0.99995, 0.9]),

@@ -49,6 +49,11 @@ CLI::Validator one_of(const std::vector<std::string>& names) {
       list);
 }
 
+// A path; not the nothing that an unset variable of a shell leaves.
+CLI::Validator path() {
+  return CLI::Validator([](std::string& text) { return text.empty() ? "the path is empty" : ""; }, "PATH");
+}
+
 CLI::Validator data_argument() {
   return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
                         "digits|mnist[:DIR]|fashion_mnist[:DIR]|folder:DIR");
@@ -70,6 +75,7 @@ void add_threads(CLI::App& command, Arguments& a) {
 
 void add_checkpoint(CLI::App& command, std::string& checkpoint) {
   command.add_option("--checkpoint", checkpoint, "a .safetensors file, or the folder that train wrote")
+      ->check(path())
       ->capture_default_str();
 }
 
@@ -112,7 +118,7 @@ void add_train(CLI::App& command, Arguments& a) {
   command.add_option("--log", o.log, "log.csv alone, or TensorBoard's files too")
       ->check(one_of({"csv", "tensorboard"}))
       ->capture_default_str();
-  command.add_option("--out", o.out, "folder for checkpoints and logs")->capture_default_str();
+  command.add_option("--out", o.out, "folder for checkpoints and logs")->check(path())->capture_default_str();
 }
 
 // With --resume, an option that is not given is what it was when the checkpoint was written.
@@ -153,8 +159,10 @@ int run(int argc, char** argv) {
 
   CLI::App* train_app = app.add_subcommand("train", "train a model and save it");
   add_train(*train_app, a);
-  train_app->add_option("--resume", a.train.resume,
-                        "go on from this checkpoint (a file or a folder) with the options it was trained with");
+  train_app
+      ->add_option("--resume", a.train.resume,
+                   "go on from this checkpoint (a file or a folder) with the options it was trained with")
+      ->check(path());
   add_threads(*train_app, a);
 
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
@@ -184,6 +192,7 @@ int run(int argc, char** argv) {
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
   demo_app->add_option("--out", demo_out, "folder for the checkpoint and logs, those of an earlier demo replaced")
+      ->check(path())
       ->capture_default_str();
   int64_t demo_samples = 0;
   demo_app->add_option("--samples", demo_samples, "digits to draw for training (0: 10000)")
