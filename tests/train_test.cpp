@@ -543,6 +543,7 @@ TEST(Progress, LineFitsItsWidth) {
   for (int width = 0; width < 120; ++width)
     EXPECT_LE(progress_line(state, width).size(), size_t(std::max(width - 1, 0)));
   EXPECT_EQ(progress_line(state, 30), "epoch 1/2  25%  loss 0.5000  ");
+  EXPECT_EQ(progress_line(state), "epoch 1/2  25%  loss 0.5000  10/s  0:15 left");
   state = {"x", 0, 0, 0, ""};
   EXPECT_EQ(progress_line(state, 12), "x   0%");
   state = {"x", 1, 100000, 0.5, ""};

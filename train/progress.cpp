@@ -28,18 +28,19 @@ static std::string clock_text(double seconds) {
   return buffer;
 }
 
-std::string progress_line(const ProgressState& s, int width) {
+std::string progress_line(const ProgressState& s, std::optional<int> width) {
   double share = s.total > 0 ? std::clamp(double(s.done) / double(s.total), 0.0, 1.0) : 0;
   std::string tail = format(" %3.0f%%", 100 * share);
   if (!s.values.empty()) tail += "  " + s.values;
   if (s.rate > 0) tail += "  " + rate_text(s.rate) + "  " + clock_text(double(s.total - s.done) / s.rate) + " left";
-  int room = width - 1 - int(s.label.size() + tail.size()) - 3;
+  if (!width) return s.label + tail;
+  int room = *width - 1 - int(s.label.size() + tail.size()) - 3;
   std::string bar;
   if (room >= 5) {
     int cells = std::min(room, 30), full = int(share * cells);
     bar = " [" + std::string(size_t(full), '#') + std::string(size_t(cells - full), '-') + "]";
   }
-  return (s.label + bar + tail).substr(0, size_t(std::max(width - 1, 0)));
+  return (s.label + bar + tail).substr(0, size_t(std::max(*width - 1, 0)));
 }
 
 Progress::Progress(std::string label, int64_t total, int64_t start, std::FILE* out)
@@ -63,13 +64,13 @@ void Progress::clear() {
 }
 
 void Progress::draw() {
-  winsize size = {};
-  bool known = terminal_ && ioctl(fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  int width = known ? size.ws_col : 80;
-  if (terminal_)
-    std::fprintf(out_, "\r%s\033[K", progress_line(state_, width).c_str());
-  else
-    std::fprintf(out_, "%s\n", progress_line(state_, 0x7fff).c_str());
+  if (terminal_) {
+    winsize size = {};
+    bool known = ioctl(fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    std::fprintf(out_, "\r%s\033[K", progress_line(state_, known ? size.ws_col : 80).c_str());
+  } else {
+    std::fprintf(out_, "%s\n", progress_line(state_).c_str());
+  }
   std::fflush(out_);
   drawn_ = terminal_;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 namespace gradus::train {
@@ -15,8 +16,8 @@ struct ProgressState {
   std::string values;  // "loss 0.1234"
 };
 // "epoch 3/5 [####------]  40%  loss 0.1234  1532/s  0:12 left", in fewer than `width` columns: the bar gives
-// way first, then the end of the line.
-std::string progress_line(const ProgressState& state, int width);
+// way first, then the end of the line. Without a width: all of it but the bar.
+std::string progress_line(const ProgressState& state, std::optional<int> width = {});
 
 //   Progress progress("epoch 3/5", samples);
 //   for (...) progress.update(done, "loss 0.1234");
