@@ -107,8 +107,8 @@ inline void pack_panel(const Product& x, int64_t j, int64_t columns, int64_t p, 
   }
 }
 
-// Packs the block of A at these rows and columns [p, p + steps), in strips of `height` rows; the columns of a strip then
-// follow each other.
+// Packs the block of A at these rows and columns [p, p + steps), in strips of `height` rows; the columns of a strip
+// then follow each other.
 inline void pack_strips(const Product& x, Range rows, int64_t height, int64_t p, int64_t steps, float* to) {
   const int64_t together = x.a_col == 1 ? steps : 16;  // columns; where A lies in columns, one is read in one go
   for (int64_t s = 0; s < steps; s += together) {
