@@ -8,17 +8,14 @@
 namespace gradus {
 namespace {
 
-// Whether nobody else can see t's numbers, so that they may be changed in place.
-bool is_ours_alone(const Tensor& t) {
-  return t.storage().use_count() == 1 && t.is_contiguous() && t.storage()->count() == t.numel();
-}
-
 class Pass {
  public:
   // With `wanted` null, gradients go into the leaves' .grad; else into `wanted`, one for each of its nodes.
   Pass(const GradOptions& options, const std::vector<std::shared_ptr<Node>>* wanted)
       : create_graph_(options.create_graph), retain_(options.retain_graph || options.create_graph), wanted_(wanted) {
     if (wanted_) captured_.resize(wanted_->size());
+    states_.reserve(32);
+    edges_.reserve(64);
   }
 
   // `outputs` hold the graph together while it is walked: nodes are known by the handle of whoever led to them.

@@ -48,6 +48,8 @@ Tensor Kept::input(int i) const {
   return node_->restore(size_t(i), grad_enabled() ? node_->inputs[size_t(i)] : nullptr);
 }
 
+const Shape& Kept::input_shape(int i) const { return node_->inputs[size_t(i)]->shape; }
+
 Tensor Kept::output() const {
   bool inputs_too = node_->keep == Keep::both;
   return node_->restore(inputs_too ? node_->inputs.size() : 0, grad_enabled() ? node_ : nullptr);

@@ -15,6 +15,8 @@ namespace gradus {
 struct Node;
 
 bool grad_enabled();  // whether this thread records ops
+// Whether t's handle is the only way to its numbers, all of its storage, so that they may be changed in place.
+bool is_ours_alone(const Tensor& t);
 
 // What a rule kept of a tensor: never a handle, which would tie the graph into a cycle.
 struct Saved {
@@ -30,9 +32,10 @@ enum class Keep : uint8_t { none = 0, inputs = 1, output = 2, both = 3 };
 class Kept {
  public:
   Kept(const std::shared_ptr<Node>& node, uint64_t needed) : node_(node), needed_(needed) {}
-  Tensor input(int i = 0) const;  // needs Keep::inputs
-  Tensor output() const;          // needs Keep::output
-  Tensor extra(int i = 0) const;  // what `record` was given as extras; never part of the graph
+  Tensor input(int i = 0) const;              // needs Keep::inputs
+  Tensor output() const;                      // needs Keep::output
+  Tensor extra(int i = 0) const;              // what `record` was given as extras; never part of the graph
+  const Shape& input_shape(int i = 0) const;  // of an input whose gradient is wanted
   // Whether anybody wants input i's gradient. (Beyond the 64th the answer is always yes.)
   bool needs(int i) const { return i >= 64 || (needed_ >> i & 1); }
 

@@ -27,6 +27,15 @@ Tensor operator-(double a, const Tensor& b);
 Tensor operator*(double a, const Tensor& b);
 Tensor operator/(double a, const Tensor& b);
 Tensor operator-(const Tensor& x);
+// A temporary on the left that nothing else sees, and no graph needs, becomes the result: a * b * 2 + c has one buffer.
+Tensor operator+(Tensor&& a, const Tensor& b);
+Tensor operator-(Tensor&& a, const Tensor& b);
+Tensor operator*(Tensor&& a, const Tensor& b);
+Tensor operator/(Tensor&& a, const Tensor& b);
+Tensor operator+(Tensor&& a, double b);
+Tensor operator-(Tensor&& a, double b);
+Tensor operator*(Tensor&& a, double b);
+Tensor operator-(Tensor&& x);
 Tensor maximum(const Tensor& a, const Tensor& b);  // NaN if either is; where equal each gets half the gradient
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& base, const Tensor& exponent);

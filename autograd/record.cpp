@@ -82,6 +82,9 @@ Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor result, 
 }
 
 bool grad_enabled() { return recording; }
+bool is_ours_alone(const Tensor& t) {
+  return t.storage().use_count() == 1 && t.is_contiguous() && t.storage()->count() == t.numel();
+}
 GradMode::GradMode(bool enabled) : before_(recording) { recording = enabled; }
 GradMode::~GradMode() { recording = before_; }
 

@@ -2,7 +2,12 @@
 #include <gradus/gradus.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdio>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
 
 #include "tests/sanitized.h"
 
@@ -52,6 +57,81 @@ TEST(Memory, AThousandStepsLeaveNothingBehind) {
   }
   EXPECT_EQ(memory_stats().blocks, blocks);
   EXPECT_EQ(memory_stats().live, live);
+}
+
+// What one thread made may die on another, or after its own thread.
+TEST(Memory, DiesOnAnyThread) {
+  const MemoryStats before = memory_stats();
+  const auto graph = [] {
+    Tensor x = ones({3}, {.requires_grad = true});
+    std::vector<Tensor> made;
+    for (int i = 0; i < 10'000; ++i) made.push_back(x * 2);
+    return made;
+  };
+  std::vector<Tensor> from_thread;
+  std::thread([&] { from_thread = graph(); }).join();
+  EXPECT_EQ(memory_stats().blocks, before.blocks + 10'000);
+  EXPECT_EQ(from_thread.back().sum().item(), 6);
+  std::thread([mine = graph(), theirs = std::move(from_thread)]() mutable {
+    mine.clear();
+    theirs.clear();
+  }).join();
+  from_thread = graph();  // out of what those threads left
+  EXPECT_EQ(from_thread.back().sum().item(), 6);
+  from_thread.clear();
+  EXPECT_EQ(memory_stats().blocks, before.blocks);
+  EXPECT_EQ(memory_stats().live, before.live);
+}
+
+int64_t allocations_of(const std::function<Tensor()>& expression) {
+  const int64_t before = memory_stats().allocations;
+  const Tensor result = expression();
+  return memory_stats().allocations - before;
+}
+
+TEST(Memory, TemporariesBecomeResults) {
+  const Tensor a = full({5}, 3), b = full({5}, 2), w = ones({5}, {.requires_grad = true});
+  EXPECT_EQ(allocations_of([&] { return -(a * b + 1 - b) * 2; }), 1);
+  EXPECT_EQ((-((a * b + 1 - b) / b) * 2).to_vector(), std::vector<double>(5, -5));
+  EXPECT_EQ(a.to_vector(), std::vector<double>(5, 3));
+
+  // Not those that others see, ...
+  Tensor seen;
+  const auto remember = [&](Tensor x) { return seen = x; };
+  EXPECT_EQ((remember(a + b) * 2).to_vector(), std::vector<double>(5, 10));
+  EXPECT_EQ(seen.to_vector(), std::vector<double>(5, 5));
+  EXPECT_EQ(((a + b).narrow(0, 1, 2) * 2).to_vector(), std::vector<double>(2, 10));
+  // ... that are too small, ...
+  EXPECT_EQ((full({1}, 4) * b).to_vector(), std::vector<double>(5, 8));
+  // ... or that a gradient needs.
+  ((a + b) * w).sum().backward();
+  EXPECT_EQ(w.grad().to_vector(), std::vector<double>(5, 5));
+  EXPECT_EQ(((w + a) * w * w).to_vector(), std::vector<double>(5, 4));
+  w.zero_grad();
+  ((w + a) * w * w).sum().backward();
+  EXPECT_EQ(w.grad().to_vector(), std::vector<double>(5, 9));
+}
+
+TEST(Memory, FunctionsHoldTheirCapturesOnce) {
+  using Function = InlineFunction<int(int), 16>;
+  EXPECT_FALSE(Function());
+  const auto held = std::make_shared<int>(40);
+  for (int extra : {0, 100}) {
+    const std::array<char, 100> padding = {};
+    Function small = [held](int x) { return *held + x; };
+    Function large = [held, padding](int x) { return *held + x + padding[0]; };
+    Function f = extra ? std::move(large) : std::move(small);
+    EXPECT_EQ(f(2), 42);
+    EXPECT_EQ(held.use_count(), 3);
+    Function g = std::move(f);
+    EXPECT_FALSE(f);
+    EXPECT_EQ(g(3), 43);
+    EXPECT_EQ(held.use_count(), 3);
+    g = nullptr;
+    EXPECT_FALSE(g);
+    EXPECT_EQ(held.use_count(), 2);
+  }
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
+#include "tensor/kernels/cpu/threads.h"
 #include "tests/paths.h"
 
 namespace gradus {
@@ -126,6 +127,61 @@ TEST(Optimizers, FollowPyTorchFor50Steps) {
     expect_near(train(problem, *optimizer), row["losses"], what);
     expect_near(problem.numbers(), row["final"], what);
   }
+}
+
+TEST(Optimizers, SweepsTakeEveryElementOnce) {
+  const std::vector<int64_t> sizes = {1, 0, 20'000, 17, 16'384, 50'000, 3};
+  std::vector<std::vector<int64_t>> expected;
+  const int before = num_threads();
+  for (int threads : {1, 3}) {
+    set_num_threads(threads);
+    std::vector<std::vector<int64_t>> chunk_of;
+    optim::Sweep sweep;
+    for (int64_t size : sizes) chunk_of.emplace_back(size, -1);
+    for (std::vector<int64_t>& chunks : chunk_of)
+      sweep.add(int64_t(chunks.size()), [&chunks](int64_t begin, int64_t n, int64_t chunk) {
+        for (int64_t i = begin; i < begin + n; ++i) chunks[size_t(i)] = chunks[size_t(i)] == -1 ? chunk : -2;
+      });
+    sweep.run();
+    int64_t last = 0;
+    for (const auto& chunks : chunk_of) {
+      for (int64_t chunk : chunks) {
+        EXPECT_TRUE(chunk == last || chunk == last + 1) << chunk << " after " << last;
+        last = chunk;
+      }
+    }
+    EXPECT_EQ(last + 1, sweep.chunks());
+    if (expected.empty()) expected = chunk_of;
+    EXPECT_EQ(chunk_of, expected) << threads;
+  }
+  set_num_threads(before);
+  optim::Sweep().run();  // of nothing
+}
+
+// Over more elements than one chunk has.
+TEST(Optimizers, AndClippingGiveTheSameBitsForAnyNumberOfThreads) {
+  const auto train = [](int threads) {
+    set_num_threads(threads);
+    manual_seed(7);
+    std::vector<Tensor> parameters = {randn({300, 100}).requires_grad_(), randn({7}).requires_grad_(),
+                                      randn({90, 400}).requires_grad_()};
+    optim::Adam optimizer(parameters, {.lr = 0.1});
+    std::vector<double> numbers;
+    for (int step = 0; step < 3; ++step) {
+      for (const Tensor& p : parameters) p.set_grad(randn(p.shape()));
+      numbers.push_back(optim::clip_grad_norm_(parameters, 0.5));
+      optimizer.step();
+    }
+    for (const Tensor& p : parameters)
+      for (double x : p.to_vector()) numbers.push_back(x);
+    return numbers;
+  };
+  const int before = num_threads();
+  const std::vector<double> one = train(1);
+  EXPECT_TRUE(std::abs(one[0] - std::sqrt(66'007.0)) < 3);  // of as many numbers with variance 1
+  EXPECT_EQ(train(2), one);
+  EXPECT_EQ(train(5), one);
+  set_num_threads(before);
 }
 
 TEST(Optimizers, GroupsHaveTheirOwnOptions) {
@@ -435,6 +491,10 @@ TEST(Clip, LeavesSmallGradientsAsTheyAre) {
   optim::clip_grad_norm_({w, unused}, 1);
   EXPECT_TRUE(std::abs(w.grad().norm().item() - 1) < 1e-6);
   EXPECT_FALSE(unused.grad().defined());
+  Tensor seen = w.grad(), before = seen.clone();
+  optim::clip_grad_norm_({w}, 0.5);
+  EXPECT_EQ(seen.to_vector(), before.to_vector());  // whoever holds a gradient keeps it
+  EXPECT_TRUE(std::abs(w.grad().norm().item() - 0.5) < 1e-6);
 }
 
 TEST(Clip, FindsNonfiniteGradients) {

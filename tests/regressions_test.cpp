@@ -99,6 +99,10 @@ TEST(Engine, LongChainsNeitherRecurseNorLeak) {
     Tensor x = leaf(1), y = x;
     for (int i = 0; i < chain_length; ++i) y = y + 1;
   }
+  {  // two handles on each node, neither of them the last until the other has gone
+    Tensor x = leaf(1), y = x;
+    for (int i = 0; i < chain_length / 5; ++i) y = y * y;
+  }
   {  // each op keeps its result, and holds it until the end
     Tensor x = leaf(0.5), y = x;
     for (int i = 0; i < chain_length / 5; ++i) y = sigmoid(y);

@@ -119,6 +119,31 @@ Tensor operator/(const Tensor& a, double b) {
   Tensor x = as_floating(a);
   return x / full({}, b, x.options());
 }
+
+// Into a's own memory if the result has a's shape and type and nobody can tell; else the op on lasting tensors.
+static bool becomes_result(const Tensor& a) {
+  return is_floating(a.dtype()) && !a.requires_grad() && is_ours_alone(a) && !anomaly_mode();
+}
+static Tensor binary_into(Binary op, Tensor&& a, const Tensor& b, Tensor (*lasting)(const Tensor&, const Tensor&)) {
+  if (!becomes_result(a) || !aligned(a, b) || any_requires_grad({b})) return lasting(a, b);
+  kernels(a).binary(op, a.raw(), b.raw(), a.raw());
+  return std::move(a);
+}
+static Tensor affine_into(const char* name, Tensor&& x, double scale, double shift) {
+  if (!becomes_result(x)) return affine(name, x, scale, shift);
+  kernels(x).unary(Unary::affine, x.raw(), x.raw(), scale, shift);
+  return std::move(x);
+}
+
+Tensor operator+(Tensor&& a, const Tensor& b) { return binary_into(Binary::add, std::move(a), b, operator+); }
+Tensor operator-(Tensor&& a, const Tensor& b) { return binary_into(Binary::sub, std::move(a), b, operator-); }
+Tensor operator*(Tensor&& a, const Tensor& b) { return binary_into(Binary::mul, std::move(a), b, operator*); }
+Tensor operator/(Tensor&& a, const Tensor& b) { return binary_into(Binary::div, std::move(a), b, operator/); }
+Tensor operator+(Tensor&& a, double b) { return affine_into("add", std::move(a), 1, b); }
+Tensor operator-(Tensor&& a, double b) { return affine_into("sub", std::move(a), 1, -b); }
+Tensor operator*(Tensor&& a, double b) { return affine_into("mul", std::move(a), b, 0); }
+Tensor operator-(Tensor&& x) { return affine_into("neg", std::move(x), -1, 0); }
+
 Tensor operator+(double a, const Tensor& b) { return affine("add", b, 1, a); }
 Tensor operator-(double a, const Tensor& b) { return affine("sub", b, -1, a); }
 Tensor operator*(double a, const Tensor& b) { return affine("mul", b, a, 0); }

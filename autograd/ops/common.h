@@ -38,7 +38,10 @@ inline Tensor match(const char* op, const Tensor& optional, const Tensor& x) {
 
 // The numbers of `x` in row-major order, outside any graph: what a kernel that takes bare pointers wants.
 inline Tensor plain(const Tensor& x) { return x.detach().contiguous(); }
-inline void* data_of(const Tensor& x) { return x.defined() ? x.raw().data : nullptr; }
+inline void* data_of(const Tensor& x) {
+  if (!x.defined()) return nullptr;
+  return static_cast<char*>(x.storage()->data()) + x.layout().offset * int64_t(size_of(x.dtype()));
+}
 
 // Indices into `count` things; throws Error naming the first that is outside, unless it is `except`.
 void check_indices(const char* op, const Tensor& index, int64_t count, const char* things,

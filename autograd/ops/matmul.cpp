@@ -18,15 +18,15 @@ struct Repeat {
 };
 
 // The kernel needs unit stride along one dimension of each matrix. Along a dimension of size 1 any stride will do.
-Tensor with_unit_stride(const Tensor& x) {
+bool has_unit_stride(const Tensor& x) {
   int rows = x.dim() - 2, columns = x.dim() - 1;
-  bool unit = x.strides()[rows] == 1 || x.strides()[columns] == 1 || x.shape()[rows] == 1 || x.shape()[columns] == 1;
-  return unit ? x : x.contiguous();
+  return x.strides()[rows] == 1 || x.strides()[columns] == 1 || x.shape()[rows] == 1 || x.shape()[columns] == 1 ||
+         x.numel() == 0;
 }
 
 View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows, int64_t row_stride, int64_t columns,
               int64_t column_stride, int64_t offset) {
-  View v{static_cast<char*>(x.raw().data) + offset * int64_t(size_of(x.dtype())), 3, {batch, rows, columns}, {}};
+  View v{static_cast<char*>(data_of(x)) + offset * int64_t(size_of(x.dtype())), 3, {batch, rows, columns}, {}};
   v.strides[0] = batch_stride;
   v.strides[1] = rows == 1 && column_stride != 1 ? 1 : row_stride;
   v.strides[2] = columns == 1 && row_stride != 1 ? 1 : column_stride;
@@ -35,15 +35,14 @@ View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows
 }
 
 // a (..., m, k) b (..., k, n) + bias (n): the numbers alone. b has a's batch dimensions or none.
-Tensor product(Tensor a, Tensor b, const Tensor& bias = {}) {
-  NoGrad guard;
-  a = with_unit_stride(a);
-  b = with_unit_stride(b);
+Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}) {
+  if (!has_unit_stride(a)) return product(plain(a), b, bias);
+  if (!has_unit_stride(b)) return product(a, plain(b), bias);
   int batch_dims = a.dim() - 2;
   int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   Shape shape = a.shape();
   shape[batch_dims + 1] = n;
-  if (k == 0) return bias.defined() ? bias.expand(shape).clone() : zeros(shape, a.options());
+  if (k == 0) return bias.defined() ? bias.detach().expand(shape).clone() : zeros(shape, a.options());
   Tensor c = empty(shape, a.options());
   if (c.numel() == 0) return c;
   flops_counted() += 2 * c.numel() * k;
@@ -90,17 +89,30 @@ Tensor product(Tensor a, Tensor b, const Tensor& bias = {}) {
 }
 
 Tensor rows_of(const Tensor& x) {
+  if (x.dim() == 2) return x;
   int64_t rows = 1;
   for (int d = 0; d < x.dim() - 1; ++d) rows *= x.size(d);  // x may be empty: not numel / columns
   return x.reshape({rows, x.size(-1)});
 }
 
+Tensor plain_transposed(const Tensor& x) {
+  Layout l = x.layout();
+  int rows = x.dim() - 2;
+  std::swap(l.shape[rows], l.shape[rows + 1]);
+  std::swap(l.strides[rows], l.strides[rows + 1]);
+  return Tensor(x.storage(), l);
+}
+
+// What rules are made of. Only where gradients of gradients are wanted do they pay for being recorded.
+Tensor transposed(const Tensor& x) { return grad_enabled() ? x.transpose(-2, -1) : plain_transposed(x); }
+Tensor times(const Tensor& a, const Tensor& b) { return grad_enabled() ? matmul(a, b) : product(a, b); }
+
 // The same for operands of two or more dimensions, with its gradient.
 Tensor recorded_product(const Tensor& a, const Tensor& b) {
   return record("matmul", {a, b}, product(a, b), Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor x = k.input(0), y = k.input(1), dx, dy;
-    if (k.needs(0)) dx = matmul(g, y.transpose(-2, -1));
-    if (k.needs(1)) dy = y.dim() == 2 ? matmul(rows_of(x).t(), rows_of(g)) : matmul(x.transpose(-2, -1), g);
+    if (k.needs(0)) dx = times(g, transposed(y));
+    if (k.needs(1)) dy = y.dim() == 2 ? times(transposed(rows_of(x)), rows_of(g)) : times(transposed(x), g);
     return grads(dx, dy);
   });
 }
@@ -151,11 +163,11 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   check(!b.defined() || b.shape() == Shape{w.size(0)}, "linear: bias ", b.defined() ? b.shape() : Shape{},
         " does not fit weight ", w.shape(), ", which expects ", Shape{w.size(0)});
   if (x.dim() == 1) return linear(x.unsqueeze(0), w, b).squeeze(0);
-  Tensor y = product(x.detach(), w.detach().t(), b.defined() ? plain(b) : b);
+  Tensor y = product(x, plain_transposed(w), b.is_contiguous() ? b : plain(b));
   return record("linear", {x, w, b}, y, Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor dx, dw, db;
-    if (k.needs(0)) dx = matmul(g, k.input(1));
-    if (k.needs(1)) dw = matmul(rows_of(g).t(), rows_of(k.input(0)));
+    if (k.needs(0)) dx = times(g, k.input(1));
+    if (k.needs(1)) dw = times(transposed(rows_of(g)), rows_of(k.input(0)));
     if (k.needs(2)) db = rows_of(g).sum({0});
     return grads(dx, dw, db);
   });

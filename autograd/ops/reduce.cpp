@@ -31,7 +31,12 @@ Tensor drop(const Tensor& x, const Dims& dims, bool keepdim) {
 // The numbers alone: x reduced over `dims`, which stay as size 1.
 Tensor reduce(Reduce op, const Tensor& x, const Dims& dims) {
   Tensor y = empty(kept_shape(x.shape(), dims), x.options());
-  kernels(x).reduce(op, x.raw(), Tensor(y.storage(), y.layout()).expand(x.shape()).raw());
+  View to = y.raw();
+  for (int64_t d : dims) {
+    to.shape[d] = x.shape()[int(d)];
+    to.strides[d] = 0;
+  }
+  kernels(x).reduce(op, x.raw(), to);
   return y;
 }
 
@@ -79,8 +84,10 @@ std::pair<Tensor, Tensor> extreme_of(const char* name, ArgReduce op, const Tenso
 Tensor Tensor::sum(const Dims& asked, bool keepdim) const {
   if (dtype() == boolean || dtype() == uint8) return to(int64).sum(asked, keepdim);
   Dims dims = wrap_dims("sum", asked, dim());
-  auto rule = [from = shape()](const Tensor& g, const Kept&) { return grads(g.expand(from)); };
-  return drop(record("sum", {*this}, reduce(Reduce::sum, *this, dims), Keep::none, rule), dims, keepdim);
+  auto rule = [dims](const Tensor& g, const Kept& k) {
+    return grads(g.reshape(kept_shape(k.input_shape(), dims)).expand(k.input_shape()));
+  };
+  return record("sum", {*this}, drop(reduce(Reduce::sum, *this, dims), dims, keepdim), Keep::none, rule);
 }
 
 Tensor Tensor::mean(const Dims& asked, bool keepdim) const {
