@@ -27,7 +27,7 @@ Tensor operator-(double a, const Tensor& b);
 Tensor operator*(double a, const Tensor& b);
 Tensor operator/(double a, const Tensor& b);
 Tensor operator-(const Tensor& x);
-// A temporary on the left that nothing else sees, and no graph needs, becomes the result: a * b * 2 + c has one buffer.
+// A temporary on the left that nothing else sees and no graph needs becomes the result: a * b * 2 + c has one buffer.
 Tensor operator+(Tensor&& a, const Tensor& b);
 Tensor operator-(Tensor&& a, const Tensor& b);
 Tensor operator*(Tensor&& a, const Tensor& b);
