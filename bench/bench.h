@@ -24,8 +24,8 @@ struct Seconds {
   double median, decile;  // one sample in ten is below `decile`; the very least may be an error of the clock
 };
 // Seconds per call, of samples taken for about `seconds` after some calls that are not timed. A sample is as many
-// calls as take 20 microseconds, so that reading the clock is not what is measured. The clock is the wall's, or counts
-// what the calling thread had of a processor: that leaves out the time others had it, and the work of other threads.
+// calls as take 20 microseconds, so that reading the clock is not what is measured. The clock is the wall's, or
+// counts what the calling thread had of a processor: that leaves out when others had it, and the other threads.
 enum class Time { wall, processor };
 Seconds time_calls(const Call& call, double seconds, Time time);
 
@@ -34,11 +34,11 @@ namespace roof {
 // "avx512", "avx2", "neon" or "none": the widest the processor has, and GRADUS_ISA allows.
 std::string isa();
 // GFLOP/s in float32 multiply-adds without loads or stores; 0 where there is no loop for the instruction set.
-double peak(const std::string& isa, int threads);
+double peak(const std::string& isa, int threads, Time time);
 // GB/s of the better of ordinary and streaming stores (read + written), and of reading alone, where all that is
 // touched is `bytes`.
-double copy(double bytes, int threads);
-double read(double bytes, int threads);
+double copy(double bytes, int threads, Time time);
+double read(double bytes, int threads, Time time);
 }  // namespace roof
 
 }  // namespace gradus::bench

@@ -48,9 +48,12 @@ class Bench:
     def program(self, name, **environment):
         return Child([os.path.join(self.programs, name), "--serve"], **environment)
 
+    def clock(self, threads):
+        return "processor" if self.options.best and threads == 1 else "wall"
+
     def timing(self, threads):
         """How long a round takes, and by which clock."""
-        return f"{self.seconds} {'processor' if self.options.best and threads == 1 else 'wall'}"
+        return f"{self.seconds} {self.clock(threads)}"
 
     def wanted(self, name):
         return re.search(self.options.filter, name)
@@ -71,8 +74,9 @@ class Bench:
         for threads in self.options.threads:
             child = self.program("kernels")
             child.ask(f"threads {threads}")
-            roof = child.ask("roof " + " ".join(map(str, SIZES)))
-            peaks = [roof["peak"]] + [child.ask("roof")["peak"] for _ in range(4)]
+            clock = self.clock(threads)
+            roof = child.ask(f"roof {clock} " + " ".join(map(str, SIZES)))
+            peaks = [roof["peak"]] + [child.ask(f"roof {clock}")["peak"] for _ in range(4)]
             child.close()
             self.peaks.append(100 * (max(peaks) / min(peaks) - 1) if min(peaks) > 0 else 0)
             roof["peak"] = max(peaks)
@@ -173,9 +177,10 @@ class Bench:
             child.close()
             if peers:
                 summary.insert(0, report.ratio_summary([(r["ratio"], r["name"]) for r in data]))
-                for peer in peers:
-                    mean = report.geometric_mean([r["peers"][peer]["ratio"] for r in data])
-                    summary[0] += f"; beside {report.NAMES[peer]} alone {mean:.2f}"
+                mean = lambda peer: report.geometric_mean([r["peers"][peer]["ratio"] for r in data])
+                summary.insert(
+                    1, "beside each alone: " + ", ".join(f"{report.NAMES[p]} {mean(p):.2f}" for p in peers)
+                )
             self.table(
                 f"{title}, {report.threads(threads)}",
                 note,
@@ -208,7 +213,7 @@ class Bench:
             for child in (roofs, products):
                 child.ask(f"threads {threads}")
             for n in (512, 1024) if self.options.quick else (512, 1024, 2048):
-                peak = max(roofs.ask("roof")["peak"] for _ in range(3))
+                peak = max(roofs.ask(f"roof {self.clock(threads)}")["peak"] for _ in range(3))
                 seconds = self.seconds_of(self.gemm_shape(products, ("NN", n, n, n, 1), threads)["gradus"]["seconds"])
                 gflops = 2e-9 * n**3 / seconds
                 data.append({"n": n, "gflops": gflops, "peak": gflops / peak})

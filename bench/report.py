@@ -1,6 +1,7 @@
 """How bench.py shows what it measured: tables for the terminal and in Markdown, and the roofline."""
 
 import math
+import textwrap
 
 LIBRARIES = ("openblas", "blis", "onednn")
 NAMES = {"openblas": "OpenBLAS", "blis": "BLIS", "onednn": "oneDNN", "torch": "PyTorch"}
@@ -41,7 +42,7 @@ def text(table):
     """The table for a terminal: first column to the left, the others to the right."""
     lines = [table["head"]] + table["rows"]
     widths = [max(len(line[i]) for line in lines) for i in range(len(table["head"]))]
-    out = ["", table["title"], table["note"]] if table["note"] else ["", table["title"]]
+    out = ["", table["title"], *textwrap.wrap(table["note"], 100)]
     for number, line in enumerate(lines):
         cells = [line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
         out.append("  ".join(cells).rstrip())

@@ -1,4 +1,4 @@
-// Peaks and bandwidths, measured: the best of many short rounds.
+// Peaks and bandwidths, measured: the fast ones of many short rounds.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -6,7 +6,6 @@
 #endif
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "bench/bench.h"
@@ -89,47 +88,32 @@ void read_plain(const float* x, float*, int64_t n) {
   asm volatile("" ::"r"(sum) : "memory");
 }
 
-template <class F>
-double best_seconds(double seconds, const F& f) {
-  using Clock = std::chrono::steady_clock;
-  double best = 1e300;
-  Clock::time_point start = Clock::now();
-  f();
-  do {
-    Clock::time_point begin = Clock::now();
-    f();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
-  } while (std::chrono::duration<double>(Clock::now() - start).count() < seconds);
-  return best;
-}
-
 using Walk = void (*)(const float* x, float* y, int64_t n);
 
 // GB/s of the best of these loops, each over chunks of two arrays of n floats that the threads share.
-double bandwidth(std::initializer_list<Walk> walks, int64_t n, double bytes_per_float, int threads) {
+double bandwidth(std::initializer_list<Walk> walks, int64_t n, double bytes_per_float, int threads, Time time) {
   int before = num_threads();
   set_num_threads(threads);
   Tensor x = full({n}, 1), y = full({n}, 2);
   int64_t grain = std::clamp<int64_t>(n / threads / 4 / 64 * 64, 64, 1 << 18),
           repeats = std::max<int64_t>(1, (1 << 20) / n);
+  int64_t share = n / threads / 64 * 64;
   double best = 1e300;
   for (Walk walk : walks) {
-    best = std::min(best, best_seconds(0.15, [&] {
-                      // A small array is walked many times by one chunk: the hand-over is not what is measured.
-                      if (repeats > 1) {
-                        int64_t share = n / threads / 64 * 64;
-                        parallel_for(threads, 1, [&](int64_t begin, int64_t) {
-                          int64_t from = begin * share;
-                          for (int64_t r = 0; r < repeats; ++r) {
-                            walk(x.data<float>() + from, y.data<float>() + from, share);
-                          }
-                        });
-                      } else {
-                        parallel_for(n, grain, [&](int64_t begin, int64_t end) {
-                          walk(x.data<float>() + begin, y.data<float>() + begin, end - begin);
-                        });
-                      }
-                    }));
+    auto pass = [&] {
+      // A small array is walked many times by one chunk: the hand-over is not what is measured.
+      if (repeats > 1) {
+        parallel_for(threads, 1, [&](int64_t begin, int64_t) {
+          float *from = x.data<float>() + begin * share, *to = y.data<float>() + begin * share;
+          for (int64_t r = 0; r < repeats; ++r) walk(from, to, share);
+        });
+      } else {
+        parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+          walk(x.data<float>() + begin, y.data<float>() + begin, end - begin);
+        });
+      }
+    };
+    best = std::min(best, time_calls(pass, n > 1 << 24 ? 0.6 : 0.15, time).decile);
   }
   set_num_threads(before);
   return bytes_per_float * double(n) * double(repeats) / best * 1e-9;
@@ -149,7 +133,7 @@ std::string isa() {
 #endif
 }
 
-double peak(const std::string& isa, int threads) {
+double peak(const std::string& isa, int threads, Time time) {
   double (*loop)(int) = nullptr;
 #if defined(__x86_64__)
   if (isa == "avx2") loop = multiply_adds_avx2;
@@ -161,26 +145,27 @@ double peak(const std::string& isa, int threads) {
   int before = num_threads();
   set_num_threads(threads);
   double operations = loop(1) * 20000 * threads;
-  double seconds = best_seconds(
-      0.1, [&] { parallel_for(threads, 1, [&](int64_t begin, int64_t end) { loop(20000 * int(end - begin)); }); });
+  auto pass = [&] { parallel_for(threads, 1, [&](int64_t begin, int64_t end) { loop(20000 * int(end - begin)); }); };
+  double seconds = time_calls(pass, 0.1, time).decile;
   set_num_threads(before);
   return operations / seconds * 1e-9;
 }
 
-double copy(double bytes, int threads) {
+double copy(double bytes, int threads, Time time) {
 #if defined(__x86_64__)
-  if (isa() == "avx512") return bandwidth({copy_plain, copy_avx512, copy_streaming}, floats(bytes / 2), 8, threads);
-  if (isa() == "avx2") return bandwidth({copy_plain, copy_streaming}, floats(bytes / 2), 8, threads);
+  if (isa() == "avx512")
+    return bandwidth({copy_plain, copy_avx512, copy_streaming}, floats(bytes / 2), 8, threads, time);
+  if (isa() == "avx2") return bandwidth({copy_plain, copy_streaming}, floats(bytes / 2), 8, threads, time);
 #endif
-  return bandwidth({copy_plain}, floats(bytes / 2), 8, threads);
+  return bandwidth({copy_plain}, floats(bytes / 2), 8, threads, time);
 }
 
-double read(double bytes, int threads) {
+double read(double bytes, int threads, Time time) {
 #if defined(__x86_64__)
-  if (isa() == "avx512") return bandwidth({read_avx512}, floats(bytes), 4, threads);
-  if (isa() == "avx2") return bandwidth({read_avx2}, floats(bytes), 4, threads);
+  if (isa() == "avx512") return bandwidth({read_avx512}, floats(bytes), 4, threads, time);
+  if (isa() == "avx2") return bandwidth({read_avx2}, floats(bytes), 4, threads, time);
 #endif
-  return bandwidth({read_plain}, floats(bytes), 4, threads);
+  return bandwidth({read_plain}, floats(bytes), 4, threads, time);
 }
 
 }  // namespace gradus::bench::roof

@@ -5,7 +5,7 @@
 //   time SECONDS TIME   [median, first decile] of the time of a call, in seconds; TIME: wall, or processor
 //   calls N         calls it N times
 //   memory          {"live", "peak"} of the allocator, in bytes
-//   roof BYTES...   {"isa", "peak", "copy", "read"}: GFLOP/s, and GB/s where all that is touched is BYTES
+//   roof TIME BYTES...   {"isa", "peak", "copy", "read"}: GFLOP/s, and GB/s where all that is touched is BYTES
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -49,13 +49,18 @@ Seconds time_calls(const Call& call, double seconds, Time time) {
 
 namespace {
 
-Json serve_roof(std::istream& sizes) {
+Time which_time(const std::string& word) { return word == "processor" ? Time::processor : Time::wall; }
+
+Json serve_roof(std::istream& words) {
+  std::string clock;
+  words >> clock;
+  Time time = which_time(clock);
   int threads = num_threads();
-  Json answer = {{"isa", roof::isa()}, {"peak", roof::peak(roof::isa(), threads)}};
+  Json answer = {{"isa", roof::isa()}, {"peak", roof::peak(roof::isa(), threads, time)}};
   answer["copy"] = answer["read"] = Json::array();
-  for (double bytes; sizes >> bytes;) {
-    answer["copy"].push_back(roof::copy(bytes, threads));
-    answer["read"].push_back(roof::read(bytes, threads));
+  for (double bytes; words >> bytes;) {
+    answer["copy"].push_back(roof::copy(bytes, threads, time));
+    answer["read"].push_back(roof::read(bytes, threads, time));
   }
   return answer;
 }
@@ -89,7 +94,7 @@ void serve(const std::vector<Item>& items) {
     } else if (word == "time" && call) {
       double seconds = 0;
       words >> seconds >> word;
-      Seconds time = time_calls(call, seconds, word == "processor" ? Time::processor : Time::wall);
+      Seconds time = time_calls(call, seconds, which_time(word));
       answer = {time.median, time.decile};
     } else if (word == "calls" && call) {
       int count = 0;
