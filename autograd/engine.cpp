@@ -14,8 +14,8 @@ class Pass {
   Pass(const GradOptions& options, const std::vector<std::shared_ptr<Node>>* wanted)
       : create_graph_(options.create_graph), retain_(options.retain_graph || options.create_graph), wanted_(wanted) {
     if (wanted_) captured_.resize(wanted_->size());
-    states_.reserve(32);
-    edges_.reserve(64);
+    states_.reserve(few);
+    edges_.reserve(2 * few);
   }
 
   // `outputs` hold the graph together while it is walked: nodes are known by the handle of whoever led to them.
@@ -23,6 +23,7 @@ class Pass {
     std::vector<Index> roots = plan(outputs);
     GradMode mode(create_graph_);
     std::vector<Index> ready;
+    ready.reserve(few);
     for (size_t i = 0; i < outputs.size(); ++i) accumulate(states_[roots[i]], seed(outputs, given, i));
     for (Index root : roots) queue(root, ready);
     while (!ready.empty()) {
@@ -35,7 +36,8 @@ class Pass {
   std::vector<Tensor> captured() { return std::move(captured_); }
 
  private:
-  using Index = uint32_t;  // of a node in states_; 0 where there is none
+  static constexpr size_t few = 32;  // nodes: up to here nothing grows
+  using Index = uint32_t;            // of a node in states_; 0 where there is none
   struct State {
     const std::shared_ptr<Node>* node = nullptr;
     size_t first_edge = 0;  // its inputs' indices stand in edges_ from here on
@@ -99,6 +101,8 @@ class Pass {
   std::vector<Index> plan(std::span<const Tensor> outputs) {
     std::vector<Index> roots, order;  // order: depth first, each after its inputs
     std::vector<std::pair<Index, size_t>> stack;
+    order.reserve(few);
+    stack.reserve(few);
     for (const Tensor& y : outputs) {
       check(y.requires_grad(), "backward: the output does not require grad: nothing that it depends on does");
       auto [root, is_new] = enter(y.node());

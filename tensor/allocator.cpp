@@ -89,13 +89,6 @@ ThreadCache* thread_cache() {
   return thread_ended ? nullptr : &cache;
 }
 
-// Counts a block on this thread, or on the shared list's account.
-void count(Counter ThreadCache::*of_thread, Counter Shared::*of_ended) {
-  if (ThreadCache* cache = thread_cache()) return (cache->*of_thread).add(1);
-  std::lock_guard lock(shared().mutex);
-  (shared().*of_ended).add(1);
-}
-
 void* from_system(size_t size) {
   size_t align = size >= huge_page ? huge_page : alignment;
   void* block = ::operator new(size, std::align_val_t(align), std::nothrow);
@@ -106,9 +99,9 @@ void* from_system(size_t size) {
   return block;
 }
 
-void* cached_block(int c) {
-  ThreadCache* cache = c < thread_classes ? thread_cache() : nullptr;
-  if (cache && cache->free[c].count > 0) return cache->free[c].blocks[--cache->free[c].count];
+// Out of this thread's cache or the shared lists; null where there is none.
+void* cached_block(ThreadCache* cache, int c) {
+  if (cache && c < thread_classes && cache->free[c].count > 0) return cache->free[c].blocks[--cache->free[c].count];
   std::lock_guard lock(shared().mutex);
   std::vector<void*>& list = shared().free[c];
   if (list.empty()) return nullptr;
@@ -123,7 +116,8 @@ void* allocate(size_t bytes) {
   check(bytes <= size_t(1) << 47, "out of memory: ", bytes, " bytes were asked for");
   int c = class_of(bytes);
   size_t size = class_bytes(c);
-  void* block = cached_block(c);
+  ThreadCache* cache = thread_cache();
+  void* block = cached_block(cache, c);
   if (!block) {
     block = from_system(size);
     if (!block) {
@@ -138,7 +132,12 @@ void* allocate(size_t bytes) {
   int64_t most = peak.load(std::memory_order_relaxed);
   while (now > most && !peak.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
   }
-  count(&ThreadCache::given, &Shared::given);
+  if (cache) {
+    cache->given.add(1);
+  } else {
+    std::lock_guard lock(shared().mutex);
+    shared().given.add(1);
+  }
   return block;
 }
 
@@ -146,13 +145,14 @@ void deallocate(void* block, size_t bytes) noexcept {
   if (!block) return;
   int c = class_of(bytes);
   live.fetch_sub(int64_t(class_bytes(c)), std::memory_order_relaxed);
-  count(&ThreadCache::taken, &Shared::taken);
-  ThreadCache* cache = c < thread_classes ? thread_cache() : nullptr;
-  if (cache && cache->free[c].count < thread_blocks) {
+  ThreadCache* cache = thread_cache();
+  if (cache) cache->taken.add(1);
+  if (cache && c < thread_classes && cache->free[c].count < thread_blocks) {
     cache->free[c].blocks[cache->free[c].count++] = block;
     return;
   }
   std::lock_guard lock(shared().mutex);
+  if (!cache) shared().taken.add(1);
   shared().free[c].push_back(block);
 }
 
