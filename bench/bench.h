@@ -33,8 +33,9 @@ Seconds time_calls(const Call& call, double seconds, Time time);
 namespace roof {
 // "avx512", "avx2", "neon" or "none": the widest the processor has, and GRADUS_ISA allows.
 std::string isa();
-// GFLOP/s in float32 multiply-adds without loads or stores; 0 where there is no loop for the instruction set.
-double peak(const std::string& isa, int threads, Time time);
+// What 10^9 operations take as float32 multiply-adds without loads or stores, on all threads; 0 where there is no
+// loop for the instruction set.
+Seconds giga_operations(const std::string& isa, double seconds, Time time);
 // GB/s of the better of ordinary and streaming stores (read + written), and of reading alone, where all that is
 // touched is `bytes`.
 double copy(double bytes, int threads, Time time);

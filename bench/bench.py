@@ -69,6 +69,11 @@ class Bench:
     def seconds_of(self, samples):
         return self.ratios(samples, samples)[0]
 
+    def share(self, giga, samples, peak):
+        """Of the peak: samples that do giga * 10^9 operations by samples that do 10^9."""
+        seconds = self.seconds_of(peak)
+        return giga * seconds / self.seconds_of(samples) if seconds else None
+
     def roof(self):
         rows = []
         for threads in self.options.threads:
@@ -124,13 +129,11 @@ class Bench:
         for threads in self.options.threads if shapes else []:
             child, peers = self.start_gemm()
             child.ask(f"threads {threads}")
-            peak = self.roofs[threads]["peak"]
             check = self.gemm_shape(child, ("NN", 1024, 1024, 1024, 1), threads)
             summary, rows, data = [], [], []
             for peer in peers:
-                best = min(low for _, low in check[peer]["seconds"])
-                share = 2e-9 * 1024**3 / best / peak if peak else 1
-                if share < 0.6:
+                share = self.share(2e-9 * 1024**3, check[peer]["seconds"], check["peak"])
+                if share and share < 0.6:
                     summary.append(
                         f"suspect: {report.NAMES[peer]} reaches {100 * share:.0f}% of the peak at 1024x1024x1024"
                     )
@@ -153,7 +156,7 @@ class Bench:
                         summary.append(f"wrong: {name} at {row['name']}, {answer[name]['error']:.1f} roundings off")
                 best = min(peers, key=lambda p: row["peers"][p]["ratio"], default=None)
                 row["ratio"] = row["peers"][best]["ratio"] if best else None
-                row["peak"] = row["gflops"] / peak if peak else None
+                row["peak"] = self.share(flops, ours, answer["peak"])
                 data.append(row)
                 self.points.append(
                     {
@@ -206,20 +209,16 @@ class Bench:
         if "avx2" not in processor()[1]:
             return
         for threads in self.options.threads:
-            roofs, products = self.program("kernels", GRADUS_ISA="avx2"), Child(
-                [os.path.join(self.programs, "gemm")], GRADUS_ISA="avx2"
-            )
+            child = Child([os.path.join(self.programs, "gemm")], GRADUS_ISA="avx2")
+            child.ask(f"threads {threads}")
             rows, data = [], []
-            for child in (roofs, products):
-                child.ask(f"threads {threads}")
             for n in (512, 1024) if self.options.quick else (512, 1024, 2048):
-                peak = max(roofs.ask(f"roof {self.clock(threads)}")["peak"] for _ in range(3))
-                seconds = self.seconds_of(self.gemm_shape(products, ("NN", n, n, n, 1), threads)["gradus"]["seconds"])
-                gflops = 2e-9 * n**3 / seconds
-                data.append({"n": n, "gflops": gflops, "peak": gflops / peak})
-                rows.append([f"{n}x{n}x{n}", f"{gflops:.0f}", f"{peak:.0f}", report.percent(gflops / peak)])
-            roofs.close()
-            products.close()
+                answer = self.gemm_shape(child, ("NN", n, n, n, 1), threads)
+                gflops = 2e-9 * n**3 / self.seconds_of(answer["gradus"]["seconds"])
+                share = self.share(2e-9 * n**3, answer["gradus"]["seconds"], answer["peak"])
+                data.append({"n": n, "gflops": gflops, "peak": share})
+                rows.append([f"{n}x{n}x{n}", f"{gflops:.0f}", f"{gflops / share:.0f}", report.percent(share)])
+            child.close()
             self.table(
                 f"AVX2 forced, {report.threads(threads)}",
                 "",

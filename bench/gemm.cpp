@@ -8,7 +8,8 @@
 //   gemm KIND M N K BATCH ROUNDS SECONDS TIME
 //     KIND says of A and B whether they lie as they are (N) or transposed (T). Answers {NAME: {"seconds": [[median,
 //     decile] per round], "error": largest difference from the product in double, in units of what rounding may
-//     make of it}}.
+//     make of it}}, and as "peak" the same seconds for 10^9 multiplications and additions in registers, measured in
+//     turn with the libraries as the processor's frequency varies.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -169,12 +170,15 @@ Json measure(const std::vector<Library>& libraries, std::istream& words) {
     library.run(p);
     answer[library.name] = {{"seconds", Json::array()}, {"error", error(p)}};
   }
+  Time clock = time == "processor" ? Time::processor : Time::wall;
   for (int round = 0; round < rounds; ++round) {
+    Seconds giga = roof::giga_operations(roof::isa(), seconds, clock);
+    answer["peak"].push_back({giga.median, giga.decile});
     for (const Library& library : libraries) {
       library.set_threads(num_threads());
       // So that the threads of the one before are asleep; see bench.py for how long they stay awake.
       if (num_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(3));
-      Seconds took = time_calls([&] { library.run(p); }, seconds, time == "processor" ? Time::processor : Time::wall);
+      Seconds took = time_calls([&] { library.run(p); }, seconds, clock);
       answer[library.name]["seconds"].push_back({took.median, took.decile});
     }
   }

@@ -133,7 +133,7 @@ std::string isa() {
 #endif
 }
 
-double peak(const std::string& isa, int threads, Time time) {
+Seconds giga_operations(const std::string& isa, double seconds, Time time) {
   double (*loop)(int) = nullptr;
 #if defined(__x86_64__)
   if (isa == "avx2") loop = multiply_adds_avx2;
@@ -141,14 +141,14 @@ double peak(const std::string& isa, int threads, Time time) {
 #elif defined(__aarch64__)
   if (isa == "neon") loop = multiply_adds_neon;
 #endif
-  if (!loop) return 0;
-  int before = num_threads();
-  set_num_threads(threads);
-  double operations = loop(1) * 20000 * threads;
-  auto pass = [&] { parallel_for(threads, 1, [&](int64_t begin, int64_t end) { loop(20000 * int(end - begin)); }); };
-  double seconds = time_calls(pass, 0.1, time).decile;
-  set_num_threads(before);
-  return operations / seconds * 1e-9;
+  if (!loop) return {0, 0};
+  const int rounds = 100000;
+  auto pass = [&] {
+    parallel_for(num_threads(), 1, [&](int64_t from, int64_t to) { loop(rounds * int(to - from)); });
+  };
+  double scale = 1e9 / (loop(1) * rounds * num_threads());
+  Seconds took = time_calls(pass, seconds, time);
+  return {took.median * scale, took.decile * scale};
 }
 
 double copy(double bytes, int threads, Time time) {
