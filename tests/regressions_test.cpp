@@ -162,6 +162,21 @@ TEST(Engine, GradientsBelongToWhoGotThem) {
   EXPECT_EQ(taken[0].to_vector(), (Numbers{2, 4}));
 }
 
+TEST(Engine, RulesThatWorkInPlaceSpareWhatOthersHold) {
+  Tensor x = leaf({1, -2}), y = relu(x), seen, seed = tensor({5, 5}, {.dtype = float64});
+  y.register_hook([&](const Tensor& g) { return seen = g, Tensor(); });
+  (y * 3).sum().backward();
+  EXPECT_EQ(x.grad().to_vector(), (Numbers{3, 0}));
+  EXPECT_EQ(seen.to_vector(), (Numbers{3, 3}));
+  relu(x).backward(seed);
+  EXPECT_EQ(x.grad().to_vector(), (Numbers{8, 0}));
+  EXPECT_EQ(seed.to_vector(), (Numbers{5, 5}));
+  Tensor a = x * 2, b = relu(a);
+  std::vector<Tensor> both = grad({(b * 3).sum()}, {x, b});
+  EXPECT_EQ(both[0].to_vector(), (Numbers{6, 0}));
+  EXPECT_EQ(both[1].to_vector(), (Numbers{3, 3}));
+}
+
 TEST(Engine, StaleTensorsAreCaught) {
   Tensor x = leaf({1, 2}), w = leaf({3, 4});
   Tensor y = (x * w).sum();

@@ -15,8 +15,9 @@ Tensor unary(const char* name, Unary op, const Tensor& x, Keep keep, Rule rule, 
 }
 
 // g op'(kept) in one pass: for when nobody differentiates the result. Rules give the formula for when somebody does.
+// It goes into g itself where only the backward pass holds that, which drops it once its rule has run.
 Tensor fused(Unary op, const Tensor& kept, const Tensor& g, double a = 0, double b = 0) {
-  Tensor dx = empty_like(g);
+  Tensor dx = is_ours_alone(g) ? g : empty_like(g);
   kernels(g).unary_grad(op, kept.raw(), g.raw(), dx.raw(), a, b);
   return dx;
 }
@@ -137,8 +138,9 @@ Tensor clamp(const Tensor& x, double low, double high) {
 }
 
 Tensor relu(const Tensor& x) {
-  return unary("relu", Unary::relu, x, Keep::inputs, [](const Tensor& g, const Kept& k) {
-    Tensor at = k.input().detach();
+  // Positive where x is. Keeping y, which the next op mostly keeps too, lets go of x.
+  return unary("relu", Unary::relu, x, Keep::output, [](const Tensor& g, const Kept& k) {
+    Tensor at = k.output().detach();
     return grads(grad_enabled() ? g.masked_fill(at <= 0.0, 0) : fused(Unary::relu, at, g));
   });
 }

@@ -37,7 +37,7 @@ enum class Unary {
   count_
 };
 // Which unary ops have a derivative in `unary_grad`, and what of them it is given.
-//   x: relu, leaky_relu, gelu, gelu_tanh, silu, softplus, abs, clamp    y: tanh, sigmoid
+//   x: leaky_relu, gelu, gelu_tanh, silu, softplus, abs, clamp    y: tanh, sigmoid    either: relu
 enum class Binary { add, sub, mul, div, maximum, minimum, pow, count_ };
 enum class Compare { eq, ne, lt, le, gt, ge, count_ };
 enum class Predicate { isfinite, isnan, isinf, logical_not, count_ };
