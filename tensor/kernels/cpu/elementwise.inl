@@ -193,22 +193,31 @@ void fill(const View& y, double value) {
 
 // --- copies --------------------------------------------------------------------------------------------------------
 
-// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step.
-inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y, int64_t y_step) {
-  for (int64_t j = 0; j < columns; j += Vec::lanes) {
+// y (rows, columns) = x (columns, rows) transposed; x's rows are x_step floats apart, y's y_step. far: y and y_step are
+// multiples of a line, and whole lines are written past the caches.
+inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_step, float* y, int64_t y_step,
+                      bool far) {
+  constexpr int64_t line = 16;  // floats of a line of the cache
+  for (int64_t j = 0; j < columns; j += line) {
+    for (int64_t k = j + line; k < smaller(j + 2 * line, columns); ++k) {
+      for (int64_t i = 0; i < rows; i += line) __builtin_prefetch(x + k * x_step + i);
+    }
     for (int64_t i = 0; i < rows; i += Vec::lanes) {
-      const float* from = x + j * x_step + i;
-      float* to = y + i * y_step + j;
-      const int64_t down = smaller(Vec::lanes, rows - i), across = smaller(Vec::lanes, columns - j);
-      Vec block[Vec::lanes];
-      if (down == Vec::lanes && across == Vec::lanes) {
-        for (int k = 0; k < Vec::lanes; ++k) block[k] = load(from + k * x_step);
-        transpose(block);
-        for (int k = 0; k < Vec::lanes; ++k) store(to + k * y_step, block[k]);
-      } else {
-        for (int k = 0; k < Vec::lanes; ++k) block[k] = k < across ? load(from + k * x_step, down) : Vec(0.0);
-        transpose(block);
-        for (int k = 0; k < down; ++k) store(to + k * y_step, block[k], across);
+      for (int64_t l = j; l < smaller(j + line, columns); l += Vec::lanes) {
+        const float* from = x + l * x_step + i;
+        float* to = y + i * y_step + l;
+        const int64_t down = smaller(Vec::lanes, rows - i), across = smaller(Vec::lanes, columns - l);
+        Vec block[Vec::lanes];
+        if (down == Vec::lanes && across == Vec::lanes) {
+          for (int k = 0; k < Vec::lanes; ++k) block[k] = load(from + k * x_step);
+          transpose(block);
+          for (int k = 0; k < Vec::lanes; ++k)
+            far ? stream(to + k * y_step, block[k]) : store(to + k * y_step, block[k]);
+        } else {
+          for (int k = 0; k < Vec::lanes; ++k) block[k] = k < across ? load(from + k * x_step, down) : Vec(0.0);
+          transpose(block);
+          for (int k = 0; k < down; ++k) store(to + k * y_step, block[k], across);
+        }
       }
     }
   }
@@ -225,7 +234,10 @@ void copy(const View& x, const View& y) {
       loop.strides[last][1] % unit == 0) {
     int64_t rows = loop.shape[other], columns = loop.shape[last];
     int64_t x_step = loop.strides[last][1] / unit, y_step = loop.strides[other][0] / unit;
-    constexpr int64_t tile = 32;  // two lines of the cache of each of x's rows
+    constexpr int64_t tile = 64;  // four lines of the cache of each of x's rows
+    // Lines of y that lie a power of two apart push each other out of the caches, so that it goes past them earlier.
+    bool far = loop.inner() * loop.outer() >= far_elements / 8 && reinterpret_cast<uintptr_t>(loop.data[0]) % 64 == 0;
+    for (int d = 0; d < last; ++d) far &= loop.strides[d][0] % 64 == 0;
     // The rows are cut into tiles, and the tiles take the place of the outer dimensions' last.
     int64_t tiles = (rows + tile - 1) / tile, outer = loop.outer() / larger(1, rows);
     parallel_for(outer * tiles, larger(1, serial_elements / (tile * larger(1, columns))),
@@ -241,8 +253,9 @@ void copy(const View& x, const View& y) {
                        from += i * loop.strides[d][1];
                      }
                      transpose(smaller(tile, rows - first_row), columns, floats(from) + first_row, x_step,
-                               floats(to) + first_row * y_step, y_step);
+                               floats(to) + first_row * y_step, y_step, far);
                    }
+                   stream_end();
                  });
     return;
   }

@@ -113,24 +113,25 @@ inline void sum_columns(int64_t batch, int64_t channels, int64_t channel, int64_
   }
 }
 
-// The sum of f(offset, k...) over channel c, where its planes are contiguous.
-template <class F>
-inline double sum_planes(int64_t batch, int64_t channels, int64_t inner, int64_t c, const F& f) {
-  double sum = 0;
-  for (int64_t b = 0; b < batch; ++b) {
-    int64_t base = (b * channels + c) * inner;
-    sum += fold<Reduce::sum>(inner, [&](int64_t i, auto... k) { return f(base + i, k...); });
+// Mean and sum of squared deviations of numbers that come in pieces; a piece is read twice while it is in L1, and joined
+// as in Chan, Golub and LeVeque (1979), equation 2.1b.
+struct Moments {
+  double count = 0, mean = 0, squares = 0;
+  void add(const float* x, int64_t n) {
+    constexpr int64_t piece = 2048;
+    for (int64_t begin = 0; begin < n; begin += piece) {
+      int64_t k = smaller(piece, n - begin);
+      double here = double(fold<Reduce::sum>(k, RowOf{x + begin})) / double(k);
+      Vec centre(here);
+      double around = double(
+          fold<Reduce::sum_squares>(k, [&](int64_t i, auto... m) { return load(x + begin + i, m...) - centre; }));
+      double all = count + double(k), apart = here - mean;
+      squares += around + apart * apart * (count * double(k) / all);
+      mean += apart * (double(k) / all);
+      count = all;
+    }
   }
-  return sum;
-}
-
-template <class F>
-inline void each_plane_pack(int64_t batch, int64_t channels, int64_t inner, int64_t c, const F& f) {
-  for (int64_t b = 0; b < batch; ++b) {
-    int64_t base = (b * channels + c) * inner;
-    packs(inner, [&](int64_t i, auto... k) { f(base + i, k...); });
-  }
-}
+};
 
 inline double scale_of(double variance, double eps) { return 1 / __builtin_sqrt(variance + eps); }
 
@@ -139,6 +140,7 @@ void batch_norm(const void* x, const void* weight, const void* bias, double eps,
   const float* from = floats(x);
   float* to = floats(y);
   double count = double(batch * inner);
+  bool far = batch * channels * inner >= far_elements;
   if (inner == 1) {
     each_row((channels + Vec::lanes - 1) / Vec::lanes, batch * Vec::lanes, [&](int64_t tile) {
       int64_t c = tile * Vec::lanes, k = smaller(Vec::lanes, channels - c);
@@ -161,19 +163,17 @@ void batch_norm(const void* x, const void* weight, const void* bias, double eps,
     return;
   }
   each_row(channels, batch * inner, [&](int64_t c) {
-    double mu = sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) { return load(from + at, k...); });
-    mu /= count;
-    Vec centre(mu);
-    double squares = sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) {
-      Vec d = load(from + at, k...) - centre;
-      return d * d;
-    });
-    double scale = scale_of(squares / count, eps);
-    Vec factor(weight ? scale * floats(weight)[c] : scale), shift(bias ? double(floats(bias)[c]) : 0);
-    each_plane_pack(batch, channels, inner, c, [&](int64_t at, auto... k) {
-      store(to + at, fma(load(from + at, k...) - centre, factor, shift), k...);
-    });
-    floats(mean)[c] = float(mu);
+    Moments moments;
+    for (int64_t b = 0; b < batch; ++b) moments.add(from + (b * channels + c) * inner, inner);
+    double scale = scale_of(moments.squares / count, eps);
+    Vec centre(moments.mean), factor(weight ? scale * floats(weight)[c] : scale);
+    Vec shift(bias ? double(floats(bias)[c]) : 0);
+    for (int64_t b = 0; b < batch; ++b) {
+      int64_t at = (b * channels + c) * inner;
+      write_row(to + at, inner, far,
+                [&](int64_t i, auto... k) { return fma(load(from + at + i, k...) - centre, factor, shift); });
+    }
+    floats(mean)[c] = float(moments.mean);
     floats(rstd)[c] = float(scale);
   });
 }
@@ -208,17 +208,30 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
     });
     return;
   }
+  bool far = batch * channels * inner >= far_elements;
   each_row(channels, batch * inner, [&](int64_t c) {
     Vec centre(double(floats(mean)[c])), scale(double(floats(rstd)[c]));
-    auto normal = [&](int64_t at, auto... k) { return (load(xs + at, k...) - centre) * scale; };
-    double sum = sum_planes(batch, channels, inner, c, [&](int64_t at, auto... k) { return load(gs + at, k...); });
-    double dot = sum_planes(batch, channels, inner, c,
-                            [&](int64_t at, auto... k) { return load(gs + at, k...) * normal(at, k...); });
+    double sum = 0, dot = 0;  // of g, and of g times the normalised x
+    for (int64_t b = 0; b < batch; ++b) {
+      int64_t at = (b * channels + c) * inner;
+      constexpr int64_t piece = 2048;  // of g, which is in L1 when it is read again
+      for (int64_t begin = at; begin < at + inner; begin += piece) {
+        int64_t n = smaller(piece, at + inner - begin);
+        sum += double(fold<Reduce::sum>(n, RowOf{gs + begin}));
+        dot += double(fold<Reduce::sum>(n, [&](int64_t i, auto... k) {
+          return load(gs + begin + i, k...) * ((load(xs + begin + i, k...) - centre) * scale);
+        }));
+      }
+    }
     Vec factor = weight ? scale * Vec(double(floats(weight)[c])) : scale;
     Vec mean_sum(sum / count), mean_dot(dot / count);
-    each_plane_pack(batch, channels, inner, c, [&](int64_t at, auto... k) {
-      store(to + at, factor * (load(gs + at, k...) - fma(normal(at, k...), mean_dot, mean_sum)), k...);
-    });
+    for (int64_t b = 0; b < batch; ++b) {
+      int64_t at = (b * channels + c) * inner;
+      write_row(to + at, inner, far, [&](int64_t i, auto... k) {
+        Vec normal = (load(xs + at + i, k...) - centre) * scale;
+        return factor * (load(gs + at + i, k...) - fma(normal, mean_dot, mean_sum));
+      });
+    }
     if (dw) floats(dw)[c] = float(dot);
     if (db) floats(db)[c] = float(sum);
   });
