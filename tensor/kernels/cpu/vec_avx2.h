@@ -39,7 +39,7 @@ inline Vec operator+(Vec a, Vec b) { return _mm256_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm256_sub_ps(a.v, b.v); }
 inline Vec operator*(Vec a, Vec b) { return _mm256_mul_ps(a.v, b.v); }
 inline Vec operator/(Vec a, Vec b) { return _mm256_div_ps(a.v, b.v); }
-// 1 / x to 22 bits at least, for x in [1, 2^30].
+// 1 / x to 14 bits at least, for x in [1, 2^30].
 inline Vec about_inverse(Vec x) { return _mm256_div_ps(_mm256_set1_ps(1), x.v); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }    // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return _mm256_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
@@ -129,6 +129,10 @@ inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
   _mm256_storeu_si256(to + 3, _mm256_permute2x128_si256(r[2], r[3], 0x31));
 }
 inline Bits load_bits(const uint32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+
+// vec_avx512.h can look up coefficients in a register.
+constexpr bool has_lookup = false;
+inline Vec lookup(const float (&)[32], Bits) { return Vec(0); }
 
 // x 2^n for whole n in [-252, 254], rounded once: the first of the two factors leaves a normal number.
 inline Vec scale(Vec x, Vec n) {

@@ -37,11 +37,8 @@ inline Vec operator+(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
 inline Vec operator*(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
 inline Vec operator/(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
-// 1 / x to 22 bits at least, for x in [1, 2^30].
-inline Vec about_inverse(Vec x) {
-  __m512 y = _mm512_rcp14_ps(x.v);
-  return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(x.v, y, _mm512_set1_ps(1)), y);
-}
+// 1 / x to 14 bits at least, for x in [1, 2^30].
+inline Vec about_inverse(Vec x) { return _mm512_rcp14_ps(x.v); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }    // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
 inline Vec sqrt(Vec x) { return _mm512_sqrt_ps(x.v); }
@@ -123,6 +120,12 @@ inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
   _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
 }
 inline Bits load_bits(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
+
+// table[i] for the lowest five bits of each lane.
+constexpr bool has_lookup = true;
+inline Vec lookup(const float (&table)[32], Bits i) {
+  return _mm512_permutex2var_ps(_mm512_loadu_ps(table), i.v, _mm512_loadu_ps(table + 16));
+}
 
 // x 2^n for whole n, rounded once.
 inline Vec scale(Vec x, Vec n) { return _mm512_scalef_ps(x.v, n.v); }

@@ -53,7 +53,7 @@ inline Vec operator+(Vec a, Vec b) { return vaddq_f32(a.v, b.v); }
 inline Vec operator-(Vec a, Vec b) { return vsubq_f32(a.v, b.v); }
 inline Vec operator*(Vec a, Vec b) { return vmulq_f32(a.v, b.v); }
 inline Vec operator/(Vec a, Vec b) { return vdivq_f32(a.v, b.v); }
-// 1 / x to 22 bits at least, for x in [1, 2^30].
+// 1 / x to 14 bits at least, for x in [1, 2^30].
 inline Vec about_inverse(Vec x) { return vdivq_f32(vdupq_n_f32(1), x.v); }
 inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c.v, a.v, b.v); }   // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return vfmsq_f32(c.v, a.v, b.v); }  // c - a b
@@ -132,6 +132,10 @@ inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
   vst4q_u32(out, all);
 }
 inline Bits load_bits(const uint32_t* p) { return signed_lanes(vld1q_u32(p)); }
+
+// vec_avx512.h can look up coefficients in a register.
+constexpr bool has_lookup = false;
+inline Vec lookup(const float (&)[32], Bits) { return Vec(0); }
 
 // x 2^n for whole n in [-252, 254], rounded once: the first of the two factors leaves a normal number.
 inline Vec scale(Vec x, Vec n) {

@@ -14,6 +14,14 @@ inline Vec polynomial(const float (&c)[count], Vec x) {
   return sum;
 }
 
+// The same with coefficients that are looked up.
+template <int count>
+inline Vec polynomial_at(const float (*c)[32], Bits piece, Vec x) {
+  Vec sum = lookup(c[count - 1], piece);
+  for (int i = count - 2; i >= 0; --i) sum = fma(sum, x, lookup(c[i], piece));
+  return sum;
+}
+
 // The magnitude of x with the sign of y.
 inline Vec copy_sign(Vec x, Vec y) {
   Bits sign = bits(int(0x80000000u));
@@ -95,21 +103,24 @@ struct Pair {
   Vec high, low;
 };
 
-// x / (sum + low) for sum near 1 and beyond; `low` is what rounding left out of the sum.
+// x / (sum + low), the quotient's error in `low`;
 inline Pair divide(Vec x, Vec sum, Vec low) {
   Vec inverse = about_inverse(sum), y = x * inverse;
   return {y, fnma(y, low, fnma(y, sum, x)) * inverse};
 }
 
-// u / (u + 1) for u = (e^2|x| - 1) / 2, which is made without cancellation. Within 1.6 ULP.
+// By pieces where coefficients can be looked up; else u / (u + 2) for u = e^2|x| - 1, which is made without
+// cancellation. Within 1.6 ULP.
 inline Vec tanh(Vec x) {
-  constexpr float q[] = {1, 0.6666616f, 0.33333768f, 0.13386955f, 0.044423822f};
   Vec size = min_or_second(Vec(10), abs(x));  // from 9.02 on the result is 1
+  if constexpr (has_lookup) {
+    Bits piece = shift_right<21>(bits(max_or_second(Vec(0x6p-7), size)));
+    Vec d = size - lookup(tanh_pieces[0], piece);
+    return copy_sign(polynomial_at<7>(tanh_pieces + 1, piece, d), x);
+  }
   ExpParts e = split_exp(size + size);
-  Vec r = e.r * Vec(0.5), half = fma(r * r, polynomial(q, r), r);  // (e^2r - 1) / 2
-  Vec power = power_of_two(e.n), u = fma(power, half, fma(power, Vec(0.5), Vec(-0.5)));
-  Vec sum = u + Vec(1);
-  Pair y = divide(u, sum, min_or_second(u, Vec(1)) - (sum - max_or_second(u, Vec(1))));
+  Vec power = power_of_two(e.n), u = fma(power, e.above(), power - Vec(1)), sum = u + Vec(2);
+  Pair y = divide(u, sum, min_or_second(u, Vec(2)) - (sum - max_or_second(u, Vec(2))));
   return copy_sign(y.high + y.low, x);
 }
 
@@ -131,8 +142,10 @@ inline Pair logistic(Vec x, ExpParts minus) {
 
 // Within 1.6 ULP.
 inline Vec sigmoid(Vec x) {
-  Pair y = logistic(x, split_exp(below(x, -110)));
-  return (y.high + y.low) * Vec(gate_unit);
+  ExpParts minus = split_exp(below(x, -110));
+  Vec power = scale(Vec(1) + minus.above(), minus.n), sum = Vec(1) + power;
+  Pair y = divide(select(x < Vec(0), power, Vec(1)), sum, power - (sum - Vec(1)));
+  return y.high + y.low;
 }
 
 // x times a function that falls from 1 to 0 and is 1/2 at 0; below x = -limit the result is 0.
@@ -184,8 +197,27 @@ inline Pair normal_tail(Vec m, Vec& density) {
   return {scale(high, n), scale(low, n)};
 }
 
+// The same with Mills' ratio by pieces, as one number.
+inline Vec normal_tail_by_pieces(Vec m, Vec& density) {
+  constexpr double round_up = 0x1.8p23, step = 0.46875;
+  Vec square = m * m;
+  ExpParts e = split_exp(Vec(-0.5) * square);
+  e.r = fma(Vec(0.5), fnma(m, m, square), e.r);
+  Vec shifted = fma(m, Vec(-1 / step), Vec(round_up)), d = fma(shifted - Vec(round_up), Vec(step), m);
+  Bits piece = bits(shifted);
+  Vec constant = lookup(mills_pieces[1], piece), above = e.above();
+  Vec other = fma(polynomial_at<6>(mills_pieces + 2, piece, d), d, lookup(mills_pieces[0], piece));
+  density = scale(Vec(1) + above, e.n);
+  return scale(constant + fma(constant, above, fma(other, above, other)), e.n + Vec(32));
+}
+
 // x Phi(x), within 2 ULP.
 inline Vec gelu(Vec x) {
+  if constexpr (has_lookup) {
+    Vec m = below(x, -14.4), density;
+    Vec y = fma(m * Vec(gate_unit), normal_tail_by_pieces(m, density), max_or_second(Vec(0), x));
+    return select(m > Vec(-0x1p-60), x * Vec(0.5), y);  // there the product has a denormal factor
+  }
   Vec density;
   Pair tail = normal_tail(below(x, -14.4), density);
   Vec one(1 / gate_unit), rest = one - tail.high;
@@ -197,7 +229,7 @@ inline Vec gelu(Vec x) {
 // The derivative of x Phi(x): Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi), absolutely within 2^-22.
 inline Vec gelu_slope(Vec x) {
   Vec m = below(x, -14.4), density;
-  Vec tail = normal_tail(m, density).high * Vec(gate_unit);
+  Vec tail = (has_lookup ? normal_tail_by_pieces(m, density) : normal_tail(m, density).high) * Vec(gate_unit);
   return fma(copy_sign(m, x), density * Vec(0.3989422804014327), select(x < Vec(0), tail, Vec(1) - tail));
 }
 
