@@ -21,6 +21,8 @@ clang_build() {
 }
 
 step "release" ./run test
+step "every float through the vector mathematics" build/release/tests/vecmath_test --gtest_also_run_disabled_tests \
+  --gtest_filter='*EveryFloat*'
 step "address and undefined behaviour sanitizers" ./run check asan
 step "debug" ./run check debug
 step "the same bits from debug and release" tests/same_bits.sh

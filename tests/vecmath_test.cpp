@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "tensor/kernels/cpu/threads.h"
 #include "tests/isas.h"
 
 namespace gradus {
@@ -60,7 +62,7 @@ const Case cases[] = {
     {"expm1", Unary::expm1, std::expm1, 1.6},
     {"log", Unary::log, std::log, 1.0},
     {"log1p", Unary::log1p, std::log1p, 2.0},
-    {"tanh", Unary::tanh, std::tanh, 1.6},
+    {"tanh", Unary::tanh, std::tanh, 1.8},
     {"sigmoid", Unary::sigmoid, logistic, 1.6},
     {"silu", Unary::silu, silu, 2.0},
     {"gelu", Unary::gelu, gelu, 2.0},
@@ -82,28 +84,54 @@ class VecMath : public testing::EachIsa {
   void TearDown() override { set_flush_denormals(true); }
 };
 
+struct Worst {
+  double error = 0;  // ULP
+  float at = 0;
+  void join(Worst other) {
+    if (!(other.error <= error)) *this = other;
+  }
+};
+
+Worst worst_of(const Case& c, const std::vector<float>& x) {
+  std::vector<float> y = run(c.op, x);
+  Worst worst;
+  for (size_t i = 0; i < x.size(); ++i) worst.join({ulp_error(y[i], c.exact(x[i])), x[i]});
+  return worst;
+}
+
+void report(const Case& c, Worst worst) {
+  std::printf("  %-10s %.3f ULP at %.9g\n", c.name, worst.error, double(worst.at));
+  EXPECT_LE(worst.error, c.bound) << c.name << " at " << worst.at;
+}
+
 TEST_P(VecMath, StaysWithinItsErrorBounds) {
   std::vector<float> x;
-  for (uint64_t bits = 0; bits < (uint64_t(1) << 32); bits += 2503) x.push_back(std::bit_cast<float>(uint32_t(bits)));
+  for (uint64_t bits = 0; bits < (uint64_t(1) << 32); bits += 4001) x.push_back(std::bit_cast<float>(uint32_t(bits)));
   // Where the work is: every magnitude from 2^-12 to 2^7, more densely.
-  for (uint32_t bits = 0x39800000u; bits < 0x43000000u; bits += 397) {
+  for (uint32_t bits = 0x39800000u; bits < 0x43000000u; bits += 499) {
     x.push_back(std::bit_cast<float>(bits));
     x.push_back(-x.back());
   }
   std::printf("%-8s %zu points\n", GetParam(), x.size());
+  for (const Case& c : cases) report(c, worst_of(c, x));
+}
+
+// Ten minutes for each instruction set: for ./run nightly.
+TEST_P(VecMath, DISABLED_StaysWithinItsErrorBoundsForEveryFloat) {
+  std::printf("%-8s all 2^32 floats\n", GetParam());
   for (const Case& c : cases) {
-    std::vector<float> y = run(c.op, x);
-    double worst = 0;
-    float where = 0;
-    for (size_t i = 0; i < x.size(); ++i) {
-      double error = ulp_error(y[i], c.exact(x[i]));
-      if (!(error <= worst)) {
-        worst = error;
-        where = x[i];
+    Worst worst;
+    std::mutex mutex;
+    parallel_for(4096, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        std::vector<float> x(1 << 20);
+        for (size_t i = 0; i < x.size(); ++i) x[i] = std::bit_cast<float>(uint32_t(chunk << 20) + uint32_t(i));
+        Worst here = worst_of(c, x);
+        std::lock_guard lock(mutex);
+        worst.join(here);
       }
-    }
-    std::printf("  %-10s %.3f ULP at %.9g\n", c.name, worst, double(where));
-    EXPECT_LE(worst, c.bound) << c.name << " at " << where;
+    });
+    report(c, worst);
   }
 }
 

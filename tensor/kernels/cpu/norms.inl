@@ -113,8 +113,8 @@ inline void sum_columns(int64_t batch, int64_t channels, int64_t channel, int64_
   }
 }
 
-// Mean and sum of squared deviations of numbers that come in pieces; a piece is read twice while it is in L1, and joined
-// as in Chan, Golub and LeVeque (1979), equation 2.1b.
+// Mean and sum of squared deviations of numbers that come in pieces; a piece is read twice while it is in L1, and
+// joined as in Chan, Golub and LeVeque (1979), equation 2.1b.
 struct Moments {
   double count = 0, mean = 0, squares = 0;
   void add(const float* x, int64_t n) {
