@@ -31,11 +31,13 @@ inline Vec copy_sign(Vec x, Vec y) {
 // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, so that n times the first is exact.
 struct ExpParts {
   Vec n, r;
-  // e^r - 1
-  Vec above() const {
+  // (e^r - 1 - r) / r^2
+  Vec curve() const {
     constexpr float q[] = {0.49999997f, 0.1666654f, 0.04166721f, 0.008366847f, 0.0013882444f};
-    return fma(r * r, polynomial(q, r), r);
+    return polynomial(q, r);
   }
+  // e^r - 1
+  Vec above() const { return fma(r * r, curve(), r); }
 };
 
 // For |x| < 2^21: adding 1.5 2^23 leaves a whole number in the last places.
@@ -43,6 +45,17 @@ inline ExpParts split_exp(Vec x) {
   constexpr double round_up = 0x1.8p23;
   Vec n = fma(x, Vec(1.4426950408889634), Vec(round_up)) - Vec(round_up);
   return {n, fnma(n, Vec(-2.1219444170128554e-4), fnma(n, Vec(0.693359375), x))};
+}
+
+// The same for x + low; r is what rounding makes of major + minor.
+struct ExactExpParts : ExpParts {
+  Vec major, minor;
+};
+
+inline ExactExpParts split_exp(Vec x, Vec low) {
+  Vec n = split_exp(x).n;
+  Vec major = fnma(n, Vec(0.693359375), x), minor = fnma(n, Vec(-2.1219444170128554e-4), low);
+  return {{n, major + minor}, major, minor};
 }
 
 // Within 1.1 ULP.
@@ -170,9 +183,7 @@ inline Vec gelu_tanh(Vec x) {
   Vec sum = c + product, back = sum - c;  // Knuth's exact sum
   Vec sum_low = (c - (sum - back)) + (product - back) + (fma(square, d_low, c_low) - lack);
   Vec z = m * sum;
-  ExpParts e = split_exp(z);
-  e.r = e.r + fma(m, sum_low, fma(m, sum, Vec(0) - z));
-  return gate(x, logistic(x, e), 12);
+  return gate(x, logistic(x, split_exp(z, fma(m, sum_low, fma(m, sum, Vec(0) - z)))), 12);
 }
 
 // The normal distribution function at m in [-14.4, 0], times 2^32: e^(-m^2 / 2) times Mills' ratio, which is v times a
@@ -182,16 +193,16 @@ inline Pair normal_tail(Vec m, Vec& density) {
                          -0.0189192612f, 0.0431888439f, 0.00773944287f, -0.0213918593f};
   constexpr double first_term = 0.24394998;
   Vec square = m * m;
-  ExpParts e = split_exp(Vec(-0.5) * square);
-  e.r = fma(Vec(0.5), fnma(m, m, square), e.r);
+  ExactExpParts e = split_exp(Vec(-0.5) * square, Vec(0.5) * fnma(m, m, square));
   Vec sum = fnma(Vec(0.3), m, Vec(1)), lost = fnma(Vec(0.3), m, Vec(1) - sum);
   Vec v = about_inverse(sum), excess = v * fma(v, lost, fma(v, sum, Vec(-1)));  // v lies above 1 / (1 - 0.3 m)
   Vec w = (v - Vec(0.5625)) - excess, slope = polynomial(g, w);
   Vec factor = fma(w, slope, Vec(first_term)), factor_low = fma(w, slope, Vec(first_term) - factor);
   Vec ratio = v * factor;
   Vec ratio_excess = fma(excess, factor, fnma(v, factor_low, fnma(v, factor, ratio)));
-  Vec above = e.above(), high = fma(ratio, above, ratio);
-  Vec low = fma(ratio, above, ratio - high) - fma(ratio_excess, above, ratio_excess);
+  Vec tail = e.r * e.r * e.curve(), above = e.r + tail, high = fma(ratio, above, ratio);
+  Vec above_low = (e.major - above) + (e.minor + tail);
+  Vec low = fma(ratio, above_low, fma(ratio, above, ratio - high)) - fma(ratio_excess, above, ratio_excess);
   density = scale(Vec(1) + above, e.n);
   Vec n = e.n + Vec(32);
   return {scale(high, n), scale(low, n)};
@@ -201,14 +212,14 @@ inline Pair normal_tail(Vec m, Vec& density) {
 inline Vec normal_tail_by_pieces(Vec m, Vec& density) {
   constexpr double round_up = 0x1.8p23, step = 0.46875;
   Vec square = m * m;
-  ExpParts e = split_exp(Vec(-0.5) * square);
-  e.r = fma(Vec(0.5), fnma(m, m, square), e.r);
+  ExactExpParts e = split_exp(Vec(-0.5) * square, Vec(0.5) * fnma(m, m, square));
   Vec shifted = fma(m, Vec(-1 / step), Vec(round_up)), d = fma(shifted - Vec(round_up), Vec(step), m);
   Bits piece = bits(shifted);
-  Vec constant = lookup(mills_pieces[1], piece), above = e.above();
+  Vec constant = lookup(mills_pieces[1], piece), tail = e.r * e.r * e.curve(), above = e.r + tail;
   Vec other = fma(polynomial_at<6>(mills_pieces + 2, piece, d), d, lookup(mills_pieces[0], piece));
   density = scale(Vec(1) + above, e.n);
-  return scale(constant + fma(constant, above, fma(other, above, other)), e.n + Vec(32));
+  Vec small = fma(constant, e.minor + tail, fma(other, above, other));
+  return scale(constant + fma(constant, e.major, small), e.n + Vec(32));
 }
 
 // x Phi(x), within 2 ULP.
