@@ -200,6 +200,11 @@ Pooled max_pool(const Pool2d& p, const Floats& x) {
   table().max_pool2d(p, x.data(), r.y.data(), r.argmax.data());
   return r;
 }
+Floats max_pool_grad(const Pool2d& p, const Floats& g, const std::vector<int64_t>& argmax) {
+  Floats dx(size_t(p.planes * p.height * p.width), NAN);
+  table().max_pool2d_grad(p, g.data(), argmax.data(), dx.data());
+  return dx;
+}
 Floats avg_pool(const Pool2d& p, const Floats& x) {
   Floats y(size_t(p.planes * p.out_h * p.out_w), NAN);
   table().avg_pool2d(p, x.data(), y.data());
@@ -250,6 +255,9 @@ TEST_P(PoolKernel, Max) {
     Pooled got = max_pool(p, x), expected = reference([&] { return max_pool(p, x); });
     ASSERT_EQ(difference(got.y, expected.y), -1) << name(p);
     ASSERT_EQ(got.argmax, expected.argmax) << name(p);
+    Floats g(got.y.size());
+    for (float& v : g) v = float(random() % 100);  // sums of these are exact
+    ASSERT_EQ(max_pool_grad(p, g, got.argmax), reference([&] { return max_pool_grad(p, g, got.argmax); })) << name(p);
   }
 }
 

@@ -62,13 +62,14 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options) {
   Tensor argmax = empty({p.planes, p.out_h * p.out_w}, {.dtype = int64, .device = x.device()});
   if (y.numel()) kernels(x).max_pool2d(p, data_of(plain(x)), data_of(y), argmax.data<int64_t>());
   auto rule = [p, shape = x.shape()](const Tensor& g, const Kept& k) {
-    Tensor places = k.extra(), from = g.reshape(places.shape());
-    Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
-    if (grad_enabled())
-      planes = planes.scatter_add(1, places, from);
-    else
-      kernels(g).scatter_add(planes.raw(), places.raw(), from.raw(), 1);
-    return grads(planes.reshape(shape));
+    Tensor places = k.extra();
+    if (grad_enabled()) {
+      Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
+      return grads(planes.scatter_add(1, places, g.reshape(places.shape())).reshape(shape));
+    }
+    Tensor dx = empty(shape, g.options());
+    if (dx.numel()) kernels(g).max_pool2d_grad(p, data_of(plain(g)), places.data<int64_t>(), data_of(dx));
+    return grads(dx);
   };
   return record("max_pool2d", {x}, y, Keep::none, rule, {argmax});
 }

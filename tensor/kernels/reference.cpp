@@ -803,6 +803,13 @@ void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax) {
 }
 
 template <Floating T>
+void max_pool2d_grad(const Pool2d& p, const void* g, const int64_t* argmax, void* dx) {
+  std::vector<double> sums(size_t(p.planes * p.height * p.width), 0);
+  walk_windows(p, [&](int64_t plane, const Window&, int64_t o) { sums[size_t(plane + argmax[o])] += in<T>(g)[o]; });
+  store<T>(sums, dx);
+}
+
+template <Floating T>
 void avg_pool2d(const Pool2d& p, const void* x, void* y) {
   walk_windows(p, [&](int64_t plane, const Window& w, int64_t o) {
     double total = 0;

@@ -32,6 +32,14 @@ inline void clear_floats(float* to, int64_t n) {
   if (i < n) store(to + i, nothing, n - i);
 }
 
+inline bool all_finite(const float* x, int64_t n) {
+  Vec zeros(0.0);  // x * 0 is NaN where x is not finite
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) zeros = fma(load(x + i), Vec(0.0), zeros);
+  if (i < n) zeros = fma(load(x + i, n - i), Vec(0.0), zeros);
+  return !any(zeros != zeros);
+}
+
 // from[l step] in lane l < n, and 0 in the others.
 inline Vec load_steps(const float* from, int64_t step, int64_t n) {
   if (step == 1) return load(from, n);
@@ -80,7 +88,7 @@ inline int64_t weight_tile(int64_t rows) { return equal_blocks(rows, max_rows); 
 inline void correlate(const float* frame, const int32_t* offsets, int64_t k, const float* weights, int64_t rows,
                       int64_t length, float* out, int64_t out_row) {
   const int64_t height = weight_tile(rows);
-  const int64_t width = vectors_for(int(height)) * lanes;
+  const int64_t width = tile_width(height, length);
   Tile t;
   t.b_rows = offsets;
   t.b_step = 0;
@@ -142,8 +150,25 @@ inline void input_offsets(const Conv2d& c, const Frame& f, int32_t* offsets) {
   }
 }
 
+// Whether it is a product of the weights with each image as it lies: of one tap, over every position. Images of few
+// positions are better off together in frames.
+inline bool pointwise(const Conv2d& c) {
+  return c.kernel_h * c.kernel_w * c.stride_h * c.stride_w * c.groups == 1 && c.pad_h + c.pad_w == 0 &&
+         c.out_h * c.out_w >= lanes;
+}
+
 inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bias, void* y) {
   if (c.batch * c.out_channels * c.out_h * c.out_w == 0) return;
+  if (pointwise(c)) {
+    const int64_t area = c.height * c.width;
+    Product p{};
+    p.m = c.out_channels, p.n = area, p.k = c.in_channels;
+    p.a = static_cast<const float*>(w), p.a_row = p.k, p.a_col = 1;
+    p.b = static_cast<const float*>(x), p.b_row = area, p.b_col = 1;
+    p.c = static_cast<float*>(y), p.c_row = area;
+    p.row_bias = static_cast<const float*>(bias);
+    return multiply(p, c.batch, 0, p.k * area, p.m * area);
+  }
   const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
   const int64_t k = in * c.kernel_h * c.kernel_w;
   Frame f = input_frame(c, in);
@@ -195,6 +220,15 @@ constexpr int64_t floor_div(int64_t x, int64_t y) { return x >= 0 ? x / y : -blo
 // for each residue r modulo the stride s, a convolution of g with some of the taps. (One dimension shown.)
 inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, void* dx) {
   if (c.batch * c.in_channels * c.height * c.width == 0) return;
+  if (pointwise(c)) {
+    const int64_t area = c.height * c.width;
+    Product p{};
+    p.m = c.in_channels, p.n = area, p.k = c.out_channels;
+    p.a = static_cast<const float*>(w), p.a_row = 1, p.a_col = p.m;
+    p.b = static_cast<const float*>(g), p.b_row = area, p.b_col = 1;
+    p.c = static_cast<float*>(dx), p.c_row = area;
+    return multiply(p, c.batch, 0, p.k * area, p.m * area);
+  }
   const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
   const int64_t taps = c.kernel_h * c.kernel_w, residues = c.stride_h * c.stride_w;
   const int64_t reach_h = (c.kernel_h - 1) * c.dilation_h / c.stride_h;
@@ -294,6 +328,21 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
   const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
   if (total == 0) return;
   if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
+  if (pointwise(c)) {
+    const int64_t area = c.height * c.width;
+    Product p{};
+    p.m = out, p.n = in, p.k = area;
+    p.a_row = area, p.a_col = 1;
+    p.b_row = 1, p.b_col = area;
+    p.c = static_cast<float*>(dw), p.c_row = in;
+    for (int64_t image = 0; image < c.batch; ++image) {
+      p.a = static_cast<const float*>(g) + image * out * area;
+      p.b = static_cast<const float*>(x) + image * in * area;
+      p.accumulate = image > 0;
+      multiply(p, 1, 0, 0, 0);
+    }
+    return;
+  }
 
   Frame f = input_frame(c, in);
   // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or some
@@ -365,6 +414,8 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
             }
           }
         }
+        // In the gaps g is zero. So are its products, except with infinities and NaN, of which the gaps' must not count.
+        const bool finite = all_finite(frames.floats(), now * frame_size);
         DotTile t;
         t.a_row = length;
         t.b = frames.floats();
@@ -382,12 +433,13 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
           for (int64_t p = 0; p < ins * taps; p += width) {
             const int64_t tile_columns = least(width, ins * taps - p);
             for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = offsets.words()[p + l];
-            dot_kernel_for<true>(tile_rows, tile_columns)(t, sum);
+            (finite ? dot_kernel_for<false> : dot_kernel_for<true>)(tile_rows, tile_columns)(t, sum);
             for (int64_t r = 0; r < tile_rows; ++r) {
               float* element = to + (o + r) * k + p;
-              for (int64_t l = 0; l < tile_columns; ++l) {
-                const float value = sum[r * tile_columns + l];
-                element[l] = piece > piece_begin ? element[l] + value : value;
+              for (int64_t l = 0; l < tile_columns; l += lanes) {
+                const int64_t m = least(lanes, tile_columns - l);
+                const Vec value = load(sum + r * tile_columns + l, m);
+                store(element + l, piece > piece_begin ? load(element + l, m) + value : value, m);
               }
             }
           }

@@ -20,9 +20,6 @@ constexpr int64_t shared_floats = 1 << 22;
 // Packing writes whole registers; the last may reach this far beyond its block.
 constexpr int64_t slack = lanes;
 
-// The size of equal blocks, none larger than `step`, that cover x > 0.
-constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, blocks_of(x, step)); }
-
 // to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, rows <= to_row. Whole registers are written,
 // so that what exceeds to_row lies under the next step's first rows: of each block of steps these come last.
 inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, int64_t k, float* to, int64_t to_row) {
@@ -60,7 +57,8 @@ struct Product {
   int64_t a_row, a_col, b_row, b_col, c_row;
   float alpha = 1;
   bool accumulate = false;
-  const float* bias = nullptr;
+  const float* bias = nullptr;      // (n), or null
+  const float* row_bias = nullptr;  // (m), or null: not for dot products
   Activation activation = Activation::none;
 };
 
@@ -179,7 +177,7 @@ inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range ro
 inline void product_block(const Product& x, const Plan& plan, const SharedPanels* shared, Range rows, Range columns,
                           float* space) {
   const int64_t height = equal_blocks(rows.size(), max_rows);
-  const int64_t width = shared ? SharedPanels::width : vectors_for(int(height)) * lanes;
+  const int64_t width = shared ? SharedPanels::width : tile_width(height, columns.size());
   const int64_t k_step = k_step_of(x);
   float* packed_a = space;
   float* packed_b = space + (plan.pack_a ? round_up(rows.size() * k_step + slack, lanes) : 0);
@@ -213,6 +211,7 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
         t.a_row = x.a_row;
         t.a_step = plan.pack_a ? tile_rows : x.a_col;
         t.c = x.c + i * x.c_row + j;
+        t.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
         MicroKernel kernel;
         if (plan.pack_b)
           kernel = unit_rows ? micro_kernel_for<true, BRows::whole>(tile_rows, t.columns)
@@ -354,6 +353,21 @@ inline void run_tasks(const Product& x, const Plan& plan, const SharedPanels* sh
   });
 }
 
+// `batch` products, whose matrices lie so far from each other.
+inline void multiply(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next) {
+  const Plan plan = plan_of(x, batch);
+  if (!plan.n_pass) {
+    return run_tasks(x, plan, nullptr, {0, x.n}, batch, a_next, b_next, c_next);
+  }
+  const int64_t pass = least(plan.n_pass, round_up(x.n, SharedPanels::width));
+  const Space packed(pass * x.k);
+  for (int64_t j = 0; j < x.n; j += pass) {
+    const SharedPanels shared{{j, least(x.n, j + pass)}, packed.floats()};
+    shared.pack(x);
+    run_tasks(x, plan, &shared, shared.columns, 1, 0, 0, 0);
+  }
+}
+
 inline void matmul(const Matmul& args) {
   const int64_t batch = args.c.shape[0];
   Product x;
@@ -374,17 +388,7 @@ inline void matmul(const Matmul& args) {
   x.accumulate = args.accumulate;
   x.bias = static_cast<const float*>(args.bias);
   x.activation = args.activation;
-  const Plan plan = plan_of(x, batch);
-  if (!plan.n_pass) {
-    return run_tasks(x, plan, nullptr, {0, x.n}, batch, args.a.strides[0], args.b.strides[0], args.c.strides[0]);
-  }
-  const int64_t pass = least(plan.n_pass, round_up(x.n, SharedPanels::width));
-  const Space packed(pass * x.k);
-  for (int64_t j = 0; j < x.n; j += pass) {
-    const SharedPanels shared{{j, least(x.n, j + pass)}, packed.floats()};
-    shared.pack(x);
-    run_tasks(x, plan, &shared, shared.columns, 1, 0, 0, 0);
-  }
+  multiply(x, batch, args.a.strides[0], args.b.strides[0], args.c.strides[0]);
 }
 
 inline void fill_products(KernelTable& table) { table.matmul = matmul; }

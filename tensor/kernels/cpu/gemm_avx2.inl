@@ -5,7 +5,6 @@
 // multiply's latency.
 constexpr int max_rows = 6;
 constexpr int most_vectors = 8;
-constexpr int max_vectors = 2;
 constexpr int vectors_for(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
 // The largest tile of dot products: 3 x 4 accumulators, 3 registers of A and one of B: all 16.
 constexpr int dot_rows = 3;

@@ -6,8 +6,7 @@
 // least the 8 sums under way that hide the multiply's latency.
 constexpr int max_rows = 14;
 constexpr int most_vectors = 8;
-constexpr int max_vectors = 2;
-constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 2; }
+constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 6 : rows <= 6 ? 4 : rows <= 9 ? 3 : 2; }
 // The largest tile of dot products: 6 x 4 accumulators, 4 registers of B and one of A: 29 of 32.
 constexpr int dot_rows = 6;
 constexpr int most_dot_columns = 8;

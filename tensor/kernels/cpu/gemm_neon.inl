@@ -6,7 +6,6 @@
 // way that hide the multiply's latency of 4 cycles in two units.
 constexpr int max_rows = 8;
 constexpr int most_vectors = 8;
-constexpr int max_vectors = 3;
 constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 3; }
 // The largest tile of dot products: 6 x 4 accumulators, 6 registers of A and one of B: 31 of 32.
 constexpr int dot_rows = 6;

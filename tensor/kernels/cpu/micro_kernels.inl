@@ -10,6 +10,8 @@ constexpr int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / st
 constexpr int64_t blocks_of(int64_t x, int64_t step) { return (x + step - 1) / step; }
 constexpr int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 constexpr int64_t most(int64_t x, int64_t y) { return x > y ? x : y; }
+// The size of equal blocks, none larger than `step`, that cover x > 0.
+constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, blocks_of(x, step)); }
 
 // Loops over the registers of a tile must vanish, or the tile would lie in memory.
 #ifdef __clang__
@@ -35,8 +37,9 @@ struct Tile {
       nullptr;  // what is wanted next, a line of it each `ahead_step` floats: brought into L2 meanwhile
   int64_t ahead_step = 0;
   float alpha = 1;
-  bool accumulate = false;      // add to C rather than overwrite it
-  const float* bias = nullptr;  // (columns), or null
+  bool accumulate = false;          // add to C rather than overwrite it
+  const float* bias = nullptr;      // (columns), or null
+  const float* row_bias = nullptr;  // (rows), or null
 };
 
 enum class BRows {
@@ -95,6 +98,7 @@ void micro_kernel(const Tile& t) {
   asm volatile("" ::: "memory");  // the rest of the tile is read now: no register holds it during the sums
   const float factor = t.alpha;
   const float* added = t.bias;
+  const float* row_bias = t.row_bias;
   const bool accumulate = t.accumulate;
   GRADUS_UNROLL
   for (int v = 0; v < vectors; ++v) {
@@ -113,6 +117,10 @@ void micro_kernel(const Tile& t) {
       const Vec bias = load(added + v * lanes, m);
       GRADUS_UNROLL
       for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + bias;
+    }
+    if (row_bias) {
+      GRADUS_UNROLL
+      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + Vec(row_bias[i]);
     }
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) store(c + i * c_row, sum[i][v], m);
@@ -141,6 +149,11 @@ inline MicroKernel micro_kernel_for(int64_t rows, int64_t columns) {
   constexpr BRows mode_used = mode == BRows::whole && masks_are_free ? BRows::partial : mode;
   static constexpr MicroKernels<unit_rows, mode_used> kernels{std::make_integer_sequence<int, max_rows>()};
   return kernels.of[rows - 1][(columns + lanes - 1) / lanes - 1];
+}
+
+// The width of tiles of so many rows that cover `columns` columns evenly.
+inline int64_t tile_width(int64_t rows, int64_t columns) {
+  return equal_blocks(blocks_of(most(1, columns), lanes), vectors_for(int(rows))) * lanes;
 }
 
 // --- dot products --------------------------------------------------------------------------------------------------

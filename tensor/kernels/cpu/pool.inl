@@ -54,24 +54,39 @@ inline void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax)
         const int64_t at = (plane * p.out_h + i) * p.out_w;
         for (int64_t j = 0; j < p.out_w; j += lanes) {
           const int64_t n = least(lanes, p.out_w - j), left = j * p.stride_w - p.pad_w;
-          // Places count from the first row of the window. A window of nothing but -inf gives its first place.
-          int32_t place[lanes];
-          for (int64_t l = 0; l < lanes; ++l) place[l] = int32_t(most(0, left + l * p.stride_w));
-          Vec best(lowest), best_place = load(reinterpret_cast<const float*>(place));
+          // Places in the plane. A window of nothing but -inf gives its first place.
+          Bits first_place = lane_steps + bits(int(rows.begin * p.width + left));
+          if (left < 0) {
+            int32_t place[lanes];
+            for (int64_t l = 0; l < lanes; ++l)
+              place[l] = int32_t(rows.begin * p.width + most(0, left + l * p.stride_w));
+            first_place = bits(load(reinterpret_cast<const float*>(place)));
+          }
+          Vec best(lowest), best_place = from_bits(first_place);
           for (int64_t h = rows.begin; h < rows.end; ++h) {
             for (int64_t k = 0; k < p.kernel_w; ++k) {
               const Vec tap = load_taps(from + h * p.width, p.width, left + k, p.stride_w, n, lowest);
-              const Vec tap_place = from_bits(lane_steps + bits(int((h - rows.begin) * p.width + left + k)));
+              const Vec tap_place = from_bits(lane_steps + bits(int(h * p.width + left + k)));
               const Mask number = best == best, stays = tap <= best;  // NaN: takes over, and then stays
               best_place = select(number, select(stays, best_place, tap_place), best_place);
               best = select(number, select(stays, best, tap), best);
             }
           }
           store(static_cast<float*>(y) + at + j, best, n);
-          store(reinterpret_cast<float*>(place), best_place);
-          for (int64_t l = 0; l < n; ++l) argmax[at + j + l] = rows.begin * p.width + place[l];
+          store(argmax + at + j, bits(best_place), n);
         }
       }
+    }
+  });
+}
+
+inline void max_pool2d_grad(const Pool2d& p, const void* g, const int64_t* argmax, void* dx) {
+  parallel_for(p.planes, planes_per_task(p), [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      float* to = static_cast<float*>(dx) + plane * p.height * p.width;
+      clear_floats(to, p.height * p.width);
+      const int64_t outputs = p.out_h * p.out_w, first = plane * outputs;
+      for (int64_t i = first; i < first + outputs; ++i) to[argmax[i]] += static_cast<const float*>(g)[i];
     }
   });
 }
@@ -135,6 +150,7 @@ inline void avg_pool2d_grad(const Pool2d& p, const void* g, void* dx) {
 
 inline void fill_pools(KernelTable& table) {
   table.max_pool2d = max_pool2d;
+  table.max_pool2d_grad = max_pool2d_grad;
   table.avg_pool2d = avg_pool2d;
   table.avg_pool2d_grad = avg_pool2d_grad;
 }

@@ -87,6 +87,15 @@ inline Bits bits(int x) { return {_mm256_set1_epi32(x)}; }
 inline Vec from_bits(Bits x) { return _mm256_castsi256_ps(x.v); }
 inline Bits to_int(Vec x) { return {_mm256_cvtps_epi32(x.v)}; }  // rounds to nearest
 inline Vec to_float(Bits x) { return _mm256_cvtepi32_ps(x.v); }
+// The first n lanes as int64_t.
+inline void store(int64_t* p, Bits x, int64_t n) {
+  int64_t wide[8];
+  int64_t* to = n < 8 ? wide : p;
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepi32_epi64(_mm256_castsi256_si128(x.v)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 4), _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x.v, 1)));
+  if (n < 8)
+    for (int64_t i = 0; i < n; ++i) p[i] = wide[i];
+}
 inline Bits operator+(Bits a, Bits b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline Bits operator-(Bits a, Bits b) { return {_mm256_sub_epi32(a.v, b.v)}; }
 inline Bits operator&(Bits a, Bits b) { return {_mm256_and_si256(a.v, b.v)}; }

@@ -79,6 +79,12 @@ inline Bits bits(int x) { return {_mm512_set1_epi32(x)}; }
 inline Vec from_bits(Bits x) { return _mm512_castsi512_ps(x.v); }
 inline Bits to_int(Vec x) { return {_mm512_cvtps_epi32(x.v)}; }  // rounds to nearest
 inline Vec to_float(Bits x) { return _mm512_cvtepi32_ps(x.v); }
+// The first n lanes as int64_t.
+inline void store(int64_t* p, Bits x, int64_t n) {
+  const __mmask16 m = first_lanes(n);
+  _mm512_mask_storeu_epi64(p, __mmask8(m), _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x.v)));
+  _mm512_mask_storeu_epi64(p + 8, __mmask8(m >> 8), _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(x.v, 1)));
+}
 inline Bits operator+(Bits a, Bits b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline Bits operator-(Bits a, Bits b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 inline Bits operator&(Bits a, Bits b) { return {_mm512_and_si512(a.v, b.v)}; }

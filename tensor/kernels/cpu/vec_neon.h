@@ -100,6 +100,15 @@ inline Bits bits(int x) { return {vdupq_n_s32(x)}; }
 inline Vec from_bits(Bits x) { return vreinterpretq_f32_s32(x.v); }
 inline Bits to_int(Vec x) { return {vcvtnq_s32_f32(x.v)}; }  // rounds to nearest
 inline Vec to_float(Bits x) { return vcvtq_f32_s32(x.v); }
+// The first n lanes as int64_t.
+inline void store(int64_t* p, Bits x, int64_t n) {
+  int64_t wide[4];
+  int64_t* to = n < 4 ? wide : p;
+  vst1q_s64(to, vmovl_s32(vget_low_s32(x.v)));
+  vst1q_s64(to + 2, vmovl_high_s32(x.v));
+  if (n < 4)
+    for (int64_t i = 0; i < n; ++i) p[i] = wide[i];
+}
 inline Bits operator+(Bits a, Bits b) { return {vaddq_s32(a.v, b.v)}; }
 inline Bits operator-(Bits a, Bits b) { return {vsubq_s32(a.v, b.v)}; }
 inline Bits operator&(Bits a, Bits b) { return {vandq_s32(a.v, b.v)}; }
