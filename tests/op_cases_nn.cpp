@@ -234,6 +234,9 @@ void add_products(Table& t) {
       {{constant(real({4, 3})), constant(real({3})), constant(positive({3}))},
        {constant(real({2, 3, 4, 5})), constant(real({3})), constant(positive({3}))}},
       no_gradient);
+  t.add("batch_norm", [](X x) -> Outputs { return batch_norm(x[0], x[1], x[2], {}, {}, false, 0.1, 0.1); },
+        "F.batch_norm(x[0], x[1], x[2], None, None, False, 0.1, 0.1)",
+        {{real({4, 3}), constant(real({3})), constant(positive({3}))}});
 }
 
 void add_losses(Table& t) {

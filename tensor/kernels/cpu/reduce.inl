@@ -320,6 +320,13 @@ void arg_reduce(ArgReduce op, const void* x, int64_t rows, int64_t n, int64_t* y
 
 // Sums are kept in double. Where rows of `inner` lie side by side, a tile of their columns is one piece of work.
 void cumsum(const void* x, void* y, int64_t outer, int64_t n, int64_t inner) {
+  if (inner == 1) {
+    each_row(outer, n, [&](int64_t r) {
+      double sum = 0;
+      for (int64_t i = r * n; i < (r + 1) * n; ++i) floats(y)[i] = float(sum += double(floats(x)[i]));
+    });
+    return;
+  }
   constexpr int64_t tile = 64;
   int64_t tiles = (inner + tile - 1) / tile;
   parallel_for(outer * tiles, row_grain(n * smaller(tile, inner)), [&](int64_t begin, int64_t end) {
