@@ -460,14 +460,17 @@ std::vector<RowCase> row_cases(int64_t rows, int64_t n) {
                      },
                      0});
   }
-  for (Random kind : {Random::uniform, Random::normal, Random::bernoulli, Random::randint}) {
-    cases.push_back({"random",
-                     {},
-                     {y},
-                     [=](const KernelTable& k, In, Out out) {
-                       k.random(kind, out[0].data(), rows * n, {7, uint64_t(1) << 33}, 0.25, 3);
-                     },
-                     0});
+  // Also where the counter's lower word wraps round.
+  for (uint64_t offset : {uint64_t(1) << 33, (uint64_t(1) << 32) - 3}) {
+    for (Random kind : {Random::uniform, Random::normal, Random::bernoulli, Random::randint}) {
+      cases.push_back({"random",
+                       {},
+                       {y},
+                       [=](const KernelTable& k, In, Out out) {
+                         k.random(kind, out[0].data(), rows * n, {7, offset}, 0.25, 3);
+                       },
+                       0});
+    }
   }
   Ints index;  // with repetitions
   for (int64_t i = 0; i < 2 * rows; ++i) index.push_back(i * 7 % rows);

@@ -4,13 +4,14 @@
 constexpr int64_t words_at_once = 4 * Vec::lanes;
 
 inline void philox_words(PhiloxState state, uint64_t block, uint32_t* words) {
-  uint32_t low[Vec::lanes], high[Vec::lanes];
-  for (int i = 0; i < Vec::lanes; ++i) {
-    uint64_t n = state.offset + block + uint64_t(i);
-    low[i] = uint32_t(n);
-    high[i] = uint32_t(n >> 32);
+  constexpr uint32_t places[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  uint64_t first = state.offset + block, last = first + Vec::lanes - 1;
+  Bits c0 = bits(int(uint32_t(first))) + load_bits(places), c1 = bits(int(first >> 32)), c2 = bits(0), c3 = bits(0);
+  if (first >> 32 != last >> 32) [[unlikely]] {  // the lower word wraps round within the pack
+    uint32_t high[Vec::lanes];
+    for (int i = 0; i < Vec::lanes; ++i) high[i] = uint32_t((first + uint64_t(i)) >> 32);
+    c1 = load_bits(high);
   }
-  Bits c0 = load_bits(low), c1 = load_bits(high), c2 = bits(0), c3 = bits(0);
   uint32_t k0 = uint32_t(state.seed), k1 = uint32_t(state.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     Halves p0 = multiply(c0, 0xD2511F53u), p1 = multiply(c2, 0xCD9E8D57u);

@@ -107,9 +107,11 @@ struct Halves {
 };
 inline Halves multiply(Bits x, uint32_t m) {
   __m512i factor = _mm512_set1_epi32(int(m));
-  __m512i even = _mm512_mul_epu32(x.v, factor), odd = _mm512_mul_epu32(_mm512_srli_epi64(x.v, 32), factor);
-  return {{_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd)},
-          {_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32))}};
+  // Shuffles, not shifts: those would wait for the port that multiplies.
+  __m512i even = _mm512_mul_epu32(x.v, factor),
+          odd = _mm512_mul_epu32(_mm512_shuffle_epi32(x.v, _MM_PERM_DDBB), factor);
+  return {{_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB)},
+          {_mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA)}};
 }
 // a[0] b[0] c[0] d[0] a[1] b[1] ... to `out`.
 inline void interleave(Bits a, Bits b, Bits c, Bits d, uint32_t* out) {
