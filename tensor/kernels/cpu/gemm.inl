@@ -58,7 +58,7 @@ struct Product {
   float alpha = 1;
   bool accumulate = false;
   const float* bias = nullptr;      // (n), or null
-  const float* row_bias = nullptr;  // (m), or null: not for dot products
+  const float* row_bias = nullptr;  // (m), or null
   Activation activation = Activation::none;
 };
 
@@ -161,6 +161,7 @@ inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range ro
                        int64_t width, int64_t i, int64_t j, Tile& t) {
   const int64_t tile = (i - rows.begin) / height;
   t.ahead = nullptr;
+  t.ahead_step = 0;
   if (shared) {
     t.ahead_step = 2 * width * height / rows.size();  // twice, as the last steps of a tile bring nothing
     t.ahead = t.b + t.k * width + tile * t.ahead_step * t.k;
@@ -263,6 +264,7 @@ inline void dot_block(const Product& x, Range rows, Range columns) {
             Vec value = Vec(x.alpha) * load(sum + r * tile_columns + l, m);
             if (accumulate) value = value + load(c + l, m);
             if (last && x.bias) value = value + load(x.bias + j + l, m);
+            if (last && x.row_bias) value = value + Vec(x.row_bias[i + r]);
             store(c + l, value, m);
           }
         }
@@ -284,7 +286,7 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   // for each element of C.
   const int64_t spare = round_up(x.n, lanes) - x.n;
   plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) &&
-              (x.m <= x.k / 12 || spare * x.k > 4 * lanes * x.n);
+              (x.m <= most(lanes / 2, x.k / 12) || spare * x.k > 4 * lanes * x.n);
   plan.pack_b = columns_of_b || (x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
   plan.pack_a = x.m > max_rows && x.n >= 128;
   plan.m = equal_blocks(x.m, m_block);
@@ -353,8 +355,45 @@ inline void run_tasks(const Product& x, const Plan& plan, const SharedPanels* sh
   });
 }
 
+inline void multiply(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next);
+
+// Few columns leave most lanes of a tile idle; few rows do not. So C is computed as its transpose, B^T A^T, in which the
+// long columns of A, or dot products with its long rows, fill the lanes.
+inline bool narrow(const Product& x) {
+  const int64_t most_columns = x.a_col == 1 ? lanes / 2 : lanes * 3 / 4;
+  return x.n <= most_columns && x.n < x.m && x.m >= 2 * lanes && x.k >= 2 * lanes && !x.row_bias;
+}
+
+inline void multiply_narrow(const Product& x) {
+  const bool columns_of_a = x.a_col != 1;
+  const bool turn_b = !columns_of_a && x.b_row != 1;  // dot products want the columns of B in one piece
+  const Space turned(x.m * x.n), b(turn_b ? x.n * x.k : 0);
+  Product y = x;
+  y.m = x.n, y.n = x.m;
+  y.a = x.b, y.a_row = x.b_col, y.a_col = x.b_row;
+  y.b = x.a, y.b_row = x.a_col, y.b_col = x.a_row;
+  y.c = turned.floats(), y.c_row = x.m;
+  y.accumulate = false;
+  y.bias = nullptr;
+  y.row_bias = x.bias;
+  y.activation = Activation::none;
+  if (turn_b) {
+    transpose(x.n, x.k, x.b, x.b_row, b.floats(), x.k, false);
+    y.a = b.floats(), y.a_row = x.k, y.a_col = 1;
+  }
+  multiply(y, 1, 0, 0, 0);
+  if (x.accumulate) {
+    for (int64_t j = 0; j < x.n; ++j) {
+      for (int64_t i = 0; i < x.m; ++i) turned.floats()[j * x.m + i] += x.c[i * x.c_row + j];
+    }
+  }
+  transpose(x.m, x.n, turned.floats(), x.m, x.c, x.c_row, false);
+  activate(x.activation, x.c, x.c_row, x.m, x.n);
+}
+
 // `batch` products, whose matrices lie so far from each other.
 inline void multiply(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next) {
+  if (batch == 1 && narrow(x)) return multiply_narrow(x);
   const Plan plan = plan_of(x, batch);
   if (!plan.n_pass) {
     return run_tasks(x, plan, nullptr, {0, x.n}, batch, a_next, b_next, c_next);

@@ -10,7 +10,7 @@ constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 6 : row
 // The largest tile of dot products: 6 x 4 accumulators, 4 registers of B and one of A: 29 of 32.
 constexpr int dot_rows = 6;
 constexpr int most_dot_columns = 8;
-constexpr int dot_columns_for(int rows) { return rows <= 2 ? 8 : 4; }
+constexpr int dot_columns_for(int rows) { return rows <= 3 ? 8 : 4; }
 
 constexpr bool masks_are_free = true;  // whether a masked load costs no more than another
 

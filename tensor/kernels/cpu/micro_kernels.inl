@@ -79,20 +79,31 @@ void micro_kernel(const Tile& t) {
     a += a_step;
     b += b_step;
   };
-  // What comes from afar is asked for ahead of time: a little of the next tiles' B with each step, and C shortly before
-  // the sums are done; earlier, what streams by would push it out again.
+  // What comes from afar is asked for ahead of time, line by line: a processor has only a dozen under way, and stands
+  // still when asked for more. First some of the next tiles' B or A, then C, shortly before the sums are done; earlier,
+  // what streams by would push it out again.
+  constexpr int64_t pause = 2, spread = pause * rows * vectors, late = 16;  // steps
   int64_t p = 0;
-  if (t.ahead) {
-    const float* ahead = t.ahead;
-    for (const int64_t until = steps - 16; p < until; ++p, ahead += t.ahead_step) {
+  if (steps >= spread + late) {
+    const float* ahead = t.ahead ? t.ahead : b;
+    for (const int64_t until = steps - spread - late; p < until; ++p, ahead += t.ahead_step) {
       __builtin_prefetch(ahead, 0, 2);
       multiply(p);
     }
-  }
-  GRADUS_UNROLL
-  for (int i = 0; i < rows; ++i) {
+    const float* line = to;
+    for (int i = 0; i < rows; ++i, line += c_row) {
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) {
+        __builtin_prefetch(line + v * lanes, 1);
+        for (int64_t q = 0; q < pause; ++q) multiply(p++);
+      }
+    }
+  } else {
     GRADUS_UNROLL
-    for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes, 1);
+    for (int i = 0; i < rows; ++i) {
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes, 1);
+    }
   }
   for (; p < steps; ++p) multiply(p);
   asm volatile("" ::: "memory");  // the rest of the tile is read now: no register holds it during the sums
