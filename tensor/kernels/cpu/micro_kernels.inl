@@ -82,7 +82,8 @@ void micro_kernel(const Tile& t) {
   // What comes from afar is asked for ahead of time, line by line: a processor has only a dozen under way, and stands
   // still when asked for more. First some of the next tiles' B or A, then C, shortly before the sums are done; earlier,
   // what streams by would push it out again.
-  constexpr int64_t pause = 2, spread = pause * rows * vectors, late = 16;  // steps
+  constexpr int64_t lines = rows * vectors, late = 16;  // steps
+  const int64_t pause = steps >= 2 * lines + late ? 2 : 1, spread = pause * lines;
   int64_t p = 0;
   if (steps >= spread + late) {
     const float* ahead = t.ahead ? t.ahead : b;
