@@ -134,6 +134,8 @@ TEST_P(Bounds, ConvolutionsAndPools) {
     p.out_w = (width + 2 * p.pad_w) / 2;
     float* pooled = array(6 * p.out_h * p.out_w);
     table().max_pool2d(p, x, pooled, array<int64_t>(6 * p.out_h * p.out_w));
+    table().max_pool2d(p, x, pooled, nullptr);
+    table().max_pool2d_grad(p, x, pooled, x);
     table().avg_pool2d(p, x, pooled);
     table().avg_pool2d_grad(p, pooled, x);
   }

@@ -59,19 +59,22 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options) {
   Pool2d p = plan("max_pool2d", x, options);
   Shape shape = with_plane(x.shape(), p.out_h, p.out_w);
   Tensor y = empty(shape, x.options());
-  Tensor argmax = empty({p.planes, p.out_h * p.out_w}, {.dtype = int64, .device = x.device()});
-  if (y.numel()) kernels(x).max_pool2d(p, data_of(plain(x)), data_of(y), argmax.data<int64_t>());
+  if (y.numel()) kernels(x).max_pool2d(p, data_of(plain(x)), data_of(y), nullptr);
+  // Where the largest are is found again: the input is mostly kept anyhow, by the operation that it comes from.
   auto rule = [p, shape = x.shape()](const Tensor& g, const Kept& k) {
-    Tensor places = k.extra();
+    Tensor from = plain(k.input(0));
     if (grad_enabled()) {
+      Tensor places = empty({p.planes, p.out_h * p.out_w}, {.dtype = int64, .device = g.device()});
+      Tensor largest = empty(g.shape(), g.options());
+      if (g.numel()) kernels(g).max_pool2d(p, data_of(from), data_of(largest), places.data<int64_t>());
       Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
       return grads(planes.scatter_add(1, places, g.reshape(places.shape())).reshape(shape));
     }
     Tensor dx = empty(shape, g.options());
-    if (dx.numel()) kernels(g).max_pool2d_grad(p, data_of(plain(g)), places.data<int64_t>(), data_of(dx));
+    if (dx.numel()) kernels(g).max_pool2d_grad(p, data_of(from), data_of(plain(g)), data_of(dx));
     return grads(dx);
   };
-  return record("max_pool2d", {x}, y, Keep::none, rule, {argmax});
+  return record("max_pool2d", {x}, y, Keep::inputs, rule);
 }
 
 Tensor avg_pool2d(const Tensor& x, const PoolOptions& options, bool count_include_pad) {

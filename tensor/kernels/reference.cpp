@@ -786,26 +786,34 @@ void walk_windows(const Pool2d& p, F f) {
   }
 }
 
+// The place of the largest element of the window in its plane; NaN wins.
+template <Floating T>
+int64_t largest_in(const Pool2d& p, const Window& w, const T* plane) {
+  int64_t best = w.top * p.width + w.left;
+  for (int64_t h = w.top; h < w.bottom; ++h) {
+    for (int64_t v = w.left; v < w.right; ++v) {
+      int64_t at = h * p.width + v;
+      if (plane[best] == plane[best] && (plane[at] > plane[best] || plane[at] != plane[at])) best = at;
+    }
+  }
+  return best;
+}
+
 template <Floating T>
 void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax) {
   walk_windows(p, [&](int64_t plane, const Window& w, int64_t o) {
-    const T* from = in<T>(x) + plane;
-    int64_t best = w.top * p.width + w.left;
-    for (int64_t h = w.top; h < w.bottom; ++h) {
-      for (int64_t v = w.left; v < w.right; ++v) {
-        int64_t at = h * p.width + v;
-        if (from[best] == from[best] && (from[at] > from[best] || from[at] != from[at])) best = at;
-      }
-    }
-    out<T>(y)[o] = from[best];
-    argmax[o] = best;
+    int64_t best = largest_in(p, w, in<T>(x) + plane);
+    out<T>(y)[o] = in<T>(x)[plane + best];
+    if (argmax) argmax[o] = best;
   });
 }
 
 template <Floating T>
-void max_pool2d_grad(const Pool2d& p, const void* g, const int64_t* argmax, void* dx) {
+void max_pool2d_grad(const Pool2d& p, const void* x, const void* g, void* dx) {
   std::vector<double> sums(size_t(p.planes * p.height * p.width), 0);
-  walk_windows(p, [&](int64_t plane, const Window&, int64_t o) { sums[size_t(plane + argmax[o])] += in<T>(g)[o]; });
+  walk_windows(p, [&](int64_t plane, const Window& w, int64_t o) {
+    sums[size_t(plane + largest_in(p, w, in<T>(x) + plane))] += in<T>(g)[o];
+  });
   store<T>(sums, dx);
 }
 

@@ -142,8 +142,8 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   K(conv2d, (const Conv2d& c, const void* x, const void* w, const void* bias, void* y)) /* bias may be null */     \
   K(conv2d_grad_input, (const Conv2d& c, const void* g, const void* w, void* dx))                                 \
   K(conv2d_grad_weight, (const Conv2d& c, const void* x, const void* g, void* dw))                                \
-  K(max_pool2d, (const Pool2d& p, const void* x, void* y, int64_t* argmax)) /* argmax in the plane; NaN wins */    \
-  K(max_pool2d_grad, (const Pool2d& p, const void* g, const int64_t* argmax, void* dx))                           \
+  K(max_pool2d, (const Pool2d& p, const void* x, void* y, int64_t* argmax)) /* in the plane, or null; NaN wins */  \
+  K(max_pool2d_grad, (const Pool2d& p, const void* x, const void* g, void* dx))                                   \
   K(avg_pool2d, (const Pool2d& p, const void* x, void* y))                                                        \
   K(avg_pool2d_grad, (const Pool2d& p, const void* g, void* dx))                                                  \
   /* one step of an optimiser on n parameters; s: state of n each, null where unused */                           \

@@ -24,6 +24,20 @@ inline Vec even_lanes(Vec a, Vec b) {
   return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
 }
 
+// The elements 1, 3, 5 ... of a and then of b.
+inline Vec odd_lanes(Vec a, Vec b) {
+  const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0xdd));
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
+}
+
+// a[0] b[0] a[1] b[1] ..., the first half and the second.
+inline Vec alternate_low(Vec a, Vec b) {
+  return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v), 0x20);
+}
+inline Vec alternate_high(Vec a, Vec b) {
+  return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v), 0x31);
+}
+
 // r becomes its transpose: first within 2 x 2 and 4 x 4 blocks, then the blocks of the two halves.
 inline void transpose(Vec (&r)[8]) {
   __m256 t[8], q[8];

@@ -25,6 +25,22 @@ inline Vec even_lanes(Vec a, Vec b) {
   return _mm512_permutex2var_ps(a.v, even, b.v);
 }
 
+// The elements 1, 3, 5 ... of a and then of b.
+inline Vec odd_lanes(Vec a, Vec b) {
+  const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return _mm512_permutex2var_ps(a.v, odd, b.v);
+}
+
+// a[0] b[0] a[1] b[1] ..., the first half and the second.
+inline Vec alternate_low(Vec a, Vec b) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return _mm512_permutex2var_ps(a.v, low, b.v);
+}
+inline Vec alternate_high(Vec a, Vec b) {
+  const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  return _mm512_permutex2var_ps(a.v, high, b.v);
+}
+
 // r becomes its transpose: first within 2 x 2 and 4 x 4 blocks, then blocks among the four quarters.
 inline void transpose(Vec (&r)[16]) {
   __m512 t[16], q[16];

@@ -22,6 +22,13 @@ inline Vec load_where(const float* p, const int32_t* keep) {
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) { return vuzp1q_f32(a.v, b.v); }
 
+// The elements 1, 3, 5 ... of a and then of b.
+inline Vec odd_lanes(Vec a, Vec b) { return vuzp2q_f32(a.v, b.v); }
+
+// a[0] b[0] a[1] b[1] ..., the first half and the second.
+inline Vec alternate_low(Vec a, Vec b) { return vzip1q_f32(a.v, b.v); }
+inline Vec alternate_high(Vec a, Vec b) { return vzip2q_f32(a.v, b.v); }
+
 // r becomes its transpose: first within 2 x 2 blocks, then the blocks of the two halves.
 inline void transpose(Vec (&r)[4]) {
   const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0].v, r[1].v));
