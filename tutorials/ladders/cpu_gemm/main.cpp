@@ -1,0 +1,111 @@
+// cpu_gemm [SIZE [THREADS]]: times every rung on square matrices (1024), and prints what each gained.
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <exception>
+#include <vector>
+
+#include "tensor/kernels/cpu/threads.h"
+#include "tensor/kernels/table.h"
+#include "tutorials/ladders/cpu_gemm/gemm.h"
+
+namespace {
+
+using gradus::num_threads;
+
+// With one thread, what it had of a processor: that leaves out when other programs had it.
+double seconds_now() {
+  if (num_threads() == 1) return double(std::clock()) / CLOCKS_PER_SEC;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The least that a call took, of as many samples of `calls` calls as fit into `seconds`, one at least.
+template <class F>
+double best_time(double seconds, int64_t calls, const F& call) {
+  double best = 1e300;
+  for (double spent = 0; spent < seconds;) {
+    const double start = seconds_now();
+    for (int64_t i = 0; i < calls; ++i) call();
+    const double took = seconds_now() - start;
+    best = std::min(best, took / double(calls));
+    spent += std::max(took, 1e-6);
+  }
+  return best;
+}
+
+// 10^9 operations a second of all threads together, if nothing but multiply-adds had to be done.
+double measured_peak() {
+  const int64_t rounds = 1 << 20;
+  const double operations = gradus::ladder::multiply_adds(1) * double(rounds) * num_threads();
+  const double took = best_time(0.1, 1, [&] {
+    gradus::parallel_for(num_threads(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) gradus::ladder::multiply_adds(rounds);
+    });
+  });
+  return operations / took * 1e-9;
+}
+
+void climb(int64_t size) {
+  using gradus::ladder::rungs;
+  constexpr size_t count = std::size(rungs);
+  const size_t elements = size_t(size * size);
+  std::vector<float> a(elements), b(elements), c(elements);
+  for (size_t i = 0; i < elements; ++i) {
+    a[i] = float(i % 7) - 3;
+    b[i] = float(i % 11) - 5;
+  }
+  double seconds[count], peak = 0;
+  std::fill_n(seconds, count, 1e300);
+  for (int round = 0; round < 3; ++round) {  // in turn, as a processor's frequency varies
+    peak = std::max(peak, measured_peak());
+    for (size_t r = 0; r < count; ++r) {
+      const auto call = [&] { rungs[r].gemm(size, size, size, a.data(), b.data(), c.data()); };
+      seconds[r] =
+          std::min(seconds[r], best_time(0.2 * double(size) / 1024, 1 + (1 << 24) / (size * size * size), call));
+    }
+  }
+  const int n = int(size);
+  std::printf("%d x %d x %d, %s, threads: %d", n, n, n, gradus::isa(), num_threads());
+  if (peak > 0) std::printf(", peak: %.0f GFLOP/s", peak);
+  std::printf("\n\n");
+  std::printf("%-12s %9s %14s %18s\n", "rung", "GFLOP/s", "share of peak", "times rung before");
+  for (size_t r = 0; r < count; ++r) {
+    const double speed = 2.0 * double(size) * double(size) * double(size) / seconds[r] * 1e-9;
+    std::printf("%-12s %9.1f ", rungs[r].name, speed);
+    if (peak > 0)
+      std::printf("%13.1f%% ", 100 * speed / peak);
+    else
+      std::printf("%14s ", "-");
+    if (r > 0)
+      std::printf("%18.1f\n", seconds[r - 1] / seconds[r]);
+    else
+      std::printf("%18s\n", "-");
+  }
+}
+
+// Whether `text` is a whole number from 1 to `most`.
+bool parse(const char* text, int most, int& value) {
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, value);
+  return error == std::errc() && stop == end && value >= 1 && value <= most;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int size = 1024, threads = num_threads();
+  if (argc > 3 || (argc > 1 && !parse(argv[1], 1 << 14, size)) || (argc > 2 && !parse(argv[2], 1024, threads))) {
+    std::fprintf(stderr, "error: usage: cpu_gemm [SIZE [THREADS]], SIZE at most 16384, THREADS at most 1024\n");
+    return 2;
+  }
+  try {
+    gradus::set_num_threads(threads);
+    climb(size);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}
