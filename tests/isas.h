@@ -53,7 +53,7 @@ class EachIsa : public ::testing::TestWithParam<const char*> {
   }
 
  private:
-  const BackendGuard guard_;
+  const BackendGuard guard_{};
 };
 
 #ifdef __aarch64__
