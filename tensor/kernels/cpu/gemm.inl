@@ -7,11 +7,8 @@
 
 // --- packing -------------------------------------------------------------------------------------------------------
 
-// Steps of k per block: a panel of B, k_block x 32 floats, takes 32 KB (AVX2: x 16, 16 KB) of a first cache of 32 to 48
-// and stays there while strips of A go by, 14 x k_block floats, 14 KB (AVX2: 6 x, 6 KB). C is read and written once per
-// block, 2 floats for 2 k_block operations.
-constexpr int64_t k_block = 256;
-// Rows per block: the packed block of A, m_block x k_block floats, takes 448 KB of L2; B is read once per block.
+// Rows per block: the packed block of A, m_block x k_block floats, takes 448 KB of L2 (AVX2:
+// 672 KB); B is read once per block.
 constexpr int64_t m_block = 448;
 // Columns per block: how often a packed block of A is used again: packing costs about 1/n_block of the work.
 constexpr int64_t n_block = 1024;
@@ -163,8 +160,8 @@ inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range ro
   t.ahead = nullptr;
   t.ahead_step = 0;
   if (shared) {
-    t.ahead_step = 2 * width * height / rows.size();  // twice, as the last steps of a tile bring nothing
-    t.ahead = t.b + t.k * width + tile * t.ahead_step * t.k;
+    t.ahead_step = most(1, 2 * width * height / rows.size());  // twice, as the last steps of a tile bring nothing
+    if (tile * t.ahead_step < 2 * width) t.ahead = t.b + width * t.k + tile * t.ahead_step * t.k / 2;
   } else if (!plan.pack_b && tile * cache_line < width && j + width + tile * cache_line < columns.end) {
     t.ahead_step = x.b_row;
     t.ahead = t.b + width + tile * cache_line;
