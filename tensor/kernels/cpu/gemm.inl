@@ -68,7 +68,9 @@ struct Range {
 struct Plan {
   bool dots;  // by dot products of rows of A and columns of B
   bool pack_a, pack_b;
-  int64_t m, n;  // rows and columns of C per task
+  bool
+      along_rows;  // tiles follow the rows of C rather than the panels of B: where sums are short, C is all that counts
+  int64_t m, n;    // rows and columns of C per task
   int64_t m_tasks, n_tasks;
   int64_t space;   // floats of work space per task
   int64_t n_pass;  // columns of B that are packed for all tasks before they begin; 0: each task packs its own
@@ -189,7 +191,7 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
     t.alpha = x.alpha;
     t.accumulate = x.accumulate || p > 0;
     if (plan.pack_a) pack_strips(x, rows, height, p, steps, packed_a);
-    for (int64_t j = columns.begin; j < columns.end; j += width) {  // panel of B
+    const auto take_panel = [&](int64_t j) {
       t.columns = least(width, columns.end - j);
       t.bias = last && x.bias ? x.bias + j : nullptr;
       t.b = x.b + j * x.b_col + p * x.b_row;
@@ -202,24 +204,37 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
         t.b = packed_b;
         t.b_step = round_up(t.columns, lanes);
       }
-      for (int64_t i = rows.begin; i < rows.end; i += height) {  // tile of C
-        const int64_t tile_rows = least(height, rows.end - i);
-        const bool unit_rows = plan.pack_a || x.a_row == 1;
-        t.a = plan.pack_a ? packed_a + (i - rows.begin) * steps : x.a + i * x.a_row + p * x.a_col;
-        t.a_row = x.a_row;
-        t.a_step = plan.pack_a ? tile_rows : x.a_col;
-        t.c = x.c + i * x.c_row + j;
-        t.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
-        MicroKernel kernel;
-        if (plan.pack_b)
-          kernel = unit_rows ? micro_kernel_for<true, BRows::whole>(tile_rows, t.columns)
-                             : micro_kernel_for<false, BRows::whole>(tile_rows, t.columns);
-        else
-          kernel = unit_rows ? micro_kernel_for<true, BRows::partial>(tile_rows, t.columns)
-                             : micro_kernel_for<false, BRows::partial>(tile_rows, t.columns);
-        look_ahead(x, plan, shared, rows, columns, height, width, i, j, t);
-        kernel(t);
-        if (last) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
+    };
+    const auto compute_tile = [&](int64_t i, int64_t j) {
+      const int64_t tile_rows = least(height, rows.end - i);
+      const bool unit_rows = plan.pack_a || x.a_row == 1;
+      t.a = plan.pack_a ? packed_a + (i - rows.begin) * steps : x.a + i * x.a_row + p * x.a_col;
+      t.a_row = x.a_row;
+      t.a_step = plan.pack_a ? tile_rows : x.a_col;
+      t.c = x.c + i * x.c_row + j;
+      t.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
+      MicroKernel kernel;
+      if (plan.pack_b)
+        kernel = unit_rows ? micro_kernel_for<true, BRows::whole>(tile_rows, t.columns)
+                           : micro_kernel_for<false, BRows::whole>(tile_rows, t.columns);
+      else
+        kernel = unit_rows ? micro_kernel_for<true, BRows::partial>(tile_rows, t.columns)
+                           : micro_kernel_for<false, BRows::partial>(tile_rows, t.columns);
+      look_ahead(x, plan, shared, rows, columns, height, width, i, j, t);
+      kernel(t);
+      if (last) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
+    };
+    if (plan.along_rows) {
+      for (int64_t i = rows.begin; i < rows.end; i += height) {
+        for (int64_t j = columns.begin; j < columns.end; j += width) {
+          take_panel(j);
+          compute_tile(i, j);
+        }
+      }
+    } else {
+      for (int64_t j = columns.begin; j < columns.end; j += width) {
+        take_panel(j);
+        for (int64_t i = rows.begin; i < rows.end; i += height) compute_tile(i, j);
       }
     }
     p += steps;
@@ -284,8 +299,10 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   const int64_t spare = round_up(x.n, lanes) - x.n;
   plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) &&
               (x.m <= most(lanes / 2, x.k / 12) || spare * x.k > 4 * lanes * x.n);
-  plan.pack_b = columns_of_b || (x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
-  plan.pack_a = x.m > max_rows && x.n >= 128;
+  const bool long_sums = x.k > 16;  // where they are short, C takes the time, and packing does not pay
+  plan.pack_b = columns_of_b || (long_sums && x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
+  plan.pack_a = long_sums && x.m > max_rows && x.n >= 128;
+  plan.along_rows = !plan.pack_b && !long_sums;
   plan.m = equal_blocks(x.m, m_block);
   plan.n = equal_blocks(x.n, n_block);
   // Cut further where that leaves too few tasks, into pieces that are still worth a task and large enough to

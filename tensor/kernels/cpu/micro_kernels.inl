@@ -99,7 +99,7 @@ void micro_kernel(const Tile& t) {
         for (int64_t q = 0; q < pause; ++q) multiply(p++);
       }
     }
-  } else {
+  } else if (steps > late) {
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
       GRADUS_UNROLL
