@@ -1,0 +1,300 @@
+// The gradient of a convolution's weights. Included after conv.inl.
+
+// --- many channels -------------------------------------------------------------------------------------------------
+
+// dw (out, taps x in) is g (out, positions) times the matrix whose row is what one position reads of an image that
+// has its channels innermost: all channels of the taps of a kernel's row then lie side by side, a run.
+inline int64_t run_taps(const Conv2d& c) { return c.dilation_w == 1 ? c.kernel_w : 1; }
+
+// Whether such runs fill registers, all but a fifth at most; images as they lie are products already.
+inline bool channels_fill_lanes(const Conv2d& c) {
+  const int64_t run = run_taps(c) * (c.in_channels / c.groups);
+  return 5 * run >= 4 * round_up(run, lanes) && !pointwise(c);
+}
+
+// The rows of tiles so many registers wide: as many as leave no register of a tile idle.
+inline int64_t rows_for_run(int64_t vectors) {
+  for (int64_t rows = max_rows; rows > max_rows / 2; --rows) {
+    if (vectors % vectors_for(int(rows)) == 0) return rows;
+  }
+  return max_rows;
+}
+
+// A padded copy of rows [top, top + rows) of some channels of an image, these innermost: (rows, columns, channels).
+inline void fill_channels_last(const Conv2d& c, const float* image, int64_t channels, int64_t top, int64_t rows,
+                               int64_t columns, float* to) {
+  const int64_t left = least(c.pad_w, columns), inside = most(0, least(c.width, columns - left));
+  for (int64_t r = 0; r < rows; ++r, to += columns * channels) {
+    const int64_t y = top + r;
+    if (y < 0 || y >= c.height) {
+      clear_floats(to, columns * channels);
+      continue;
+    }
+    clear_floats(to, left * channels);
+    pack_transposed(image + y * c.width, c.height * c.width, channels, inside, to + left * channels, channels);
+    clear_floats(to + (left + inside) * channels, (columns - left - inside) * channels);
+  }
+}
+
+inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* g, void* dw) {
+  const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
+  const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
+  // About 512 positions per product, of some rows of an image or of some images: what they read by one run, 512 x 48
+  // floats, stays in L2 while tiles of g go by.
+  constexpr int64_t positions = 512;
+  const int64_t strip = equal_blocks(c.out_h, most(1, positions / c.out_w));
+  const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips;
+  const int64_t parts = strips > 1 ? 1 : least(c.batch, most(1, positions / (strip * c.out_w)));
+  const int64_t rows = (strip - 1) * c.stride_h + (c.kernel_h - 1) * c.dilation_h + 1;
+  const int64_t columns = (c.out_w - 1) * c.stride_w + (c.kernel_w - 1) * c.dilation_w + 1;
+
+  // About `wanted` tasks. Chunks of images cost a sum of their own each, blocks of channels another copy of g, blocks
+  // of outputs another of x; this one should fit L2.
+  constexpr int64_t wanted = 16;
+  const int64_t most_chunks = least(blocks_of(pieces, parts), most(1, least(wanted, (1 << 20) / total)));
+  const auto half = [](int64_t n) { return round_up(blocks_of(n, 2), lanes); };
+  int64_t some_out = out, some_in = in;
+  while (some_in > lanes && parts * rows * columns * some_in > 2 * frame_floats) some_in = half(some_in);
+  while (blocks_of(in, some_in) * blocks_of(out, some_out) * c.groups * most_chunks < wanted) {
+    if (some_out >= some_in && some_out > 2 * lanes)
+      some_out = half(some_out);
+    else if (some_in > 2 * lanes)
+      some_in = half(some_in);
+    else
+      break;
+  }
+  const int64_t in_blocks = blocks_of(in, some_in), out_blocks = blocks_of(out, some_out);
+  const int64_t blocks = c.groups * out_blocks * in_blocks;
+  const int64_t per_chunk = round_up(blocks_of(pieces, least(most_chunks, blocks_of(wanted, blocks))), parts);
+  const int64_t chunks = blocks_of(pieces, per_chunk);
+  const int64_t frame_size = rows * columns * some_in;
+  // Rows of g lie as they are, unless they are of several images or would share places in the caches; a copy of them
+  // has rows of an odd number of lines.
+  const bool in_place = parts == 1 && c.out_h * c.out_w % 512 != 0;
+  const int64_t g_row = round_up(parts * strip * c.out_w, 2 * cache_line) + cache_line;
+  const Space partial(chunks * total);  // for each chunk and block of inputs (out, taps, channels)
+
+  parallel_for(blocks * chunks, 1, [&](int64_t begin, int64_t end) {
+    const Space frames(parts * frame_size + slack + most_vectors * lanes), gs(in_place ? 0 : some_out * g_row),
+        offsets(g_row);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t chunk = task / blocks, group = task / (out_blocks * in_blocks) % c.groups;
+      const int64_t o0 = task / in_blocks % out_blocks * some_out, outs = least(some_out, out - o0);
+      const int64_t i0 = task % in_blocks * some_in, ins = least(some_in, in - i0);
+      float* to = partial.floats() + chunk * total + (group * out + o0) * k + i0 * taps;
+      const int64_t piece_begin = chunk * per_chunk, piece_end = least(pieces, piece_begin + per_chunk);
+      for (int64_t piece = piece_begin; piece < piece_end; piece += parts) {
+        const int64_t now = least(parts, piece_end - piece);
+        const int64_t first = piece % strips * strip, area = least(strip, c.out_h - first) * c.out_w;
+        int32_t* offset = offsets.words();
+        for (int64_t part = 0; part < now; ++part) {
+          const int64_t image = (piece + part) / strips;
+          fill_channels_last(
+              c, static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width, ins,
+              first * c.stride_h - c.pad_h, rows, columns, frames.floats() + part * frame_size);
+          for (int64_t p = 0; p < area; ++p) {
+            *offset++ =
+                int32_t(part * frame_size + (p / c.out_w * c.stride_h * columns + p % c.out_w * c.stride_w) * ins);
+          }
+          for (int64_t o = 0; o < outs && !in_place; ++o) {
+            const int64_t channel = image * c.out_channels + group * out + o0 + o;
+            copy_floats(static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w, area,
+                        gs.floats() + o * g_row + part * area);
+          }
+        }
+        const int64_t channel = piece / strips * c.out_channels + group * out + o0;
+        const float* rows_of_g =
+            in_place ? static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w : gs.floats();
+        Tile t;
+        t.a_row = in_place ? c.out_h * c.out_w : g_row;
+        t.a_step = 1;
+        t.b_rows = offsets.words();
+        t.b_step = 0;
+        t.k = now * area;
+        t.c_row = k;
+        t.accumulate = piece > piece_begin;
+        const int64_t together = run_taps(c), run = together * ins;
+        const int64_t height = equal_blocks(outs, rows_for_run(blocks_of(run, lanes)));
+        const int64_t width = tile_width(height, run);
+        for (int64_t tap = 0; tap < taps; tap += together) {
+          const int64_t h = tap / c.kernel_w * c.dilation_h, v = tap % c.kernel_w * c.dilation_w;
+          for (int64_t j = 0; j < run; j += width) {
+            t.b = frames.floats() + (h * columns + v) * ins + j;
+            t.columns = least(width, run - j);
+            for (int64_t o = 0; o < outs; o += height) {
+              const int64_t tile_rows = least(height, outs - o);
+              t.a = rows_of_g + o * t.a_row;
+              t.c = to + o * k + tap * ins + j;
+              micro_kernel_for<false, BRows::table>(tile_rows, t.columns)(t);
+            }
+          }
+        }
+      }
+    }
+  });
+  // The chunks' sums, in their order, and the channels outermost again.
+  parallel_for(c.out_channels, most(1, (1 << 14) / (k * chunks)), [&](int64_t begin, int64_t end) {
+    const Space sums(k), turned(k + taps * lanes + slack);
+    for (int64_t o = begin; o < end; ++o) {
+      copy_floats(partial.floats() + o * k, k, sums.floats());
+      for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+        const float* more = partial.floats() + chunk * total + o * k;
+        for (int64_t i = 0; i < k; i += lanes) {
+          const int64_t n = least(lanes, k - i);
+          store(sums.floats() + i, load(sums.floats() + i, n) + load(more + i, n), n);
+        }
+      }
+      for (int64_t i = 0; i < in; i += some_in) {
+        const int64_t ins = least(some_in, in - i);
+        pack_transposed(sums.floats() + i * taps, ins, taps, ins, turned.floats() + i * taps, taps);
+      }
+      copy_floats(turned.floats(), k, static_cast<float*>(dw) + o * k);
+    }
+  });
+}
+
+// --- few channels --------------------------------------------------------------------------------------------------
+
+// dw (out, in x taps) is g (out, positions) times the transpose of the matrix of conv2d: dot products of g,
+// laid out with the frame's row length, and the frame from each offset on. Channels and outputs are cut into
+// blocks for tasks of their own; where these are few, images are too, in chunks that each have their own sum.
+inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, void* dw) {
+  const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
+  const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
+  if (total == 0) return;
+  if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
+  if (channels_fill_lanes(c)) return grad_weight_by_channels(c, x, g, dw);
+  if (pointwise(c)) {
+    const int64_t area = c.height * c.width;
+    Product p{};
+    p.m = out, p.n = in, p.k = area;
+    p.a_row = area, p.a_col = 1;
+    p.b_row = 1, p.b_col = area;
+    p.c = static_cast<float*>(dw), p.c_row = in;
+    for (int64_t image = 0; image < c.batch; ++image) {
+      p.a = static_cast<const float*>(g) + image * out * area;
+      p.b = static_cast<const float*>(x) + image * in * area;
+      p.accumulate = image > 0;
+      multiply(p, 1, 0, 0, 0);
+    }
+    return;
+  }
+
+  Frame f = input_frame(c, in);
+  // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or some
+  // images.
+  const int64_t strip = equal_blocks(c.out_h, most(1, dot_k_block / f.columns));
+  const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips;
+  const int64_t length = round_up((strip - 1) * f.columns + c.out_w, lanes);
+  const int64_t parts = strips > 1 ? 1 : least(c.batch, most(1, dot_k_block / length));
+  f.rows = input_rows(c, strip);
+
+  // About `wanted` tasks. Chunks of images cost a sum of their own each, blocks of channels another copy of
+  // g, blocks of outputs another of x; both copies of a task should fit L2.
+  constexpr int64_t wanted = 16;
+  const int64_t most_chunks = least(blocks_of(pieces, parts), most(1, least(wanted, (1 << 20) / total)));
+  int64_t some_out = equal_blocks(out, most(dot_rows, frame_floats / (parts * length)));
+  int64_t some_in = equal_blocks(in, most(1, frame_floats / (parts * f.phases_h * f.phases_w * f.plane())));
+  while (blocks_of(in, some_in) * blocks_of(out, some_out) * c.groups * most_chunks < wanted) {
+    if (some_out >= some_in * taps && some_out > dot_rows)
+      some_out = equal_blocks(some_out, some_out - 1);
+    else if (some_in > 1)
+      some_in = equal_blocks(some_in, some_in - 1);
+    else
+      break;
+  }
+  f.channels = some_in;
+  const int64_t in_blocks = blocks_of(in, some_in), out_blocks = blocks_of(out, some_out);
+  const int64_t blocks = c.groups * out_blocks * in_blocks;
+  const int64_t per_chunk = round_up(blocks_of(pieces, least(most_chunks, blocks_of(wanted, blocks))), parts);
+  const int64_t chunks = blocks_of(pieces, per_chunk);
+  const int64_t frame_size = round_up(f.size() + slack, lanes), g_size = some_out * length;
+  const Space offsets(some_in * taps), partial(chunks > 1 ? chunks * total : 0);
+  input_offsets(c, f, offsets.words());
+
+  parallel_for(blocks * chunks, 1, [&](int64_t begin, int64_t end) {
+    const Space frames(parts * frame_size), gs(parts * g_size + slack), keep(length);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t chunk = task / blocks, group = task / (out_blocks * in_blocks) % c.groups;
+      const int64_t o0 = task / in_blocks % out_blocks * some_out, outs = least(some_out, out - o0);
+      const int64_t i0 = task % in_blocks * some_in, ins = least(some_in, in - i0);
+      float* to = chunks > 1 ? partial.floats() + chunk * total : static_cast<float*>(dw);
+      to += (group * out + o0) * k + i0 * taps;
+      int64_t kept_rows = 0;
+      const int64_t piece_begin = chunk * per_chunk, piece_end = least(pieces, piece_begin + per_chunk);
+      for (int64_t piece = piece_begin; piece < piece_end; piece += parts) {
+        const int64_t now = least(parts, piece_end - piece);
+        const int64_t first = piece % strips * strip, rows = least(strip, c.out_h - first);
+        const int64_t steps = round_up((rows - 1) * f.columns + c.out_w, lanes);
+        if (rows != kept_rows) {
+          for (int64_t p = 0; p < steps; ++p) {
+            keep.words()[p] = p / f.columns < rows && p % f.columns < c.out_w ? -1 : 0;
+          }
+          kept_rows = rows;
+        }
+        for (int64_t part = 0; part < now; ++part) {
+          const int64_t image = (piece + part) / strips;
+          Frame mine = f;
+          mine.channels = ins;
+          mine.top = first * c.stride_h - c.pad_h;
+          fill_frame(mine,
+                     static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width,
+                     frames.floats() + part * frame_size);
+          for (int64_t o = 0; o < outs; ++o) {
+            const int64_t channel = image * c.out_channels + group * out + o0 + o;
+            const float* from = static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w;
+            float* row = gs.floats() + part * g_size + o * length;
+            for (int64_t r = 0; r < rows; ++r, from += c.out_w) {
+              const int64_t place = r * f.columns;
+              lay_row(from, 1, 0, c.out_w, r + 1 < rows ? f.columns : steps - place, row + place);
+            }
+          }
+        }
+        // In the gaps g is zero. So are its products, except with infinities and NaN, of which the gaps' must not count.
+        const bool finite = all_finite(frames.floats(), now * frame_size);
+        DotTile t;
+        t.a_row = length;
+        t.b = frames.floats();
+        t.k = steps;
+        t.keep = keep.words();
+        t.parts = now;
+        t.a_part = g_size;
+        t.b_part = frame_size;
+        const int64_t height = equal_blocks(outs, dot_rows);
+        const int64_t width = dot_columns_for(int(height));
+        float sum[most_dots];
+        for (int64_t o = 0; o < outs; o += height) {
+          const int64_t tile_rows = least(height, outs - o);
+          t.a = gs.floats() + o * length;
+          for (int64_t p = 0; p < ins * taps; p += width) {
+            const int64_t tile_columns = least(width, ins * taps - p);
+            for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = offsets.words()[p + l];
+            (finite ? dot_kernel_for<false> : dot_kernel_for<true>)(tile_rows, tile_columns)(t, sum);
+            for (int64_t r = 0; r < tile_rows; ++r) {
+              float* element = to + (o + r) * k + p;
+              for (int64_t l = 0; l < tile_columns; l += lanes) {
+                const int64_t m = least(lanes, tile_columns - l);
+                const Vec value = load(sum + r * tile_columns + l, m);
+                store(element + l, piece > piece_begin ? load(element + l, m) + value : value, m);
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+  if (chunks == 1) return;
+  parallel_for(total, 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float sum = 0;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial.floats()[chunk * total + i];
+      static_cast<float*>(dw)[i] = sum;
+    }
+  });
+}
+
+inline void fill_convolutions(KernelTable& table) {
+  table.conv2d = conv2d;
+  table.conv2d_grad_input = conv2d_grad_input;
+  table.conv2d_grad_weight = conv2d_grad_weight;
+}
