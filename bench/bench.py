@@ -26,7 +26,8 @@ from machine import AWAKE, KEEP_MEMORY, SEPARATE_BLOCKS, Child, cpu_times, gemm_
 HERE = os.path.dirname(os.path.abspath(__file__))
 GROUPS = ("gemm", "random", "avx2", "memory", "conv", "overhead", "steps")
 SIZES = (512 << 10, 32 << 20, 1 << 30)  # what a walk for bandwidth touches: about L2, L3 and DRAM
-# batch x (M, K) (K, N); the first letter says of A whether it lies as it is (N) or transposed (T), the second of B.
+# kind, M, N, K, batch: so many products (M, K) (K, N). The first letter of the kind says of A whether it lies as it is
+# (N) or transposed (T), the second of B.
 SHAPES = [("NN", n, n, n, 1) for n in (64, 256, 512, 1024, 2048)] + [
     ("NN", 4096, 256, 256, 1), ("NT", 4096, 1024, 256, 1), ("NN", 256, 256, 4096, 1), ("TN", 256, 256, 4096, 1),
     ("NN", 64, 64, 64, 512), ("NT", 256, 256, 64, 48), ("NT", 128, 10, 784, 1), ("NT", 64, 256, 784, 1),

@@ -3,7 +3,7 @@
 //   gemm [NAME=LIBRARY]...      NAME: openblas, blis, onednn; LIBRARY: the path of a shared library
 //
 // It answers bench.py: a line of standard input asks, a line of JSON answers.
-//   peers                              what was loaded: [{"name", "version"}]
+//   peers                              what was asked for: [{"name", "version", "there"}]
 //   threads N                          how many threads everything after this uses
 //   gemm KIND M N K BATCH ROUNDS SECONDS TIME
 //     KIND says of A and B whether they lie as they are (N) or transposed (T). Answers {NAME: {"seconds": [[median,
@@ -176,7 +176,7 @@ Json measure(const std::vector<Library>& libraries, std::istream& words) {
     answer["peak"].push_back({giga.median, giga.decile});
     for (const Library& library : libraries) {
       library.set_threads(num_threads());
-      // So that the threads of the one before are asleep; see bench.py for how long they stay awake.
+      // So that the threads of the one before are asleep; see machine.py for how long they stay awake.
       if (num_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(3));
       Seconds took = time_calls([&] { library.run(p); }, seconds, clock);
       answer[library.name]["seconds"].push_back({took.median, took.decile});

@@ -63,26 +63,22 @@ double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, c
   check(max_norm > 0, "clip_grad_norm_: max_norm ", max_norm, " must be positive");
   check(options.norm_type > 0, "clip_grad_norm_: norm_type ", options.norm_type, " must be positive");
   NoGrad guard;
-  std::vector<Tensor> clipped = with_gradient(parameters);
+  std::vector<Tensor> clipped = with_gradient(parameters), gradients;
   double total = norm_of_all(clipped, options.norm_type);
   check(!options.error_if_nonfinite || std::isfinite(total), "clip_grad_norm_: the norm of the gradients is ", total);
   double scale = max_norm / (total + 1e-6);
   if (scale >= 1) return total;
+  for (const Tensor& parameter : clipped) gradients.push_back(parameter.grad().detach());
   Sweep sweep;
-  for (const Tensor& parameter : clipped) {
-    Tensor gradient = parameter.grad().detach(), scaled = gradient;
-    // In place, unless others see the gradient than the parameter and we.
-    bool alone = gradient.storage().use_count() == 2 && gradient.is_contiguous();
-    if (alone) {
-      begin_inplace("clip_grad_norm_", gradient);
-    } else {
-      gradient = gradient.contiguous();
-      scaled = empty_like(gradient);
-    }
+  for (size_t k = 0; k < clipped.size(); ++k) {
+    // In place, unless others see the gradient than its parameter and this function; a parameter given twice does.
+    bool alone = gradients[k].storage().use_count() == 2 && gradients[k].is_contiguous();
+    if (alone) begin_inplace("clip_grad_norm_", gradients[k]);
+    Tensor gradient = gradients[k].contiguous(), scaled = alone ? gradient : empty_like(gradient);
     sweep.add(gradient.numel(), [gradient, scaled, scale](int64_t i, int64_t n, int64_t) {
       kernels(gradient).unary(Unary::affine, part(gradient, i, n), part(scaled, i, n), scale, 0);
     });
-    if (!alone) parameter.set_grad(scaled);
+    if (!alone) clipped[k].set_grad(scaled);
   }
   sweep.run();
   return total;

@@ -36,8 +36,8 @@ void Optimizer::step() {
   }
   Sweep sweep;
   std::vector<Tensor> held;  // gradients, until the sweep is over
-  std::vector<std::pair<Tensor, Tensor>>
-      rewritten;  // parameters that do not lie in row-major order, and copies that do
+  // Parameters that do not lie in row-major order, and copies that do.
+  std::vector<std::pair<Tensor, Tensor>> rewritten;
   for (int64_t g = 0; g < groups(); ++g) {
     for (Slot& slot : groups_[size_t(g)]) {
       Tensor& p = slot.parameter;

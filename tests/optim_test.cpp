@@ -497,6 +497,17 @@ TEST(Clip, LeavesSmallGradientsAsTheyAre) {
   EXPECT_TRUE(std::abs(w.grad().norm().item() - 0.5) < 1e-6);
 }
 
+TEST(Clip, WritesInPlaceWhatNobodyElseSees) {
+  Tensor w = zeros({3}, {.requires_grad = true});
+  w.set_grad(tensor({3, 4, 0}).to(float32));
+  const void* numbers = w.grad().storage()->data();
+  optim::clip_grad_norm_({w}, 1);
+  EXPECT_EQ(w.grad().storage()->data(), numbers);
+  EXPECT_TRUE(std::abs(w.grad().norm().item() - 1) < 1e-6);
+  optim::clip_grad_norm_({w, w}, 0.5);  // counts twice in the norm, and is scaled once
+  EXPECT_TRUE(std::abs(w.grad().norm().item() - std::sqrt(0.125)) < 1e-6);
+}
+
 TEST(Clip, FindsNonfiniteGradients) {
   Tensor w = zeros({2}, {.requires_grad = true});
   for (double bad : {double(NAN), double(INFINITY)}) {
