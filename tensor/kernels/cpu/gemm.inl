@@ -379,14 +379,12 @@ inline bool narrow(const Product& x) {
 }
 
 inline void multiply_narrow(const Product& x) {
-  const bool columns_of_a = x.a_col != 1;
-  const bool turn_b = !columns_of_a && x.b_row != 1;  // dot products want the columns of B in one piece
-  const Space turned(x.m * x.n), b(turn_b ? x.n * x.k : 0);
+  const bool turn_b = x.a_col == 1 && x.b_row != 1;  // dot products want the columns of B in one piece
+  const Space b(turn_b ? x.n * x.k : 0);
   Product y = x;
-  y.m = x.n, y.n = x.m;
+  y.m = x.n;
   y.a = x.b, y.a_row = x.b_col, y.a_col = x.b_row;
-  y.b = x.a, y.b_row = x.a_col, y.b_col = x.a_row;
-  y.c = turned.floats(), y.c_row = x.m;
+  y.b_row = x.a_col, y.b_col = x.a_row;
   y.accumulate = false;
   y.bias = nullptr;
   y.row_bias = x.bias;
@@ -395,14 +393,25 @@ inline void multiply_narrow(const Product& x) {
     transpose(x.n, x.k, x.b, x.b_row, b.floats(), x.k, false);
     y.a = b.floats(), y.a_row = x.k, y.a_col = 1;
   }
-  multiply(y, 1, 0, 0, 0);
-  if (x.accumulate) {
-    for (int64_t j = 0; j < x.n; ++j) {
-      for (int64_t i = 0; i < x.m; ++i) turned.floats()[j * x.m + i] += x.c[i * x.c_row + j];
+  const int64_t step = equal_blocks(x.m, 1024);  // rows of C, of which the transpose takes at most 48 KB
+  parallel_for(blocks_of(x.m, step), 1, [&](int64_t begin, int64_t end) {
+    const Space turned(step * x.n);
+    for (int64_t i = begin * step; i < least(x.m, end * step); i += step) {
+      Product part = y;
+      part.n = least(step, x.m - i);
+      part.b = x.a + i * x.a_row;
+      part.c = turned.floats(), part.c_row = part.n;
+      multiply(part, 1, 0, 0, 0);
+      float* c = x.c + i * x.c_row;
+      if (x.accumulate) {
+        for (int64_t j = 0; j < x.n; ++j) {
+          for (int64_t r = 0; r < part.n; ++r) part.c[j * part.n + r] += c[r * x.c_row + j];
+        }
+      }
+      transpose(part.n, x.n, part.c, part.n, c, x.c_row, false);
+      activate(x.activation, c, x.c_row, part.n, x.n);
     }
-  }
-  transpose(x.m, x.n, turned.floats(), x.m, x.c, x.c_row, false);
-  activate(x.activation, x.c, x.c_row, x.m, x.n);
+  });
 }
 
 // `batch` products, whose matrices lie so far from each other.
