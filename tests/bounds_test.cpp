@@ -78,6 +78,7 @@ TEST_P(Bounds, Rows) {
   for (int64_t n = 1; n <= 70; ++n, release()) {
     const int64_t rows = 3;
     float *x = array(rows * n), *y = array(rows * n), *dx = array(rows * n), *w = array(n), *b = array(n);
+    float *dw = array(n), *db = array(n);
     float *mean = array(rows), *rstd = array(rows), *means = array(n), *rstds = array(n);
     table().softmax(x, y, rows, n);
     EXPECT_NEAR(y[rows * n - 1], 1 / double(n), 1e-6);
@@ -85,9 +86,9 @@ TEST_P(Bounds, Rows) {
     table().log_softmax(x, y, rows, n);
     table().log_softmax_grad(y, x, dx, rows, n);
     table().layer_norm(x, w, b, 1e-5, rows, n, y, mean, rstd);
-    table().layer_norm_grad(x, w, mean, rstd, y, rows, n, dx, w, b);
+    table().layer_norm_grad(x, w, mean, rstd, y, rows, n, dx, dw, db);
     table().rms_norm(x, w, 1e-5, rows, n, y, rstd);
-    table().rms_norm_grad(x, w, rstd, y, rows, n, dx, w);
+    table().rms_norm_grad(x, w, rstd, y, rows, n, dx, dw);
     for (const bool channels_last : {false, true}) {
       const int64_t channels = channels_last ? n : rows, inner = channels_last ? 1 : n;
       const int64_t batch = channels_last ? rows : 1;
@@ -132,12 +133,12 @@ TEST_P(Bounds, ConvolutionsAndPools) {
     table().conv2d_grad_weight(c, x, strided, w);
     Pool2d p{6, 4, width, 2, (width + 1) / 2, 2, 2, 2, 2, 0, width % 2};
     p.out_w = (width + 2 * p.pad_w) / 2;
-    float* pooled = array(6 * p.out_h * p.out_w);
+    float *pooled = array(6 * p.out_h * p.out_w), *dx = array(2 * 3 * 4 * width);
     table().max_pool2d(p, x, pooled, array<int64_t>(6 * p.out_h * p.out_w));
     table().max_pool2d(p, x, pooled, nullptr);
-    table().max_pool2d_grad(p, x, pooled, x);
+    table().max_pool2d_grad(p, x, pooled, dx);
     table().avg_pool2d(p, x, pooled);
-    table().avg_pool2d_grad(p, pooled, x);
+    table().avg_pool2d_grad(p, pooled, dx);
   }
 }
 
