@@ -1,5 +1,5 @@
 // Rung 7, library: what Gradus multiplies with, tensor/kernels/cpu/gemm.inl and micro_kernels.inl. It is rung 6 and
-//  - tiles of any height and width up to 14 x 2 vectors, chosen so that rows and columns are cut evenly, and
+//  - tiles of many sizes (AVX-512: from 1 x 8 to 14 x 2 vectors), so that rows and columns are cut evenly, and
 //    borders by masked loads and stores: sizes that are no multiple of a tile cost little;
 //  - no packing where it does not pay (few rows, small matrices), dot products where k is long and C is small;
 //  - A in blocks that stay in the second cache while B's panels go by, and what comes next fetched ahead;
