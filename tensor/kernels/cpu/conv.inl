@@ -56,11 +56,16 @@ inline Vec load_steps(const float* from, int64_t step, int64_t n) {
 // to[q] = from[q step] for first <= q < last, and 0 in the rest of [0, size). Writes whole registers, which
 // may reach up to `lanes` beyond: rows are laid out from the first to the last.
 inline void lay_row(const float* from, int64_t step, int64_t first, int64_t last, int64_t size, float* to) {
+  // Margins mostly fit a register; where they do, no loop is entered, which compilers make a call of memset.
   const Vec nothing(0.0);
-  for (int64_t q = 0; q < first; q += lanes) store(to + q, nothing);
+  if (first > 0) store(to, nothing);
+  for (int64_t q = lanes; q < first; q += lanes) store(to + q, nothing);
   int64_t q = first;
+  if (step == 1)
+    for (; q + lanes <= last; q += lanes) store(to + q, load(from + q));
   for (; q < last; q += lanes) store(to + q, load_steps(from + q * step, step, least(lanes, last - q)));
-  for (; q < size; q += lanes) store(to + q, nothing);
+  if (q < size) store(to + q, nothing);
+  for (q += lanes; q < size; q += lanes) store(to + q, nothing);
 }
 
 inline void fill_frame(const Frame& f, const float* image, float* to) {
@@ -103,6 +108,36 @@ inline void correlate(const float* frame, const int32_t* offsets, int64_t k, con
       t.a_step = tile_rows;
       t.c = out + i * out_row + j;
       micro_kernel_for<true, BRows::table>(tile_rows, t.columns)(t);
+    }
+  }
+}
+
+// Of one row of weights, straight to where the result belongs: `rows` rows of `columns` elements, of which the first
+// begins at the frame's first element and each other `frame_row` on.
+inline void correlate_one(const float* frame, int64_t frame_row, const int32_t* offsets, int64_t k,
+                          const float* weights, float bias, int64_t rows, int64_t columns, float* to,
+                          int64_t to_row) {
+  constexpr int together = 7;  // rows, whose sums are under way at a time: images often have some 7 of them
+  for (int64_t r = 0; r < rows; r += together) {
+    const int64_t now = least(together, rows - r);
+    const float* row[together];  // the last of fewer rows is computed again
+    for (int64_t i = 0; i < together; ++i) row[i] = frame + (r + least(i, now - 1)) * frame_row;
+    for (int64_t j = 0; j < columns; j += lanes) {
+      Vec sum[together];
+      GRADUS_UNROLL
+      for (int i = 0; i < together; ++i) sum[i] = Vec(0.0);
+      for (int64_t p = 0; p < k; ++p) {
+        const Vec weight(weights[p]);
+        const int64_t at = offsets[p] + j;
+        GRADUS_UNROLL
+        for (int i = 0; i < together; ++i) sum[i] = fma(weight, load(row[i] + at), sum[i]);
+      }
+      const int64_t n = least(lanes, columns - j);
+      float* place = to + r * to_row + j;
+      GRADUS_UNROLL
+      for (int i = 0; i < together; ++i) {
+        if (i < now) store(place + i * to_row, sum[i] + Vec(bias), n);
+      }
     }
   }
 }
@@ -197,6 +232,12 @@ inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bi
       mine.top = first * c.stride_h - c.pad_h;
       fill_frame(mine, static_cast<const float*>(x) + (image * c.in_channels + g * in) * c.height * c.width,
                  frame.floats());
+      if (in * out == 1) {
+        correlate_one(frame.floats(), f.columns, offsets.words(), k, weights.floats() + g * k,
+                      bias ? static_cast<const float*>(bias)[g] : 0.0f, rows, c.out_w,
+                      static_cast<float*>(y) + ((image * c.groups + g) * c.out_h + first) * c.out_w, c.out_w);
+        continue;
+      }
       correlate(frame.floats(), offsets.words(), k, weights.floats() + g * out * k, out,
                 (rows - 1) * f.columns + c.out_w, flat.floats(), flat_row);
       for (int64_t o = 0; o < out; ++o) {
@@ -302,8 +343,15 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
         const int64_t last_u = floor_div(c.width - 1 - v, c.stride_w) + 1;
         if (first_t >= last_t || first_u >= last_u) continue;
         const int64_t skipped = out * firsts.words()[r], mine_k = out * firsts.words()[r + 1] - skipped;
-        correlate(frame.floats() + (first_t - mine.top) * f.columns + first_u - f.left, offsets.words() + skipped,
-                  mine_k, weights.floats() + in * (skipped * c.groups + group * mine_k), in,
+        const float* from_first = frame.floats() + (first_t - mine.top) * f.columns + first_u - f.left;
+        const float* mine_weights = weights.floats() + in * (skipped * c.groups + group * mine_k);
+        if (in * out == 1 && c.stride_w == 1) {
+          correlate_one(from_first, f.columns, offsets.words() + skipped, mine_k, mine_weights, 0, last_t - first_t,
+                        last_u - first_u, images + (first_t * c.stride_h + h) * c.width + first_u + v,
+                        c.stride_h * c.width);
+          continue;
+        }
+        correlate(from_first, offsets.words() + skipped, mine_k, mine_weights, in,
                   (last_t - first_t - 1) * f.columns + last_u - first_u, flat.floats(), flat_row);
         for (int64_t i = 0; i < in; ++i) {
           for (int64_t t = first_t; t < last_t; ++t) {

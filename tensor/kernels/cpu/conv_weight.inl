@@ -153,6 +153,57 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
   });
 }
 
+// --- groups of one channel ------------------------------------------------------------------------------------------
+
+// Nine taps at a time have their sums in registers while the positions of an image go by.
+inline void grad_weight_of_planes(const Conv2d& c, const void* x, const void* g, void* dw) {
+  constexpr int together = 9;
+  const int64_t taps = c.kernel_h * c.kernel_w, sets = blocks_of(taps, together);
+  Frame f = input_frame(c, 1);
+  f.top = -c.pad_h;
+  f.rows = input_rows(c, c.out_h);
+  const Space offsets(sets * together);
+  clear_floats(offsets.floats(), sets * together);
+  input_offsets(c, f, offsets.words());
+  parallel_for(c.groups, 1, [&](int64_t begin, int64_t end) {
+    const Space frame(f.size() + slack), sums(sets * together * lanes);
+    for (int64_t group = begin; group < end; ++group) {
+      clear_floats(sums.floats(), sets * together * lanes);
+      for (int64_t image = 0; image < c.batch; ++image) {
+        const int64_t plane = image * c.groups + group;
+        fill_frame(f, static_cast<const float*>(x) + plane * c.height * c.width, frame.floats());
+        for (int64_t set = 0; set < sets; ++set) {
+          const int32_t* offset = offsets.words() + set * together;
+          float* kept = sums.floats() + set * together * lanes;
+          const float* from = static_cast<const float*>(g) + plane * c.out_h * c.out_w;
+          Vec sum[together];
+          GRADUS_UNROLL
+          for (int t = 0; t < together; ++t) sum[t] = load(kept + t * lanes);
+          for (int64_t r = 0; r < c.out_h; ++r, from += c.out_w) {
+            const float* row = frame.floats() + r * f.columns;
+            int64_t j = 0;
+            for (; j + lanes <= c.out_w; j += lanes) {
+              const Vec some = load(from + j);
+              GRADUS_UNROLL
+              for (int t = 0; t < together; ++t) sum[t] = fma(some, load(row + offset[t] + j), sum[t]);
+            }
+            if (j == c.out_w) continue;
+            const int64_t n = c.out_w - j;
+            const Vec some = load(from + j, n);
+            GRADUS_UNROLL
+            for (int t = 0; t < together; ++t) sum[t] = fma(some, load(row + offset[t] + j, n), sum[t]);
+          }
+          GRADUS_UNROLL
+          for (int t = 0; t < together; ++t) store(kept + t * lanes, sum[t]);
+        }
+      }
+      for (int64_t t = 0; t < taps; ++t) {
+        static_cast<float*>(dw)[group * taps + t] = total<Reduce::sum>(load(sums.floats() + t * lanes));
+      }
+    }
+  });
+}
+
 // --- few channels --------------------------------------------------------------------------------------------------
 
 // dw (out, in x taps) is g (out, positions) times the transpose of the matrix of conv2d: dot products of g,
@@ -163,6 +214,7 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
   const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
   if (total == 0) return;
   if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
+  if (in == 1 && out == 1 && c.groups > 4) return grad_weight_of_planes(c, x, g, dw);
   if (channels_fill_lanes(c)) return grad_weight_by_channels(c, x, g, dw);
   if (pointwise(c)) {
     const int64_t area = c.height * c.width;
