@@ -324,16 +324,20 @@ inline Plan plan_of(const Product& x, int64_t batch) {
     plan.n = round_up(plan.n, SharedPanels::width);
     plan.n_pass = most(1, shared_floats / most(1, plan.n * x.k)) * plan.n;
   }
-  const int64_t k_step = k_step_of(x);
-  plan.space = (plan.pack_a ? round_up(plan.m * k_step + slack, lanes) : 0) +
-               (plan.pack_b && !plan.n_pass ? k_step * most_vectors * lanes : 0);
+  plan.space = 0;
+  if (!plan.dots) {
+    const int64_t k_step = k_step_of(x);
+    if (plan.pack_a) plan.space += round_up(plan.m * k_step + slack, lanes);
+    if (plan.pack_b && !plan.n_pass) plan.space += k_step * most_vectors * lanes;
+  }
   return plan;
 }
 
 // Work space: floats (or words of the same size), given back at the end of the scope.
 class Space {
  public:
-  explicit Space(int64_t floats) : bytes_(size_t(floats) * sizeof(float)), data_(allocate(bytes_)) {}
+  explicit Space(int64_t floats)
+      : bytes_(size_t(floats) * sizeof(float)), data_(bytes_ ? allocate(bytes_) : nullptr) {}
   ~Space() { deallocate(data_, bytes_); }
   Space(const Space&) = delete;
   Space& operator=(const Space&) = delete;
