@@ -8,7 +8,6 @@
 namespace gradus {
 
 enum class Device : uint8_t { cpu, cuda };
-inline constexpr int device_count = 2;
 
 std::string to_string(Device d);
 // "cpu" or "cuda"; anything else throws Error listing both.

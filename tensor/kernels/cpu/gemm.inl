@@ -68,9 +68,8 @@ struct Range {
 struct Plan {
   bool dots;  // by dot products of rows of A and columns of B
   bool pack_a, pack_b;
-  bool
-      along_rows;  // tiles follow the rows of C rather than the panels of B: where sums are short, C is all that counts
-  int64_t m, n;    // rows and columns of C per task
+  bool along_rows;  // tiles follow the rows of C, not the panels of B: where sums are short, C is all that counts
+  int64_t m, n;     // rows and columns of C per task
   int64_t m_tasks, n_tasks;
   int64_t space;   // floats of work space per task
   int64_t n_pass;  // columns of B that are packed for all tasks before they begin; 0: each task packs its own
@@ -375,8 +374,8 @@ inline void run_tasks(const Product& x, const Plan& plan, const SharedPanels* sh
 
 inline void multiply(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next);
 
-// Few columns leave most lanes of a tile idle; few rows do not. So C is computed as its transpose, B^T A^T, in which the
-// long columns of A, or dot products with its long rows, fill the lanes.
+// Few columns leave most lanes of a tile idle; few rows do not. So C is computed as its transpose, B^T A^T, in which
+// the long columns of A, or dot products with its long rows, fill the lanes.
 inline bool narrow(const Product& x) {
   const int64_t most_columns = x.a_col == 1 ? lanes / 2 : lanes * 3 / 4;
   return x.n <= most_columns && x.n < x.m && x.m >= 2 * lanes && x.k >= 2 * lanes && !x.row_bias;

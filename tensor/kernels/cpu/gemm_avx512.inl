@@ -7,8 +7,9 @@
 constexpr int max_rows = 14;
 constexpr int most_vectors = 8;
 constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 6 : rows <= 6 ? 4 : rows <= 9 ? 3 : 2; }
-// Steps of k per block: a panel of B, k_block x 32 floats, takes 32 KB of a first cache of 32 to 48 and stays there while
-// strips of A go by, 14 x k_block floats, 14 KB. C is read and written once per block: 8 bytes for 512 operations.
+// Steps of k per block: a panel of B, k_block x 32 floats, takes 32 KB of a first cache of 32 to 48 and stays there
+// while strips of A go by, 14 x k_block floats, 14 KB. C is read and written once per block: 8 bytes for 512
+// operations.
 constexpr int64_t k_block = 256;
 // The largest tile of dot products: 6 x 4 accumulators, 4 registers of B and one of A: 29 of 32.
 constexpr int dot_rows = 6;

@@ -7,8 +7,9 @@
 constexpr int max_rows = 8;
 constexpr int most_vectors = 8;
 constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 3; }
-// Steps of k per block: a panel of B, k_block x 12 floats, takes 18 KB of a first cache of 32 to 128 and stays there while
-// strips of A go by, 8 x k_block floats, 12 KB. C is read and written once per block: 8 bytes for 768 operations.
+// Steps of k per block: a panel of B, k_block x 12 floats, takes 18 KB of a first cache of 32 to 128 and stays
+// there while strips of A go by, 8 x k_block floats, 12 KB. C is read and written once per block: 8 bytes for 768
+// operations.
 constexpr int64_t k_block = 384;
 // The largest tile of dot products: 6 x 4 accumulators, 6 registers of A and one of B: 31 of 32.
 constexpr int dot_rows = 6;

@@ -24,7 +24,7 @@ void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int6
 
 void (*plain_scatter_add)(const View&, const View&, const View&, int);
 
-// Along the rows of a matrix (where max pooling sends its gradients), each row on one thread.
+// Along the rows of a matrix, each row on one thread.
 void scatter_add(const View& y, const View& index, const View& x, int dim) {
   if (x.ndim != 2 || dim != 1) return plain_scatter_add(y, index, x, dim);
   int64_t n = index.shape[1];

@@ -33,8 +33,8 @@ struct Tile {
   float* c;
   int64_t c_row;
   int64_t columns;
-  const float* ahead =
-      nullptr;  // what is wanted next, a line of it each `ahead_step` floats: brought into L2 meanwhile
+  // What is wanted next, a line of it every `ahead_step` floats: brought into L2 meanwhile.
+  const float* ahead = nullptr;
   int64_t ahead_step = 0;
   float alpha = 1;
   bool accumulate = false;          // add to C rather than overwrite it
