@@ -302,7 +302,8 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
             }
           }
         }
-        // In the gaps g is zero. So are its products, except with infinities and NaN, of which the gaps' must not count.
+        // In the gaps g is zero. So are its products, except with infinities and NaN, of which those in the gaps must
+        // not count.
         const bool finite = all_finite(frames.floats(), now * frame_size);
         DotTile t;
         t.a_row = length;
