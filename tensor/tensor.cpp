@@ -52,8 +52,8 @@ static Tensor finish(Tensor x, const TensorOptions& options) {
 }
 
 Tensor empty(const Shape& shape, TensorOptions options) {
-  return finish(Tensor(make_storage(numel(shape), options.dtype, options.device), Layout::contiguous(shape)),
-                options);
+  auto storage = make_storage(numel(shape), options.dtype, options.device);  // first: it checks what a layout assumes
+  return finish(Tensor(std::move(storage), Layout::contiguous(shape)), options);
 }
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
