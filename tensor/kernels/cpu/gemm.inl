@@ -293,11 +293,13 @@ constexpr int64_t task_work = 1 << 17;  // multiply-adds that are worth handing 
 inline Plan plan_of(const Product& x, int64_t batch) {
   Plan plan;
   const bool columns_of_b = x.b_col != 1;
-  // Tiles leave `spare` lanes idle at the right of C, half a cycle for each step of k; dot products cost two cycles
-  // for each element of C.
-  const int64_t spare = round_up(x.n, lanes) - x.n;
+  // Tiles leave `spare` lanes idle at the right of C, half a cycle for each step of k, and want B packed; dot products
+  // cost two cycles for each element of C, and go through B once for every few rows: the more rows, the smaller B
+  // must be, to stay in the caches.
+  const int64_t spare = round_up(x.n, lanes) - x.n, floats_of_b = x.n * x.k;
+  const int64_t few_rows = floats_of_b <= 1 << 18 ? x.k / 12 : least(2 * dot_rows, x.k / 12);
   plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) &&
-              (x.m <= most(lanes / 2, x.k / 12) || spare * x.k > 4 * lanes * x.n);
+              (x.m <= most(lanes / 2, few_rows) || (floats_of_b <= 1 << 16 && spare * x.k > 4 * lanes * x.n));
   const bool long_sums = x.k > 16;  // where they are short, C takes the time, and packing does not pay
   plan.pack_b = columns_of_b || (long_sums && x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
   plan.pack_a = long_sums && x.m > max_rows && x.n >= 128;
