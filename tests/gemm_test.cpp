@@ -83,13 +83,24 @@ struct Problem {
             .activation = x.activation};
   }
   // C as the table in use computes it.
-  std::vector<float> run() {
+  std::vector<float> run(void (*KernelTable::*kernel)(const Matmul&) = &KernelTable::matmul) {
     Matrix result = c;
     result.view.data = result.values.data();
     Matmul m = args;
     m.c = result.view;
-    kernels(Device::cpu, float32).matmul(m);
+    (kernels(Device::cpu, float32).*kernel)(m);
     return result.values;
+  }
+  // The same from a packed B.
+  std::vector<float> run_packed(void (*KernelTable::*kernel)(const Matmul&)) {
+    const size_t size = size_t(packed_size(args.b.shape[1], args.b.shape[2]));
+    std::vector<float> packed(size + 1, guard);
+    kernels(Device::cpu, float32).pack(args.b, packed.data());
+    EXPECT_EQ(packed[size], guard);
+    args.packed_b = packed.data();
+    std::vector<float> result = run(kernel);
+    args.packed_b = nullptr;
+    return result;
   }
 };
 
@@ -157,6 +168,38 @@ TEST_P(Gemm, Activations) {
       for (size_t i = 0; i < got.size(); ++i) {
         ASSERT_TRUE(std::abs(got[i] - expected[i]) <= 1e-5f * (1 + std::abs(expected[i]))) << got[i] << " " << i;
       }
+    }
+  }
+}
+
+// What is packed once serves any product of the same B: with the same bits, or at any rate the same sums.
+TEST_P(Gemm, Packed) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  for (int trial = 0; trial < 300; ++trial) {
+    Case x = random_case(random, trial % 4 ? 40 : 150);
+    x.b_shared = true;
+    Problem p(x, [&] { return normal(random); });
+    std::vector<float> plain = p.run(), packed = p.run_packed(&KernelTable::matmul);
+    ASSERT_EQ(std::memcmp(packed.data(), plain.data(), plain.size() * sizeof(float)), 0) << x.name();
+    Problem w(x, [&] { return float(int(random() % 9) - 4); });
+    std::vector<float> got = w.run_packed(&KernelTable::matmul_packed);
+    std::vector<float> expected = reference([&] { return w.run(); });
+    ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << x.name();
+  }
+  for (Case x : {Case{.m = 1, .n = 700, .k = 300, .b_transposed = true},
+                 Case{.m = 33, .n = 768, .k = 256, .b_transposed = true, .bias = true},
+                 Case{.m = 500, .n = 1100, .k = 300}, Case{.batch = 3, .m = 8, .n = 96, .k = 70, .b_shared = true}}) {
+    Problem p(x, [&] { return normal(random); });
+    set_num_threads(1);
+    std::vector<float> expected = p.run_packed(&KernelTable::matmul_packed);
+    for (int threads : {2, 4}) {
+      set_num_threads(threads);
+      std::vector<float> got = p.run_packed(&KernelTable::matmul_packed);
+      ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << x.name();
+    }
+    if (x.m >= 33) {
+      ASSERT_EQ(p.run(), expected) << x.name();
     }
   }
 }

@@ -32,6 +32,8 @@ template <class T>
 concept Number = Arithmetic<T> && !std::same_as<T, bool>;
 template <class T>
 concept Floating = std::floating_point<T>;
+template <class T>
+concept Multiplied = Number<T> || std::same_as<T, BFloat16>;
 
 // What T is computed in.
 template <class T>
@@ -180,14 +182,16 @@ void unary_grad(Unary op, const View& kept, const View& g, const View& dx, doubl
        kept, g, dx);
 }
 
-template <Arithmetic T>
+template <class T>
+requires Arithmetic<T> || std::same_as<T, BFloat16>
 void binary(Binary op, const View& a, const View& b, const View& y) {
   using W = Wide<T>;
   static constexpr auto functions = family<W, Binary, W (*)(W, W), MakeBinary>();
   auto function = functions[size_t(op)];
   check(function, binary_names[size_t(op)], ": not implemented for ", dtype_of<T>, " on cpu");
-  walk([&](int64_t i, int64_t j, int64_t o) { y.as<T>()[o] = convert<T>(function(a.as<T>()[i], b.as<T>()[j])); }, a,
-       b, y);
+  walk([&](int64_t i, int64_t j,
+           int64_t o) { y.as<T>()[o] = convert<T>(function(widen(a.as<T>()[i]), widen(b.as<T>()[j]))); },
+       a, b, y);
 }
 
 template <Arithmetic T>
@@ -671,7 +675,7 @@ double activate(Activation activation, double x) {
   return x;
 }
 
-template <Number T>
+template <Multiplied T>
 void matmul(const Matmul& m) {
   const View &a = m.a, &b = m.b, &c = m.c;
   int64_t rows = c.shape[1], columns = c.shape[2], depth = a.shape[2];
@@ -680,19 +684,27 @@ void matmul(const Matmul& m) {
     for (int64_t i = 0; i < rows; ++i) {
       std::fill(sums.begin(), sums.end(), 0);
       for (int64_t k = 0; k < depth; ++k) {
-        Wide<T> factor = a.as<T>()[p * a.strides[0] + i * a.strides[1] + k * a.strides[2]];
+        Wide<T> factor = widen(a.as<T>()[p * a.strides[0] + i * a.strides[1] + k * a.strides[2]]);
         const T* row = b.as<T>() + p * b.strides[0] + k * b.strides[1];
-        for (int64_t j = 0; j < columns; ++j) sums[size_t(j)] += factor * row[j * b.strides[2]];
+        for (int64_t j = 0; j < columns; ++j) sums[size_t(j)] += factor * widen(row[j * b.strides[2]]);
       }
       T* to = c.as<T>() + p * c.strides[0] + i * c.strides[1];
       for (int64_t j = 0; j < columns; ++j) {
-        Wide<T> value = convert<Wide<T>>(m.alpha) * sums[size_t(j)];
-        if (m.accumulate) value += to[j];
-        if (m.bias) value += in<T>(m.bias)[j];
-        to[j] = m.activation == Activation::none ? T(value) : T(activate(m.activation, double(value)));
+        Wide<T> value = Wide<T>(m.alpha) * sums[size_t(j)];
+        if (m.accumulate) value += widen(to[j]);
+        if (m.bias) value += widen(in<T>(m.bias)[j]);
+        to[j] = convert<T>(m.activation == Activation::none ? value : Wide<T>(activate(m.activation, double(value))));
       }
     }
   }
+}
+
+// b is read where it lies.
+template <Multiplied T>
+void pack(const View&, void*) {}
+template <Multiplied T>
+void matmul_packed(const Matmul& m) {
+  matmul<T>(m);
 }
 
 // Calls f(offset in x, offset in w, offset in y) for every product that makes up a convolution: each element

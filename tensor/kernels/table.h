@@ -52,7 +52,11 @@ struct Matmul {
   bool accumulate = false;   // ... + c
   const void* bias = nullptr;               // ... + bias (n), in every row
   Activation activation = Activation::none;  // ... and this of it all
+  const void* packed_b = nullptr;            // what `pack` made of b, which all of the batch shares, or null
 };
+
+// How many elements a packed (k, n) matrix takes.
+constexpr int64_t packed_size(int64_t k, int64_t n) { return k * (n + 31); }
 
 // Images are (batch, channels, height, width). Weights are (out_channels, in_channels / groups, kernel_h, kernel_w).
 struct Conv2d {
@@ -138,7 +142,11 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   K(index_add, (void* y, const int64_t* index, const void* x, int64_t outer, int64_t n, int64_t inner,            \
                 int64_t count)) /* the other way round, in the order of the index */                              \
   /* products */                                                                                                  \
-  K(matmul, (const Matmul& m))                                                                                    \
+  K(matmul, (const Matmul& m)) /* packed_b changes no bit of the result, only the time it takes */                 \
+  /* b (1, k, n) as a product wants it, for many to use; b itself must stay as it is meanwhile */                  \
+  K(pack, (const View& b, void* packed))                                                                          \
+  /* the same with packed_b, always from its panels: sooner where rows are few, and rounded differently there */   \
+  K(matmul_packed, (const Matmul& m))                                                                             \
   K(conv2d, (const Conv2d& c, const void* x, const void* w, const void* bias, void* y)) /* bias may be null */     \
   K(conv2d_grad_input, (const Conv2d& c, const void* g, const void* w, void* dx))                                 \
   K(conv2d_grad_weight, (const Conv2d& c, const void* x, const void* g, void* dw))                                \
