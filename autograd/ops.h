@@ -138,7 +138,8 @@ struct PoolOptions {
   std::optional<Pair> stride = {};  // the kernel's size unless given
   Pair padding = 0;
 };
-Tensor max_pool2d(const Tensor& x, const PoolOptions& options);
+// With `relu`, max_pool2d(relu(x)), in one pass: relu(x) is neither made nor kept.
+Tensor max_pool2d(const Tensor& x, const PoolOptions& options, bool relu = false);
 Tensor avg_pool2d(const Tensor& x, const PoolOptions& options, bool count_include_pad = true);
 Tensor adaptive_avg_pool2d(const Tensor& x, Pair out);
 

@@ -352,8 +352,11 @@ def cnn():
 def classify(model, *shape, adam):
     def make():
         y, ways = torch.randint(0, 10, (shape[0],)), {}
-        for layout in ("", ", channels_last") if len(shape) == 4 else ("",):
+        for layout in ("", ", channels_last", ", channels_last, ReLU in place") if len(shape) == 4 else ("",):
             m, x = model(), torch.randn(*shape)
+            for module in m:
+                if layout.endswith("in place") and isinstance(module, nn.ReLU):
+                    module.inplace = True
             if layout:
                 m, x = m.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
             calls = step(m, lambda f, x=x: F.cross_entropy(f(x), y), adam)

@@ -25,13 +25,12 @@ nn::Sequential mlp_model() {
   return nn::Sequential{nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 128), nn::ReLU(), nn::Linear(128, 10)};
 }
 
+// Its first two ReLUs are part of the pooling.
 nn::Sequential cnn_model() {
   return nn::Sequential{nn::Conv2d(1, 16, 3, {.padding = 1}),
-                        nn::ReLU(),
-                        nn::MaxPool2d(2),
+                        nn::MaxPool2d(2, {.relu = true}),
                         nn::Conv2d(16, 32, 3, {.padding = 1}),
-                        nn::ReLU(),
-                        nn::MaxPool2d(2),
+                        nn::MaxPool2d(2, {.relu = true}),
                         nn::Flatten(),
                         nn::Linear(32 * 7 * 7, 128),
                         nn::ReLU(),

@@ -16,7 +16,7 @@ PoolOptions checked(const char* type, Pair kernel, const std::optional<Pair>& st
 }  // namespace
 
 MaxPool2d::MaxPool2d(Pair kernel_size, const MaxPool2dOptions& o)
-    : options(checked("MaxPool2d", kernel_size, o.stride, o.padding)) {}
+    : options(checked("MaxPool2d", kernel_size, o.stride, o.padding)), relu(o.relu) {}
 
 AvgPool2d::AvgPool2d(Pair kernel_size, const AvgPool2dOptions& o)
     : options(checked("AvgPool2d", kernel_size, o.stride, o.padding)), count_include_pad(o.count_include_pad) {}

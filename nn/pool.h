@@ -9,6 +9,7 @@ namespace gradus::nn {
 struct MaxPool2dOptions {
   std::optional<Pair> stride = {};  // the kernel's size unless given
   Pair padding = 0;                 // at most half the kernel's size
+  bool relu = false;                // of relu(x): saves the pass of a ReLU before it, and the memory for its result
 };
 struct AvgPool2dOptions {
   std::optional<Pair> stride = {};
@@ -19,14 +20,15 @@ struct AvgPool2dOptions {
 // Constructors throw Error for sizes that are not positive and padding of more than half the kernel.
 struct MaxPool2d : Stateless {
   PoolOptions options;
+  bool relu;
   explicit MaxPool2d(Pair kernel_size, const MaxPool2dOptions& o = {});
 
   Tensor operator()(const Tensor& x) const {
     Call call(*this);
-    return call(max_pool2d(x, options));
+    return call(max_pool2d(x, options, relu));
   }
   const char* type() const override { return "MaxPool2d"; }
-  std::string describe() const override { return repr(options); }
+  std::string describe() const override { return repr(options) + (relu ? ", relu=True" : ""); }
 };
 
 struct AvgPool2d : Stateless {

@@ -249,6 +249,7 @@ TEST_P(PoolKernel, Max) {
   std::mt19937 random(5);
   for (int trial = 0; trial < 300; ++trial) {
     Pool2d p = random_pool(random);
+    p.relu = trial % 2;
     if (trial % 3 == 0 && p.height > 1 && p.width > 1) {  // what has a way of its own
       p.kernel_h = p.kernel_w = p.stride_h = p.stride_w = 2;
       p.pad_h = p.pad_w = 0;

@@ -450,6 +450,7 @@ TEST(Layers, HandTheirOptionsOn) {
   nn::ConvTranspose2d up(4, 6, 3, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
   EXPECT_EQ(up(image).shape(), (Shape{2, 6, 18, 14}));
   EXPECT_EQ(nn::MaxPool2d(3, {.stride = 2, .padding = 1})(image).shape(), (Shape{2, 4, 5, 4}));
+  EXPECT_TRUE(equal(nn::MaxPool2d(2, {.relu = true})(image), nn::MaxPool2d(2)(relu(image))));
   Tensor border = nn::AvgPool2d(3, {.stride = 2, .padding = 1, .count_include_pad = false})(ones({1, 1, 4, 4}));
   EXPECT_TRUE(equal(border, ones({1, 1, 2, 2})));
   EXPECT_EQ(nn::AdaptiveAvgPool2d({3, 2})(image).shape(), (Shape{2, 4, 3, 2}));

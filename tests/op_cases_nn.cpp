@@ -151,6 +151,9 @@ void add_products(Table& t) {
           return max_pool2d(x[0], {.kernel = {3, 2}, .stride = Pair{2, 1}, .padding = {1, 1}});
         },
         "F.max_pool2d(x[0], (3, 2), (2, 1), (1, 1))", {{distinct({2, 2, 5, 4})}});
+  t.add("max_pool2d", [](X x) -> Outputs { return max_pool2d(x[0], {.kernel = 2}, true); },
+        "F.max_pool2d(F.relu(x[0]), 2)", {{distinct({2, 3, 4, 6})}, {distinct({1, 1, 5, 5})}},
+        {.large = {distinct({2, 3, 32, 30})}});
   // The first of equals has the whole gradient; all below zero, the padding never wins.
   t.add(
       "max_pool2d", [](X x) -> Outputs { return max_pool2d(x[0], {.kernel = 2, .stride = Pair(1), .padding = 1}); },

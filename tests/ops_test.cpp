@@ -558,7 +558,8 @@ TEST(Pooling, Derivatives) {
   Tensor x = wave({2, 2, 5, 6}, .7, true);
   PoolOptions overlapping{.kernel = {3, 2}, .stride = Pair(2, 1), .padding = {1, 1}};
   for (const PoolOptions& o : {PoolOptions{.kernel = 2}, overlapping}) {
-    check_derivatives([&](const std::vector<Tensor>& in) { return square(max_pool2d(in[0], o)); }, {x});
+    for (bool relu : {false, true})
+      check_derivatives([&](const std::vector<Tensor>& in) { return square(max_pool2d(in[0], o, relu)); }, {x});
     for (bool all : {true, false})
       check_derivatives([&](const std::vector<Tensor>& in) { return square(avg_pool2d(in[0], o, all)); }, {x});
   }

@@ -55,8 +55,9 @@ Tensor average_grad(const Pool2d& p, const Tensor& g) {
 
 }  // namespace
 
-Tensor max_pool2d(const Tensor& x, const PoolOptions& options) {
+Tensor max_pool2d(const Tensor& x, const PoolOptions& options, bool relu) {
   Pool2d p = plan("max_pool2d", x, options);
+  p.relu = relu;
   Shape shape = with_plane(x.shape(), p.out_h, p.out_w);
   Tensor y = empty(shape, x.options());
   if (y.numel()) kernels(x).max_pool2d(p, data_of(plain(x)), data_of(y), nullptr);
@@ -68,7 +69,8 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options) {
       Tensor largest = empty(g.shape(), g.options());
       if (g.numel()) kernels(g).max_pool2d(p, data_of(from), data_of(largest), places.data<int64_t>());
       Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
-      return grads(planes.scatter_add(1, places, g.reshape(places.shape())).reshape(shape));
+      Tensor share = p.relu ? g.masked_fill(largest <= 0.0, 0) : g;
+      return grads(planes.scatter_add(1, places, share.reshape(places.shape())).reshape(shape));
     }
     Tensor dx = empty(shape, g.options());
     if (dx.numel()) kernels(g).max_pool2d_grad(p, data_of(from), data_of(plain(g)), data_of(dx));

@@ -815,7 +815,8 @@ template <Floating T>
 void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax) {
   walk_windows(p, [&](int64_t plane, const Window& w, int64_t o) {
     int64_t best = largest_in(p, w, in<T>(x) + plane);
-    out<T>(y)[o] = in<T>(x)[plane + best];
+    const T largest = in<T>(x)[plane + best];
+    out<T>(y)[o] = p.relu ? apply<Unary::relu>(largest, T(0), T(0)) : largest;
     if (argmax) argmax[o] = best;
   });
 }
@@ -824,7 +825,8 @@ template <Floating T>
 void max_pool2d_grad(const Pool2d& p, const void* x, const void* g, void* dx) {
   std::vector<double> sums(size_t(p.planes * p.height * p.width), 0);
   walk_windows(p, [&](int64_t plane, const Window& w, int64_t o) {
-    sums[size_t(plane + largest_in(p, w, in<T>(x) + plane))] += in<T>(g)[o];
+    const int64_t best = plane + largest_in(p, w, in<T>(x) + plane);
+    if (!(p.relu && in<T>(x)[best] <= 0)) sums[size_t(best)] += in<T>(g)[o];
   });
   store<T>(sums, dx);
 }

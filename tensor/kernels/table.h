@@ -69,6 +69,7 @@ struct Pool2d {
   int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h = 0, pad_w = 0;
   bool count_include_pad = true;  // avg: divide by the whole window, padding counted
   bool adaptive = false;          // avg: window i spans floor(i H/out) .. ceil((i+1) H/out); kernel and stride unused
+  bool relu = false;              // max: of relu(x)
 };
 
 // Rows of scores for `classes` classes, one target each. With q_c = [c is the target] (1 - label_smoothing) +

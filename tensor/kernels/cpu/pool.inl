@@ -41,6 +41,8 @@ constexpr int64_t pool_work = 1 << 14;  // elements of input that are worth a ta
 
 inline int64_t planes_per_task(const Pool2d& p) { return most(1, pool_work / most(1, p.height * p.width)); }
 
+inline Vec relu(Vec x) { return apply<Unary::relu>(x, Vec(0.0), Vec(0.0)); }
+
 // Of one plane: the largest of each window and their places in the plane, each where wanted.
 inline void max_pool_plane(const Pool2d& p, Bits lane_steps, const float* from, float* y, int64_t* argmax) {
   constexpr float lowest = -__builtin_inff();
@@ -66,7 +68,7 @@ inline void max_pool_plane(const Pool2d& p, Bits lane_steps, const float* from, 
           best = select(number, select(stays, best, tap), best);
         }
       }
-      if (y) store(y + at + j, best, n);
+      if (y) store(y + at + j, p.relu ? relu(best) : best, n);
       if (argmax) store(argmax + at + j, bits(best_place), n);
     }
   }
@@ -111,7 +113,8 @@ inline void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax)
           Vec tap[4];
           load_twos(from + 2 * j, p.width, n, tap);
           // Of equals the first, and a NaN where there is one.
-          store(to + j, maximum(maximum(tap[3], tap[2]), maximum(tap[1], tap[0])), n);
+          const Vec best = maximum(maximum(tap[3], tap[2]), maximum(tap[1], tap[0]));
+          store(to + j, p.relu ? relu(best) : best, n);
         }
       }
     }
@@ -132,15 +135,17 @@ inline void max_pool2d_grad(const Pool2d& p, const void* x, const void* g, void*
         int64_t* places = reinterpret_cast<int64_t*>(space.floats());
         max_pool_plane(p, lane_steps, from, nullptr, places);
         clear_floats(to, p.height * p.width);
-        for (int64_t i = 0; i < outputs; ++i) to[places[i]] += share[i];
+        for (int64_t i = 0; i < outputs; ++i) {
+          if (!(p.relu && from[places[i]] <= 0)) to[places[i]] += share[i];
+        }
         continue;
       }
       if (p.height % 2) clear_floats(to + (p.height - 1) * p.width, p.width);
       for (int64_t i = 0; i < p.out_h; ++i, from += 2 * p.width, to += 2 * p.width, share += p.out_w) {
         for (int64_t j = 0; j < p.out_w; j += lanes) {
           const int64_t n = least(lanes, p.out_w - j), low = least(lanes, 2 * n), high = 2 * n - low;
-          const Vec mine = load(share + j, n), nothing(0.0);
-          Vec tap[4], winner = nothing;
+          const Vec nothing(0.0);
+          Vec mine = load(share + j, n), tap[4], winner = nothing;
           load_twos(from + 2 * j, p.width, n, tap);
           Vec best = tap[0];
           GRADUS_UNROLL
@@ -149,6 +154,7 @@ inline void max_pool2d_grad(const Pool2d& p, const void* x, const void* g, void*
             winner = select(number, select(stays, winner, Vec(double(k))), winner);
             best = maximum(tap[k], best);
           }
+          if (p.relu) mine = select(best <= nothing, nothing, mine);
           for (int64_t h = 0; h < 2; ++h) {
             const Vec even = select(winner == Vec(double(2 * h)), mine, nothing);
             const Vec odd = select(winner == Vec(double(2 * h + 1)), mine, nothing);
