@@ -84,7 +84,8 @@ struct Node {
   Shape shape;         // of the result
   DType dtype;
   Device device;
-  Tensor grad;  // leaves only
+  Tensor grad;                   // leaves only
+  std::shared_ptr<void> packed;  // leaves only: see ops/packed_weights.cpp
   std::vector<Hook> hooks;
 
   Node(const char* op_name, const Tensor& result);

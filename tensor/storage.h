@@ -1,6 +1,7 @@
 // Reference-counted bytes of one element type on one device, shared by all tensors that view them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -27,6 +28,12 @@ class Storage {
   uint64_t version() const { return version_; }
   void bump_version() { ++version_; }
 
+  // Whether somebody was given a pointer to the elements, and may change them at any time without being counted.
+  bool exposed() const { return exposed_.load(std::memory_order_relaxed); }
+  void expose() {
+    if (!exposed()) exposed_.store(true, std::memory_order_relaxed);
+  }
+
   // Takes over the bytes, dtype and device of `other` (of equal count), so that every tensor on this storage
   // follows: how a parameter moves to another device or dtype without coming apart from those tied to it.
   void replace(Storage&& other);
@@ -37,6 +44,7 @@ class Storage {
   uint64_t version_ = 0;
   DType dtype_;
   Device device_;
+  std::atomic<bool> exposed_{false};
 };
 
 std::shared_ptr<Storage> make_storage(int64_t count, DType dtype, Device device);

@@ -56,9 +56,11 @@ class Tensor {
   // What kernels see. Writing through it does not count as an in-place change; ops do that.
   View raw() const;
   // The first element; throws Error unless T is the dtype. The rest lies as the strides say.
+  // (Whoever has it may write: linear no longer keeps a packed form of these numbers.)
   template <class T>
   T* data() const {
     expect_dtype(dtype_of<T>);
+    storage_->expose();
     return static_cast<T*>(storage_->data()) + layout_.offset;
   }
   // The only element, as double; throws Error unless there is exactly one.

@@ -43,6 +43,10 @@ inline void* data_of(const Tensor& x) {
   return static_cast<char*>(x.storage()->data()) + x.layout().offset * int64_t(size_of(x.dtype()));
 }
 
+// The packed form (tensor/kernels/table.h) of a weight (out, in), for products of so many rows with its transpose: from
+// the second such product of the same numbers on, null before and where it does not pay.
+std::shared_ptr<const void> packed_weight(const Tensor& weight, int64_t rows);
+
 // Indices into `count` things; throws Error naming the first that is outside, unless it is `except`.
 void check_indices(const char* op, const Tensor& index, int64_t count, const char* things,
                    std::optional<int64_t> except = {});

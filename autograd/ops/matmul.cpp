@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <map>
 
@@ -34,9 +35,10 @@ View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows
   return v;
 }
 
-// a (..., m, k) b (..., k, n) + bias (n): the numbers alone. b has a's batch dimensions or none.
-Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}) {
-  if (!has_unit_stride(a)) return product(plain(a), b, bias);
+// a (..., m, k) b (..., k, n) + bias (n): the numbers alone. b has a's batch dimensions or none, and perhaps a packed
+// form.
+Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const void* packed_b = nullptr) {
+  if (!has_unit_stride(a)) return product(plain(a), b, bias, packed_b);
   if (!has_unit_stride(b)) return product(a, plain(b), bias);
   int batch_dims = a.dim() - 2;
   int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
@@ -83,7 +85,8 @@ Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}) {
     kernels(a).matmul({.a = matrices(a, batch.size, batch.a, m, a_row, k, a_column, a_offset),
                        .b = matrices(b, batch.size, batch.b, k, b_row, n, b_column, b_offset),
                        .c = matrices(c, batch.size, batch.c, m, n, n, 1, c_offset),
-                       .bias = data_of(bias)});
+                       .bias = data_of(bias),
+                       .packed_b = packed_b});
   }
   return c;
 }
@@ -163,7 +166,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   check(!b.defined() || b.shape() == Shape{w.size(0)}, "linear: bias ", b.defined() ? b.shape() : Shape{},
         " does not fit weight ", w.shape(), ", which expects ", Shape{w.size(0)});
   if (x.dim() == 1) return linear(x.unsqueeze(0), w, b).squeeze(0);
-  Tensor y = product(x, plain_transposed(w), b.is_contiguous() ? b : plain(b));
+  auto packed = packed_weight(w, x.numel() / std::max<int64_t>(1, x.size(-1)));
+  Tensor y = product(x, plain_transposed(w), b.is_contiguous() ? b : plain(b), packed.get());
   return record("linear", {x, w, b}, y, Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor dx, dw, db;
     if (k.needs(0)) dx = times(g, k.input(1));
