@@ -106,8 +106,8 @@ Tensor outer(const Tensor& a, const Tensor& b);  // (m), (n) to (m, n)
 Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);
 // x weight^T + bias: (..., in), (out, in), (out) or undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
-// Whether `linear` keeps a second copy of a leaf's weights, in the order in which products read them, from their second
-// use until they change (in place, or data() was asked for). It takes memory, saves time and changes no bit. On at first.
+// Whether `linear` keeps a second copy of a leaf's weights, as products read them, from their second use until they
+// change (in place, or data() was asked for). It takes memory, saves time and changes no bit. On at first.
 void set_keep_packed_weights(bool on);
 
 // --- softmax and random (ops/softmax.cpp, ops/dropout.cpp) ---------------------------------------------------------
