@@ -4,7 +4,7 @@ after the other, lowest first, so that each makes up for what rounding those bef
 import textwrap
 
 import numpy as np
-from mpmath import erfc, exp, mp, mpf, sqrt, tanh
+from mpmath import diff, erf, erfc, log, mp, mpf, npdf, sqrt, tanh, taylor
 
 mp.dps = 30
 NODES = 60
@@ -49,19 +49,50 @@ def tanh_piece(p):
     return [middle] + fit(x - middle, y, 1 / y, 0, 6)
 
 
-def mills(t):
-    return erfc(t / sqrt(mpf(2))) * exp(t * t / 2) / 2
+def erf_piece(p):
+    if p == 0:
+        x = nodes(0, 5 / 256)
+        y = np.array([float(erf(mpf(v))) for v in x])
+        return [0, 0] + fit(x, y - x, 1 / y, 1, 6)
+    low, high = (np.uint32(v << 21).view(np.float32) for v in (484 + p, 485 + p))
+    middle = single((low + high) / 2)
+    x = nodes(float(low), float(high))
+    y = np.array([float(erf(mpf(v))) for v in x])
+    return [middle] + fit(x - middle, y, 1 / y, 0, 6)
 
 
-def mills_piece(p):
-    middle = p * 15 / 32
-    exact = mills(mpf(middle))
-    constant = single(exact)
-    lack = single(exact - mpf(constant))
-    x = nodes(max(0, middle - 15 / 64), middle + 15 / 64)
-    values = [mills(mpf(v)) for v in x]
-    rest = np.array([float(v - mpf(constant) - mpf(lack)) for v in values])
-    return [lack, constant] + fit(middle - x, rest, np.array([1 / float(v) for v in values]), 1, 6)
+def log_of_normal(m):
+    return log(erfc(-m / sqrt(mpf(2))) / 2, 2)
+
+
+def normal_piece(p):
+    """The middle, near -15/32 p, is of all floats there the one whose value and slope are closest to floats (Gal's
+    accurate tables, 1986), so that they need no second parts."""
+    reach, shift = 15 / 64, 0.02
+    middle = -2 * p * reach
+    series = [np.longdouble(str(c)) for c in taylor(log_of_normal, mpf(middle), 12)]
+    if p > 0:
+        around = np.float32(middle).view(np.uint32)
+        ulp = float(np.spacing(np.float32(-middle)))
+        steps = np.arange(-int(shift / ulp), int(shift / ulp) + 1)
+        near = (around + steps).astype(np.uint32).view(np.float32)
+        h = near.astype(np.longdouble) - np.longdouble(middle)
+        value = sum(c * h**i for i, c in enumerate(series))
+        slope = sum(i * c * h ** (i - 1) for i, c in enumerate(series) if i)
+        lack = lambda v: np.abs(v - v.astype(np.float32))
+        middle = float(near[np.argmin(lack(value) + lack(slope) * (reach + shift))])
+    value, slope = (single(f(mpf(middle))) for f in (log_of_normal, lambda m: diff(log_of_normal, m)))
+    x = nodes(-(2 * p + 1) * reach, min(0, -(2 * p - 1) * reach))
+    rest = np.array([float(log_of_normal(mpf(v)) - value - mpf(slope) * (mpf(v) - middle)) for v in x])
+    return [middle, value, slope] + fit(x - middle, rest, np.ones(NODES), 2, 5)
+
+
+def slope_piece(p):
+    reach = 7 / 64
+    middle = 2 * p * reach
+    x = nodes(max(0, middle - reach), middle + reach)
+    y = np.array([float(erf(mpf(v) / sqrt(mpf(2))) / 2 + mpf(v) * npdf(mpf(v))) for v in x])
+    return fit(x - middle, y, np.ones(NODES), 0, 5)
 
 
 def table(name, pieces):
@@ -74,8 +105,6 @@ def table(name, pieces):
     return f"constexpr float {name}[{len(rows)}][32] = {{\n{body}}};\n"
 
 
-tanh_pieces = [tanh_piece((i - 10) % 32) for i in range(32)]
-mills_pieces = [mills_piece(p) for p in range(32)]
 print(f"""\
 // Polynomials by pieces, for packs that look coefficients up in tables of 32. Made by tools/vecmath_tables.py.
 
@@ -83,7 +112,11 @@ print(f"""\
 // constant on what multiplies the powers of the distance from there. Piece p stands at (p + 10) % 32, where bits 21 to
 // 25 of |x| find it.
 // clang-format off
-{table("tanh_pieces", tanh_pieces)}
-// Mills' ratio M(t) = e^(t^2 / 2) Phi(-t) around t = p 15 / 32: what the constant lacks, the constant, and what
-// multiplies the powers of p 15 / 32 - t.
-{table("mills_pieces", mills_pieces)}// clang-format on""")
+{table("tanh_pieces", [tanh_piece((i - 10) % 32) for i in range(32)])}
+// The same of erf for 1/64 <= |x| < 4, and of erf(x) - x in the piece below; piece p stands at (p + 4) % 32.
+{table("erf_pieces", [erf_piece((i - 4) % 32) for i in range(32)])}
+// The binary logarithm of the normal distribution function at -15 (p + 1/2) / 32 ... -15 (p - 1/2) / 32: the middles,
+// and from the constant on what multiplies the powers of the distance from there.
+{table("normal_pieces", [normal_piece(p) for p in range(32)])}
+// The derivative of x Phi(x) above 1/2, around 7 p / 32: what multiplies the powers of the distance from there.
+{table("slope_pieces", [slope_piece(p) for p in range(32)])}// clang-format on""")

@@ -13,12 +13,25 @@ inline void map_row(int64_t n, bool far, const Unit& y, const F& f, const X&... 
 
 constexpr int64_t unit = sizeof(float);
 
+template <bool condition, class A, class B>
+struct Either {
+  using Type = A;
+};
+template <class A, class B>
+struct Either<false, A, B> {
+  using Type = B;
+};
+
+// How an op reads a contiguous row, by how much it computes.
+template <Unary op>
+using Input = typename Either<(op >= Unary::exp && op <= Unary::cos) || op >= Unary::gelu, Ahead, Unit>::Type;
+
 template <Unary op>
 void unary_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, double b) {
   Vec va(a), vb(b);
   auto f = [&](Vec x) { return apply<op>(x, va, vb); };
   if (s[0] == unit && s[1] == unit)
-    map_row(n, far, Unit(p[0], 0), f, Unit(p[1], 0));
+    map_row(n, far, Unit(p[0], 0), f, Input<op>(p[1], 0));
   else
     map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]));
 }
@@ -29,7 +42,7 @@ void grad_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, d
     Vec va(a), vb(b);
     auto f = [&](Vec kept, Vec g) { return apply_grad<op>(kept, g, va, vb); };
     if (s[0] == unit && s[1] == unit && s[2] == unit)
-      map_row(n, far, Unit(p[0], 0), f, Unit(p[1], 0), Unit(p[2], 0));
+      map_row(n, far, Unit(p[0], 0), f, Input<op>(p[1], 0), Input<op>(p[2], 0));
     else
       map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]), Strided(p[2], s[2]));
   }

@@ -137,20 +137,15 @@ inline Vec tanh(Vec x) {
   return copy_sign(y.high + y.low, x);
 }
 
-// Functions that are 1 / (1 + e^-x) or like it come as 2^32 times their value, so that nothing is denormal which will
-// be multiplied by x.
-constexpr double gate_unit = 0x1p-32;
-
 // -|x|, or `limit` where that is larger; NaN stays.
 inline Vec below(Vec x, double limit) {
   return max_or_second(Vec(limit), from_bits(bits(x) | bits(int(0x80000000u))));
 }
 
-// 1 / (1 + e^-x) times 2^32, given the parts of -|x|.
-inline Pair logistic(Vec x, ExpParts minus) {
-  Vec power = scale(Vec(1) + minus.above(), minus.n + Vec(32));
-  Vec sum = fma(power, Vec(gate_unit), Vec(1));
-  return divide(select(x < Vec(0), power, Vec(1 / gate_unit)), sum, fma(power, Vec(gate_unit), Vec(1) - sum));
+// x times a function that rises from 0 to 1 and has 1 - f(-x) = f(x), given m f(m) for m = -|x|.
+inline Vec gate(Vec x, Vec product) {
+  Vec y = max_or_second(Vec(0), x) + product;
+  return from_bits(bits(y) | (bits(x) & bits(int(0x80000000u))));  // zeros too have the sign of x
 }
 
 // Within 1.6 ULP.
@@ -161,16 +156,18 @@ inline Vec sigmoid(Vec x) {
   return y.high + y.low;
 }
 
-// x times a function that falls from 1 to 0 and is 1/2 at 0; below x = -limit the result is 0.
-inline Vec gate(Vec x, Pair y, double limit) {
-  Vec above = max_or_second(Vec(-limit), x),
-      inside = min_or_second(Vec(limit), above);  // infinity times 0 is avoided
-  Vec product = fma(above * Vec(gate_unit), y.high, inside * Vec(gate_unit) * y.low);
-  return select(abs(x) < Vec(0x1p-60), x * Vec(0.5), product);  // `above` times the unit may be denormal
+// x sigmoid(z), given m = -|x| and the parts of -|z|.
+inline Vec gate(Vec x, Vec m, ExpParts e) {
+  Vec above = e.above(), power = scale(Vec(1) + above, e.n), sum = Vec(1) + power;
+  Pair y = divide(scale(fma(m, above, m), e.n), sum, power - (sum - Vec(1)));
+  return gate(x, y.high + y.low);
 }
 
 // x sigmoid(x), within 2 ULP.
-inline Vec silu(Vec x) { return gate(x, logistic(x, split_exp(below(x, -110))), 110); }
+inline Vec silu(Vec x) {
+  Vec m = below(x, -110);
+  return gate(x, m, split_exp(m));
+}
 
 // x sigmoid(2 w), w = sqrt(2 / pi) (x + 0.044715 x^3), within 2 ULP. An error in w counts w times where the result is
 // small, so that w is a sum of two floats.
@@ -183,12 +180,17 @@ inline Vec gelu_tanh(Vec x) {
   Vec sum = c + product, back = sum - c;  // Knuth's exact sum
   Vec sum_low = (c - (sum - back)) + (product - back) + (fma(square, d_low, c_low) - lack);
   Vec z = m * sum;
-  return gate(x, logistic(x, split_exp(z, fma(m, sum_low, fma(m, sum, Vec(0) - z)))), 12);
+  return gate(x, m, split_exp(z, fma(m, sum_low, fma(m, sum, Vec(0) - z))));
 }
 
-// The normal distribution function at m in [-14.4, 0], times 2^32: e^(-m^2 / 2) times Mills' ratio, which is v times a
+// The normal distribution function at m in [-14.4, 0] as y 2^n: e^(-m^2 / 2) times Mills' ratio, which is v times a
 // polynomial in v = 1 / (1 - 0.3 m). e^(-m^2 / 2) itself goes to `density`.
-inline Pair normal_tail(Vec m, Vec& density) {
+struct NormalTail {
+  Pair y;
+  Vec n, density;
+};
+
+inline NormalTail normal_tail(Vec m) {
   constexpr float g[] = {0.375058591f,   0.388323873f,  0.226162225f,   0.00299866195f, -0.0881017223f,
                          -0.0189192612f, 0.0431888439f, 0.00773944287f, -0.0213918593f};
   constexpr double first_term = 0.24394998;
@@ -203,49 +205,48 @@ inline Pair normal_tail(Vec m, Vec& density) {
   Vec tail = e.r * e.r * e.curve(), above = e.r + tail, high = fma(ratio, above, ratio);
   Vec above_low = (e.major - above) + (e.minor + tail);
   Vec low = fma(ratio, above_low, fma(ratio, above, ratio - high)) - fma(ratio_excess, above, ratio_excess);
-  density = scale(Vec(1) + above, e.n);
-  Vec n = e.n + Vec(32);
-  return {scale(high, n), scale(low, n)};
-}
-
-// The same with Mills' ratio by pieces, as one number.
-inline Vec normal_tail_by_pieces(Vec m, Vec& density) {
-  constexpr double round_up = 0x1.8p23, step = 0.46875;
-  Vec square = m * m;
-  ExactExpParts e = split_exp(Vec(-0.5) * square, Vec(0.5) * fnma(m, m, square));
-  Vec shifted = fma(m, Vec(-1 / step), Vec(round_up)), d = fma(shifted - Vec(round_up), Vec(step), m);
-  Bits piece = bits(shifted);
-  Vec constant = lookup(mills_pieces[1], piece), tail = e.r * e.r * e.curve(), above = e.r + tail;
-  Vec other = fma(polynomial_at<6>(mills_pieces + 2, piece, d), d, lookup(mills_pieces[0], piece));
-  density = scale(Vec(1) + above, e.n);
-  Vec small = fma(constant, e.minor + tail, fma(other, above, other));
-  return scale(constant + fma(constant, e.major, small), e.n + Vec(32));
+  return {{high, low}, e.n, scale(Vec(1) + above, e.n)};
 }
 
 // x Phi(x), within 2 ULP.
 inline Vec gelu(Vec x) {
-  if constexpr (has_lookup) {
-    Vec m = below(x, -14.4), density;
-    Vec y = fma(m * Vec(gate_unit), normal_tail_by_pieces(m, density), max_or_second(Vec(0), x));
-    return select(m > Vec(-0x1p-60), x * Vec(0.5), y);  // there the product has a denormal factor
+  Vec m = below(x, -14.4);
+  if constexpr (has_lookup) {  // Phi(m) = 2^(n + f)
+    constexpr float q[] = {0.693147242f,   0.240226537f,   0.0555027388f,
+                           0.00961790886f, 0.00134180172f, 0.000154799971f};  // (2^f - 1) / f
+    constexpr double round_up = 0x1.8p23;
+    Bits piece = bits(fma(m, Vec(-32.0 / 15), Vec(round_up)));
+    Vec d = m - lookup(normal_pieces[0], piece), value = lookup(normal_pieces[1], piece);
+    Vec slope = lookup(normal_pieces[2], piece), n = fma(slope, d, value) + Vec(round_up) - Vec(round_up);
+    Vec f = fma(d * d, polynomial_at<4>(normal_pieces + 3, piece, d), fma(slope, d, value - n));
+    return gate(x, scale(fma(m * f, polynomial(q, f), m), n));
   }
-  Vec density;
-  Pair tail = normal_tail(below(x, -14.4), density);
-  Vec one(1 / gate_unit), rest = one - tail.high;
-  Mask left = x < Vec(0);
-  Pair y = {select(left, tail.high, rest), select(left, tail.low, ((one - rest) - tail.high) - tail.low)};
-  return gate(x, y, 14.4);
+  NormalTail tail = normal_tail(m);
+  return gate(x, scale(fma(m, tail.y.high, m * tail.y.low), tail.n));
 }
 
 // The derivative of x Phi(x): Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi), absolutely within 2^-22.
 inline Vec gelu_slope(Vec x) {
-  Vec m = below(x, -14.4), density;
-  Vec tail = (has_lookup ? normal_tail_by_pieces(m, density) : normal_tail(m, density).high) * Vec(gate_unit);
-  return fma(copy_sign(m, x), density * Vec(0.3989422804014327), select(x < Vec(0), tail, Vec(1) - tail));
+  if constexpr (has_lookup) {
+    constexpr double round_up = 0x1.8p23, step = 7.0 / 32;
+    Vec size = min_or_second(Vec(6.75), abs(x)), shifted = fma(size, Vec(1 / step), Vec(round_up));
+    Vec d = fnma(shifted - Vec(round_up), Vec(step), size);
+    return copy_sign(polynomial_at<6>(slope_pieces, bits(shifted), d), x) + Vec(0.5);
+  }
+  Vec m = below(x, -14.4);
+  NormalTail tail = normal_tail(m);
+  Vec y = scale(tail.y.high, tail.n);
+  return fma(copy_sign(m, x), tail.density * Vec(0.3989422804014327), select(x < Vec(0), y, Vec(1) - y));
 }
 
 // Within 1.5 ULP.
 inline Vec erf(Vec x) {
+  if constexpr (has_lookup) {
+    Vec size = min_or_second(Vec(3.99), abs(x));  // from 3.92 on the result is 1
+    Bits piece = shift_right<21>(bits(max_or_second(Vec(0x1p-6), size)));
+    Vec d = size - lookup(erf_pieces[0], piece), slope = polynomial_at<6>(erf_pieces + 2, piece, d);
+    return copy_sign(fma(slope, d, select(size < Vec(0x5p-8), size, lookup(erf_pieces[1], piece))), x);
+  }
   constexpr float p[] = {0.12837917f,   -0.37612632f,   0.112836875f,  -0.026858948f,
                          0.0051999185f, -0.0008130121f, 8.3171595e-05f};
   // log(1 - erf x), which is smooth, for x in [0.92, 4]
