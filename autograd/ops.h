@@ -85,6 +85,7 @@ Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);                           // half to even
 Tensor clamp(const Tensor& x, double low, double high);  // either may be infinite; gradient 0 at both
 Tensor relu(const Tensor& x);                            // gradient 0 at 0
+Tensor relu(Tensor&& x);                                 // in x's own memory, where nothing else sees or keeps that
 Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
 Tensor gelu(const Tensor& x, const std::string& approximate = "none");  // or "tanh"
 Tensor silu(const Tensor& x);

@@ -11,6 +11,10 @@ struct ReLU : Stateless {
     Call call(*this);
     return call(relu(x));
   }
+  Tensor operator()(Tensor&& x) const {
+    Call call(*this);
+    return call(relu(std::move(x)));
+  }
   const char* type() const override { return "ReLU"; }
 };
 

@@ -10,7 +10,7 @@ Module& Sequential::operator[](int64_t i) const {
 Tensor Sequential::operator()(const Tensor& x) const {
   Call call(*this);
   Tensor y = x;
-  for (const Step& step : steps_) y = step.run(*step.module, y);
+  for (const Step& step : steps_) y = step.run(*step.module, std::move(y));
   return call(y);
 }
 

@@ -20,7 +20,7 @@ class Sequential : public Module {
   template <std::derived_from<Module> M>
   void append(M module) {
     steps_.push_back({std::make_unique<M>(std::move(module)),
-                      [](Module& m, const Tensor& x) -> Tensor { return static_cast<M&>(m)(x); }});
+                      [](Module& m, Tensor&& x) -> Tensor { return static_cast<M&>(m)(std::move(x)); }});
   }
   int64_t size() const { return int64_t(steps_.size()); }
   Module& operator[](int64_t i) const;  // throws Error unless 0 <= i < size()
@@ -38,7 +38,7 @@ class Sequential : public Module {
  private:
   struct Step {
     std::unique_ptr<Module> module;
-    Tensor (*run)(Module& module, const Tensor& x);
+    Tensor (*run)(Module& module, Tensor&& x);
   };
   std::vector<Step> steps_;
 };

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstdlib>
+#include <map>
 #include <mutex>
 #include <new>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "tensor/error.h"
@@ -18,11 +20,15 @@ namespace gradus {
 namespace {
 
 constexpr size_t alignment = 64;
-constexpr size_t huge_page = size_t(2) << 20;
-// Four classes to a power of two (at most 25% slack), from 64 bytes up.
-constexpr int class_count = 4 * 42;
+constexpr size_t page = 4096, huge_page = size_t(2) << 20;
+constexpr size_t large = size_t(256) << 10;         // blocks beyond are whole pages, cut from segments
+constexpr size_t segment_bytes = size_t(64) << 20;  // at least; what was never touched takes no memory
+// Below, four classes to a power of two (at most 25% slack), from 64 bytes up.
+constexpr int class_count = 4 * 12 + 1;
 constexpr int thread_classes = 4 * 8;  // classes up to 16 KiB are also cached by each thread
 constexpr int thread_blocks = 32;      // blocks a thread keeps of each
+
+size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
 int class_of(size_t bytes) {
   if (bytes <= alignment) return 0;
@@ -36,7 +42,9 @@ size_t class_bytes(int c) {
   return (size_t(5 + quarter) << power) / 4;
 }
 
-std::atomic<int64_t> live{0}, peak{0}, held{0};  // held: bytes from the system, in use or not
+size_t block_bytes(size_t bytes) { return bytes > large ? round_up(bytes, page) : class_bytes(class_of(bytes)); }
+
+std::atomic<int64_t> live{0}, peak{0}, held{0};  // held: bytes from the system that are or were in use
 
 // A number that one thread counts and any may read: no locked instruction on the way.
 struct Counter {
@@ -45,12 +53,94 @@ struct Counter {
   operator int64_t() const { return value.load(std::memory_order_relaxed); }
 };
 
+// Large blocks. Each is cut from the smallest free range that it fits in, and joins its free neighbours when it comes
+// back: kept by size, it would lie idle while blocks of other sizes are asked for.
+class Segments {
+ public:
+  // Null where the system has no more memory.
+  void* take(size_t size) {
+    auto fit = by_size_.lower_bound({size, nullptr});
+    if (fit == by_size_.end()) {
+      if (!grow(round_up(std::max(size, segment_bytes), huge_page)) && !grow(round_up(size, huge_page)))
+        return nullptr;
+      fit = by_size_.lower_bound({size, nullptr});
+    }
+    auto [room, block] = *fit;
+    remove(block, room);
+    if (room > size) insert(block + size, room - size);
+    Segment& segment = segment_of(block)->second;
+    if (block + size > segment.fresh) touch(segment, block + size);
+    return block;
+  }
+
+  void give(char* block, size_t size) {
+    auto [begin, segment] = *segment_of(block);
+    auto after = free_.lower_bound(block);
+    if (after != free_.end() && after->first == block + size && after->first != segment.end) {
+      size += after->second;
+      remove(block + size - after->second, after->second);
+    }
+    auto before = free_.lower_bound(block);
+    if (block != begin && before != free_.begin() && std::prev(before)->first + std::prev(before)->second == block) {
+      auto [neighbour, room] = *std::prev(before);
+      remove(neighbour, room);
+      block = neighbour, size += room;
+    }
+    insert(block, size);
+  }
+
+  // Those that nothing is left of go back to the system.
+  void release() {
+    std::erase_if(segments_, [&](const auto& each) {
+      auto [begin, segment] = each;
+      auto found = free_.find(begin);
+      if (found == free_.end() || found->first + found->second != segment.end) return false;
+      remove(begin, found->second);
+      held.fetch_sub(segment.fresh - begin, std::memory_order_relaxed);
+      ::operator delete(begin, std::align_val_t(huge_page));
+      return true;
+    });
+  }
+
+ private:
+  struct Segment {
+    char *fresh, *end;  // what lies from `fresh` on was never handed out
+  };
+
+  void insert(char* at, size_t size) { free_.emplace(at, size), by_size_.emplace(size, at); }
+  void remove(char* at, size_t size) { free_.erase(at), by_size_.erase({size, at}); }
+  std::map<char*, Segment>::iterator segment_of(char* block) { return std::prev(segments_.upper_bound(block)); }
+
+  bool grow(size_t size) {
+    char* begin = static_cast<char*>(::operator new(size, std::align_val_t(huge_page), std::nothrow));
+    if (!begin) return false;
+    segments_[begin] = {begin, begin + size};
+    insert(begin, size);
+    return true;
+  }
+
+  // A first touch costs as much for a huge page as for one of 4 KiB, and there are 512 times fewer of them.
+  static void touch(Segment& segment, char* until) {
+    held.fetch_add(until - segment.fresh, std::memory_order_relaxed);
+#if defined(__linux__)
+    uintptr_t first = round_up(uintptr_t(segment.fresh), huge_page), end = uintptr_t(until) / huge_page * huge_page;
+    if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#endif
+    segment.fresh = until;
+  }
+
+  std::map<char*, Segment> segments_;  // by where they begin
+  std::map<char*, size_t> free_;
+  std::set<std::pair<size_t, char*>> by_size_;
+};
+
 struct ThreadCache;
 
 // Never destroyed: tensors held by static objects may outlive any static of ours.
 struct Shared {
   std::mutex mutex;
   std::vector<void*> free[class_count];
+  Segments segments;
   std::vector<ThreadCache*> caches;
   Counter given, taken;  // blocks handed out and taken back by threads that have ended
 };
@@ -89,24 +179,21 @@ ThreadCache* thread_cache() {
   return thread_ended ? nullptr : &cache;
 }
 
-void* from_system(size_t size) {
-  size_t align = size >= huge_page ? huge_page : alignment;
-  void* block = ::operator new(size, std::align_val_t(align), std::nothrow);
-#if defined(__linux__)
-  // A first touch costs as much for a huge page as for one of 4 KiB, and there are 512 times fewer of them.
-  if (block && size >= huge_page) madvise(block, size, MADV_HUGEPAGE);
-#endif
-  return block;
-}
-
-// Out of this thread's cache or the shared lists; null where there is none.
-void* cached_block(ThreadCache* cache, int c) {
+// Out of this thread's cache, the shared lists or the system; null where there is none.
+void* find_block(ThreadCache* cache, size_t size) {
+  int c = class_of(size);
   if (cache && c < thread_classes && cache->free[c].count > 0) return cache->free[c].blocks[--cache->free[c].count];
   std::lock_guard lock(shared().mutex);
+  if (size > large) return shared().segments.take(size);
   std::vector<void*>& list = shared().free[c];
-  if (list.empty()) return nullptr;
-  void* block = list.back();
-  list.pop_back();
+  void* block;
+  if (list.empty()) {
+    block = ::operator new(size, std::align_val_t(alignment), std::nothrow);
+    if (block) held.fetch_add(int64_t(size), std::memory_order_relaxed);
+  } else {
+    block = list.back();
+    list.pop_back();
+  }
   return block;
 }
 
@@ -114,19 +201,14 @@ void* cached_block(ThreadCache* cache, int c) {
 
 void* allocate(size_t bytes) {
   check(bytes <= size_t(1) << 47, "out of memory: ", bytes, " bytes were asked for");
-  int c = class_of(bytes);
-  size_t size = class_bytes(c);
+  size_t size = block_bytes(bytes);
   ThreadCache* cache = thread_cache();
-  void* block = cached_block(cache, c);
+  void* block = find_block(cache, size);
   if (!block) {
-    block = from_system(size);
-    if (!block) {
-      release_cached_memory();
-      block = from_system(size);
-    }
+    release_cached_memory();
+    block = find_block(cache, size);
     check(block != nullptr, "out of memory: ", bytes, " bytes were asked for, ", live.load(), " are in use, at most ",
           peak.load(), " were");
-    held.fetch_add(int64_t(size), std::memory_order_relaxed);
   }
   int64_t now = live.fetch_add(int64_t(size), std::memory_order_relaxed) + int64_t(size);
   int64_t most = peak.load(std::memory_order_relaxed);
@@ -143,8 +225,9 @@ void* allocate(size_t bytes) {
 
 void deallocate(void* block, size_t bytes) noexcept {
   if (!block) return;
-  int c = class_of(bytes);
-  live.fetch_sub(int64_t(class_bytes(c)), std::memory_order_relaxed);
+  size_t size = block_bytes(bytes);
+  int c = class_of(size);
+  live.fetch_sub(int64_t(size), std::memory_order_relaxed);
   ThreadCache* cache = thread_cache();
   if (cache) cache->taken.add(1);
   if (cache && c < thread_classes && cache->free[c].count < thread_blocks) {
@@ -153,7 +236,10 @@ void deallocate(void* block, size_t bytes) noexcept {
   }
   std::lock_guard lock(shared().mutex);
   if (!cache) shared().taken.add(1);
-  shared().free[c].push_back(block);
+  if (size > large)
+    shared().segments.give(static_cast<char*>(block), size);
+  else
+    shared().free[c].push_back(block);
 }
 
 MemoryStats memory_stats() {
@@ -171,11 +257,11 @@ void reset_peak_memory() { peak = live.load(); }
 void release_cached_memory() {
   std::lock_guard lock(shared().mutex);
   for (int c = 0; c < class_count; ++c) {
-    size_t size = class_bytes(c), align = size >= huge_page ? huge_page : alignment;
-    for (void* block : shared().free[c]) ::operator delete(block, std::align_val_t(align));
-    held.fetch_sub(int64_t(size * shared().free[c].size()), std::memory_order_relaxed);
+    for (void* block : shared().free[c]) ::operator delete(block, std::align_val_t(alignment));
+    held.fetch_sub(int64_t(class_bytes(c) * shared().free[c].size()), std::memory_order_relaxed);
     shared().free[c].clear();
   }
+  shared().segments.release();
 }
 
 }  // namespace gradus

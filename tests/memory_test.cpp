@@ -83,6 +83,40 @@ TEST(Memory, DiesOnAnyThread) {
   EXPECT_EQ(memory_stats().live, before.live);
 }
 
+// Large blocks of one size are made of those of another, and what they hold stays theirs.
+TEST(Memory, LargeBlocksServeAnySize) {
+  const auto held = [] { return memory_stats().live + memory_stats().cached; };
+  { Tensor whole = empty({8 << 18}); }
+  const int64_t enough = held();
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Tensor> parts;
+    for (int i = 0; i < 8; ++i) parts.push_back(empty({1 << 18}));
+    for (int i : {1, 6, 3, 2, 0, 7, 5, 4}) parts[size_t(i)] = Tensor();
+    Tensor whole = empty({8 << 18});
+    EXPECT_EQ(held(), enough);
+  }
+  release_cached_memory();
+  EXPECT_LE(held(), enough - (8 << 20));
+
+  Generator random(5);
+  std::vector<Tensor> some(20);
+  for (int step = 0; step < 2000; ++step) {
+    const size_t at = size_t(random.below(20));
+    if (Tensor& x = some[at]; x.defined()) {
+      EXPECT_EQ(x.select(0, 0).item(), double(at));
+      EXPECT_EQ(x.select(0, -1).item(), double(at));
+      x = Tensor();
+    } else {
+      x = empty({1 + int64_t(random.below(1 << 18))});
+      x.select(0, 0).fill_(double(at));
+      x.select(0, -1).fill_(double(at));
+    }
+  }
+  some.clear();
+  release_cached_memory();
+  EXPECT_LE(held(), enough - (8 << 20));
+}
+
 int64_t allocations_of(const std::function<Tensor()>& expression) {
   const int64_t before = memory_stats().allocations;
   const Tensor result = expression();
@@ -110,6 +144,31 @@ TEST(Memory, TemporariesBecomeResults) {
   w.zero_grad();
   ((w + a) * w * w).sum().backward();
   EXPECT_EQ(w.grad().to_vector(), std::vector<double>(5, 9));
+}
+
+TEST(Memory, ReluTakesTemporaries) {
+  const Tensor a = from_vector<float>({1, -2, 3}, {3}), w = from_vector<float>({2, 2, 2}, {3}).requires_grad_();
+  EXPECT_EQ(allocations_of([&] { return relu(a * 2); }), 1);
+  EXPECT_EQ(allocations_of([&] { return relu(a); }), 1);
+  EXPECT_EQ(a.to_vector(), (std::vector<double>{1, -2, 3}));
+  EXPECT_EQ(allocations_of([&] { return relu(a * w); }), 1);
+  relu(a * w).sum().backward();
+  EXPECT_EQ(w.grad().to_vector(), (std::vector<double>{1, 0, 3}));
+  // Not what a gradient needs: exp keeps its result.
+  w.zero_grad();
+  const Tensor y = relu(exp(w));
+  EXPECT_EQ(allocations_of([&] { return relu(exp(w)); }), 2);
+  y.sum().backward();
+  EXPECT_EQ(w.grad().to_vector(), y.to_vector());
+
+  nn::Sequential model{nn::Linear(3, 4), nn::ReLU(), nn::ReLU()};
+  const Tensor x = ones({2, 3});
+  NoGrad guard;
+  EXPECT_EQ(allocations_of([&] { return model(x); }), 1);
+  EXPECT_TRUE(equal(model(x), relu(linear(x, model.get<nn::Linear>(0).weight, model.get<nn::Linear>(0).bias))));
+  nn::Sequential only{nn::ReLU()};
+  EXPECT_FALSE(equal(only(-x), -x));
+  EXPECT_EQ(x.to_vector(), std::vector<double>(6, 1));
 }
 
 TEST(Memory, FunctionsHoldTheirCapturesOnce) {

@@ -410,13 +410,13 @@ TEST(Summary, TabulatesWhatRan) {
   features  Sequential   [32, 8, 14, 14]           -             -       -
     0       Conv2d       [32, 8, 28, 28]          80       784 KiB  3.61 M
     1       BatchNorm2d  [32, 8, 28, 28]          16       784 KiB       -
-    2       ReLU         [32, 8, 28, 28]           -       784 KiB       -
+    2       ReLU         [32, 8, 28, 28]           -             -       -
     3       MaxPool2d    [32, 8, 14, 14]           -       196 KiB       -
   shared    Linear       [32, 8]                  72      1.00 KiB  4.10 k
   shared    Linear       [32, 8]                   -      1.00 KiB  4.10 k
   head      Linear       [32, 10]                 90      1.25 KiB  5.12 k
 ----------  -----------  ---------------  ----------  ------------  ------
-total                                            270      2.49 MiB  3.63 M
+total                                            270      1.73 MiB  3.63 M
 parameters take 1.05 KiB; 270 are trainable
 )");
   // The model is as it was: in its modes, and with its running statistics.

@@ -137,12 +137,19 @@ Tensor clamp(const Tensor& x, double low, double high) {
   return unary("clamp", Unary::clamp, x, Keep::inputs, rule, low, high);
 }
 
-Tensor relu(const Tensor& x) {
-  // Positive where x is. Keeping y, which the next op mostly keeps too, lets go of x.
-  return unary("relu", Unary::relu, x, Keep::output, [](const Tensor& g, const Kept& k) {
-    Tensor at = k.output().detach();
-    return grads(grad_enabled() ? g.masked_fill(at <= 0.0, 0) : fused(Unary::relu, at, g));
-  });
+// Positive where x is. Keeping y, which the next op mostly keeps too, lets go of x.
+static Gradients relu_rule(const Tensor& g, const Kept& k) {
+  Tensor at = k.output().detach();
+  return grads(grad_enabled() ? g.masked_fill(at <= 0.0, 0) : fused(Unary::relu, at, g));
+}
+
+Tensor relu(const Tensor& x) { return unary("relu", Unary::relu, x, Keep::output, relu_rule); }
+
+Tensor relu(Tensor&& x) {
+  if (!is_ours_alone(x)) return relu(std::as_const(x));
+  Tensor y = x.detach();
+  kernels(y).unary(Unary::relu, y.raw(), y.raw(), 0, 0);
+  return record("relu", {x}, std::move(y), Keep::output, relu_rule);
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
