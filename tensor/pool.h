@@ -33,8 +33,11 @@ class Pool {
   };
   static_assert(size >= sizeof(Link));
   static constexpr int most = 4096;
+  // Whether AddressSanitizer does: it would find no use after death in a pool.
 #if defined(__SANITIZE_ADDRESS__)
-  static constexpr bool sees_every_object = true;  // the sanitizer: it finds no use after death in a pool
+  static constexpr bool sees_every_object = true;
+#elif defined(__has_feature)  // clang's way of telling
+  static constexpr bool sees_every_object = __has_feature(address_sanitizer);
 #else
   static constexpr bool sees_every_object = false;
 #endif
