@@ -130,6 +130,25 @@ TEST_P(Gemm, EqualsReference) {
   }
 }
 
+// One or two sides that are small, around what tiles, registers and the choice between ways of a product turn on.
+TEST_P(Gemm, SmallSides) {
+  std::mt19937 random(6);
+  const int64_t small[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 14, 15, 16, 17}, large[] = {20, 31, 32, 33, 63, 97, 130};
+  auto pick = [&](bool is_small) {
+    return is_small ? small[random() % 14] : large[random() % 7] + int64_t(random() % 3);
+  };
+  auto whole = [&] { return float(int(random() % 9) - 4); };
+  for (int trial = 0; trial < 1200; ++trial) {
+    Case x = random_case(random, 4);
+    x.m = pick(trial & 1), x.n = pick(trial & 2), x.k = pick(trial & 4);
+    if (trial % 50 == 0) x.k += 1100;
+    Problem p(x, whole);
+    std::vector<float> got = p.run();
+    std::vector<float> expected = reference([&] { return p.run(); });
+    ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << x.name();
+  }
+}
+
 // Shapes at the borders of tiles, and large enough to be cut along every dimension.
 TEST_P(Gemm, LargeShapes) {
   std::mt19937 random(2);
@@ -138,6 +157,8 @@ TEST_P(Gemm, LargeShapes) {
        {Case{.m = 257, .n = 131, .k = 385}, Case{.m = 451, .n = 1057, .k = 70}, Case{.m = 14, .n = 32, .k = 384},
         Case{.m = 1, .n = 1030, .k = 1025}, Case{.m = 1030, .n = 1, .k = 1025}, Case{.m = 300, .n = 300, .k = 769},
         Case{.batch = 33, .m = 20, .n = 40, .k = 24}, Case{.m = 100, .n = 300, .k = 9},
+        Case{.batch = 3, .m = 700, .n = 3, .k = 90}, Case{.m = 5, .n = 1100, .k = 200},
+        Case{.m = 1100, .n = 1050, .k = 3}, Case{.m = 3000, .n = 1, .k = 150, .bias = true},
         Case{.m = 2500, .n = 5, .k = 70, .accumulate = true, .bias = true, .activation = Activation::relu}}) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       x.a_transposed = transposes & 1, x.b_transposed = transposes & 2;
@@ -212,6 +233,9 @@ TEST_P(Gemm, SameBitsAlways) {
   for (Case x : {Case{.m = 300, .n = 500, .k = 500}, Case{.m = 1, .n = 3000, .k = 1100, .b_transposed = true},
                  Case{.m = 64, .n = 256, .k = 784, .b_transposed = true},
                  Case{.m = 2000, .n = 33, .k = 90, .a_transposed = true},
+                 Case{.m = 3000, .n = 5, .k = 130, .a_transposed = true, .b_transposed = true},
+                 Case{.m = 3000, .n = 1, .k = 300}, Case{.m = 3000, .n = 2, .k = 300},
+                 Case{.m = 700, .n = 900, .k = 5, .b_transposed = true}, Case{.m = 900, .n = 700, .k = 11},
                  Case{.batch = 50, .m = 30, .n = 40, .k = 100, .b_transposed = true}}) {
     Problem p(x, next);
     set_num_threads(1);

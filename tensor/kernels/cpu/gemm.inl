@@ -66,7 +66,6 @@ struct Range {
 
 // How a product is computed, and how it is cut into tasks.
 struct Plan {
-  bool dots;  // by dot products of rows of A and columns of B
   bool pack_a, pack_b;
   bool along_rows;  // tiles follow the rows of C, not the panels of B: where sums are short, C is all that counts
   int64_t m, n;     // rows and columns of C per task
@@ -240,68 +239,14 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
   } while (p < x.k);
 }
 
-// --- dot products --------------------------------------------------------------------------------------------------
-
-// Steps of k per block of dot products: a tile's rows of A, 6 x 1024 floats, 24 KB, stay in L1 while B goes by.
-constexpr int64_t dot_k_block = 1024;
-// Room for the sums of any tile.
-constexpr int64_t most_dots = round_up(dot_rows * most_dot_columns, lanes);
-
-inline void dot_block(const Product& x, Range rows, Range columns) {
-  const int64_t height = equal_blocks(rows.size(), dot_rows);
-  const int64_t k_step = x.k ? equal_blocks(x.k, dot_k_block) : 1;
-  const int64_t width = dot_columns_for(int(height));
-  float sum[most_dots];
-  for (int64_t i = rows.begin; i < rows.end; i += height) {
-    const int64_t tile_rows = least(height, rows.end - i);
-    int64_t p = 0;
-    do {
-      const int64_t steps = least(k_step, x.k - p);
-      const bool last = p + steps == x.k;
-      const bool accumulate = x.accumulate || p > 0;
-      DotTile t;
-      t.a = x.a + i * x.a_row + p;
-      t.a_row = x.a_row;
-      t.k = steps;
-      for (int64_t j = columns.begin; j < columns.end; j += width) {
-        const int64_t tile_columns = least(width, columns.end - j);
-        t.b = x.b + j * x.b_col + p;
-        for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = l * x.b_col;
-        dot_kernel_for<false>(tile_rows, tile_columns)(t, sum);
-        for (int64_t r = 0; r < tile_rows; ++r) {
-          float* c = x.c + (i + r) * x.c_row + j;
-          for (int64_t l = 0; l < tile_columns; l += lanes) {
-            const int64_t m = least(lanes, tile_columns - l);
-            Vec value = Vec(x.alpha) * load(sum + r * tile_columns + l, m);
-            if (accumulate) value = value + load(c + l, m);
-            if (last && x.bias) value = value + load(x.bias + j + l, m);
-            if (last && x.row_bias) value = value + Vec(x.row_bias[i + r]);
-            store(c + l, value, m);
-          }
-        }
-      }
-      p += steps;
-    } while (p < x.k);
-    activate(x.activation, x.c + i * x.c_row + columns.begin, x.c_row, tile_rows, columns.size());
-  }
-}
-
 // --- plans and tasks -----------------------------------------------------------------------------------------------
 
 constexpr int64_t task_work = 1 << 17;  // multiply-adds that are worth handing to another thread, about 2 us
 
 inline Plan plan_of(const Product& x, int64_t batch) {
   Plan plan;
-  const bool columns_of_b = x.b_col != 1;
-  // Tiles leave `spare` lanes idle at the right of C, half a cycle for each step of k, and want B packed; dot products
-  // cost two cycles for each element of C, and go through B once for every few rows: the more rows, the smaller B
-  // must be, to stay in the caches.
-  const int64_t spare = round_up(x.n, lanes) - x.n, floats_of_b = x.n * x.k;
-  const int64_t few_rows = floats_of_b <= 1 << 18 ? x.k / 12 : least(2 * dot_rows, x.k / 12);
-  plan.dots = x.a_col == 1 && x.b_row == 1 && (columns_of_b || x.n == 1) &&
-              (x.m <= most(lanes / 2, few_rows) || (floats_of_b <= 1 << 16 && spare * x.k > 4 * lanes * x.n));
   const bool long_sums = x.k > 16;  // where they are short, C takes the time, and packing does not pay
-  plan.pack_b = columns_of_b || (long_sums && x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
+  plan.pack_b = x.b_col != 1 || (long_sums && x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
   plan.pack_a = long_sums && x.m > max_rows && x.n >= 128;
   plan.along_rows = !plan.pack_b && !long_sums;
   plan.m = equal_blocks(x.m, m_block);
@@ -321,16 +266,14 @@ inline Plan plan_of(const Product& x, int64_t batch) {
       break;
   }
   plan.n_pass = 0;
-  if (plan.pack_b && !plan.dots && batch == 1 && plan.m_tasks > 1) {
+  if (plan.pack_b && batch == 1 && plan.m_tasks > 1) {
     plan.n = round_up(plan.n, SharedPanels::width);
     plan.n_pass = most(1, shared_floats / most(1, plan.n * x.k)) * plan.n;
   }
   plan.space = 0;
-  if (!plan.dots) {
-    const int64_t k_step = k_step_of(x);
-    if (plan.pack_a) plan.space += round_up(plan.m * k_step + slack, lanes);
-    if (plan.pack_b && !plan.n_pass) plan.space += k_step * most_vectors * lanes;
-  }
+  const int64_t k_step = k_step_of(x);
+  if (plan.pack_a) plan.space += round_up(plan.m * k_step + slack, lanes);
+  if (plan.pack_b && !plan.n_pass) plan.space += k_step * most_vectors * lanes;
   return plan;
 }
 
@@ -366,62 +309,21 @@ inline void run_tasks(const Product& x, const Plan& plan, const SharedPanels* sh
       one.c += item * c_next;
       const Range mine{column, least(columns.end, column + plan.n)};
       const Range rows{row, least(x.m, row + plan.m)};
-      if (plan.dots)
-        dot_block(one, rows, mine);
-      else
-        product_block(one, plan, shared, rows, mine, space.floats());
+      product_block(one, plan, shared, rows, mine, space.floats());
     }
   });
 }
 
-inline void multiply(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next);
-
-// Few columns leave most lanes of a tile idle; few rows do not. So C is computed as its transpose, B^T A^T, in which
-// the long columns of A, or dot products with its long rows, fill the lanes.
-inline bool narrow(const Product& x) {
-  const int64_t most_columns = x.a_col == 1 ? lanes / 2 : lanes * 3 / 4;
-  return x.n <= most_columns && x.n < x.m && x.m >= 2 * lanes && x.k >= 2 * lanes && !x.row_bias;
-}
-
-inline void multiply_narrow(const Product& x) {
-  const bool turn_b = x.a_col == 1 && x.b_row != 1;  // dot products want the columns of B in one piece
-  const Space b(turn_b ? x.n * x.k : 0);
-  Product y = x;
-  y.m = x.n;
-  y.a = x.b, y.a_row = x.b_col, y.a_col = x.b_row;
-  y.b_row = x.a_col, y.b_col = x.a_row;
-  y.accumulate = false;
-  y.bias = nullptr;
-  y.row_bias = x.bias;
-  y.activation = Activation::none;
-  if (turn_b) {
-    transpose(x.n, x.k, x.b, x.b_row, b.floats(), x.k, false);
-    y.a = b.floats(), y.a_row = x.k, y.a_col = 1;
-  }
-  const int64_t step = equal_blocks(x.m, 1024);  // rows of C, of which the transpose takes at most 48 KB
-  parallel_for(blocks_of(x.m, step), 1, [&](int64_t begin, int64_t end) {
-    const Space turned(step * x.n);
-    for (int64_t i = begin * step; i < least(x.m, end * step); i += step) {
-      Product part = y;
-      part.n = least(step, x.m - i);
-      part.b = x.a + i * x.a_row;
-      part.c = turned.floats(), part.c_row = part.n;
-      multiply(part, 1, 0, 0, 0);
-      float* c = x.c + i * x.c_row;
-      if (x.accumulate) {
-        for (int64_t j = 0; j < x.n; ++j) {
-          for (int64_t r = 0; r < part.n; ++r) part.c[j * part.n + r] += c[r * x.c_row + j];
-        }
-      }
-      transpose(part.n, x.n, part.c, part.n, c, x.c_row, false);
-      activate(x.activation, c, x.c_row, part.n, x.n);
-    }
-  });
-}
+// In gemm_small.inl:
+inline bool is_column(const Product& x);
+inline Product row_of(const Product& x);
+// Whether it took the product upon itself.
+inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next);
 
 // `batch` products, whose matrices lie so far from each other.
 inline void multiply(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next) {
-  if (batch == 1 && narrow(x)) return multiply_narrow(x);
+  if (is_column(x)) return multiply(row_of(x), batch, b_next, a_next, c_next);
+  if (multiply_small(x, batch, a_next, b_next, c_next)) return;
   const Plan plan = plan_of(x, batch);
   if (!plan.n_pass) {
     return run_tasks(x, plan, nullptr, {0, x.n}, batch, a_next, b_next, c_next);

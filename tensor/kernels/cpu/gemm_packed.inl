@@ -2,7 +2,7 @@
 // a layer, for one small batch after another. Where rows are few, packing or reading B across its rows costs as
 // much as the products.
 //
-// Included inside the namespace of an instruction set, after gemm.inl.
+// Included inside the namespace of an instruction set, after gemm_small.inl.
 
 // Packs B for multiply_packed: packed_size(k, n) floats, all panels as the tasks of a large product share them.
 inline void pack(const Product& x, float* packed) { SharedPanels{{0, x.n}, packed}.pack(x); }
@@ -39,13 +39,8 @@ inline void multiply_packed(const Matmul& args) {
                   args.c.strides[0]);
 }
 
-// Whether multiply runs tile by tile, so that panels change nothing but the time.
-inline bool tile_by_tile(const Product& x, int64_t batch) {
-  return !(batch == 1 && narrow(x)) && !plan_of(x, batch).dots;
-}
-
 inline void matmul_as_given(const Matmul& args) {
-  if (args.packed_b && tile_by_tile(product_of(args), args.c.shape[0]))
+  if (args.packed_b && tile_by_tile(product_of(args)))
     multiply_packed(args);
   else
     matmul(args);

@@ -17,6 +17,7 @@
 #include "tensor/kernels/cpu/optimisers.inl"
 #include "tensor/kernels/cpu/micro_kernels.inl"
 #include "tensor/kernels/cpu/gemm.inl"
+#include "tensor/kernels/cpu/gemm_small.inl"
 #include "tensor/kernels/cpu/gemm_packed.inl"
 #include "tensor/kernels/cpu/conv.inl"
 #include "tensor/kernels/cpu/conv_weight.inl"

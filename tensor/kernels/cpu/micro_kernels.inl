@@ -187,8 +187,12 @@ struct DotTile {
 // sum[i * columns + j] = row i of A times column j of B. With gaps, k is a multiple of lanes.
 template <int rows, int columns, bool gaps>
 void dot_kernel(const DotTile& t, float* sum) {
-  Vec dot[round_up(rows * columns, lanes)];
-  for (int i = 0; i < round_up(rows * columns, lanes); ++i) dot[i] = Vec(0.0);
+  Vec dot[rows][columns];
+  GRADUS_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    GRADUS_UNROLL
+    for (int j = 0; j < columns; ++j) dot[i][j] = Vec(0.0);
+  }
   const float* a = t.a;
   const float* b = t.b;
   for (int64_t part = 0; part < t.parts; ++part, a += t.a_part, b += t.b_part) {
@@ -202,7 +206,7 @@ void dot_kernel(const DotTile& t, float* sum) {
         const float* column = b + t.b_column[j] + p;
         const Vec right = gaps ? load_where(column, t.keep + p) : load(column);
         GRADUS_UNROLL
-        for (int i = 0; i < rows; ++i) dot[i * columns + j] = fma(left[i], right, dot[i * columns + j]);
+        for (int i = 0; i < rows; ++i) dot[i][j] = fma(left[i], right, dot[i][j]);
       }
     }
     if (!gaps && whole < t.k) {
@@ -214,7 +218,7 @@ void dot_kernel(const DotTile& t, float* sum) {
       for (int j = 0; j < columns; ++j) {
         const Vec right = load(b + t.b_column[j] + whole, m);
         GRADUS_UNROLL
-        for (int i = 0; i < rows; ++i) dot[i * columns + j] = fma(left[i], right, dot[i * columns + j]);
+        for (int i = 0; i < rows; ++i) dot[i][j] = fma(left[i], right, dot[i][j]);
       }
     }
   }
@@ -222,7 +226,7 @@ void dot_kernel(const DotTile& t, float* sum) {
   for (int i = 0; i < rows * columns; i += lanes) {
     Vec some[lanes];
     GRADUS_UNROLL
-    for (int r = 0; r < lanes; ++r) some[r] = dot[i + r];
+    for (int r = i; r < i + lanes; ++r) some[r - i] = r < rows * columns ? dot[r / columns][r % columns] : Vec(0.0);
     store(sum + i, sums(some));
   }
 }

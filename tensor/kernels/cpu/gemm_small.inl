@@ -1,0 +1,274 @@
+// Products in which what surrounds the sums takes the time: small ones, and those where m, n or k is small. Nothing of
+// A is packed, B only where its columns lie in one piece, and tiles follow each other with little between them.
+//
+// Included inside the namespace of an instruction set, after gemm.inl.
+
+// Work space that is on the stack where it is small.
+class NearSpace {
+ public:
+  explicit NearSpace(int64_t floats) : far_(floats <= near_floats ? 0 : floats) {}
+  float* floats() { return far_.floats() ? far_.floats() : near_; }
+
+ private:
+  static constexpr int64_t near_floats = 1 << 12;  // 16 KB
+  Space far_;
+  float near_[near_floats];
+};
+
+// --- tiles of A and B as they lie ----------------------------------------------------------------------------------
+
+template <bool unit_rows>
+inline void product_tiles(const Product& x, const float* b, int64_t b_step, Range rows, Range columns) {
+  const int64_t height = rows.size() <= max_rows ? rows.size() : equal_blocks(rows.size(), max_rows);
+  const int64_t width = tile_width(height, columns.size());
+  Tile t;
+  t.a_row = x.a_row, t.a_step = x.a_col;
+  t.b_step = b_step;
+  t.k = x.k;
+  t.c_row = x.c_row;
+  t.alpha = x.alpha;
+  t.accumulate = x.accumulate;
+  for (int64_t i = rows.begin; i < rows.end; i += height) {
+    const int64_t tile_rows = least(height, rows.end - i);
+    t.a = x.a + i * x.a_row;
+    t.row_bias = x.row_bias ? x.row_bias + i : nullptr;
+    for (int64_t j = columns.begin; j < columns.end; j += width) {
+      t.columns = least(width, columns.end - j);
+      t.b = b + (j - columns.begin);
+      t.c = x.c + i * x.c_row + j;
+      t.bias = x.bias ? x.bias + j : nullptr;
+      micro_kernel_for<unit_rows, BRows::partial>(tile_rows, t.columns)(t);
+      if (x.activation != Activation::none) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
+    }
+  }
+}
+
+inline void product_tiles(const Product& x, Range rows, Range columns) {
+  const float* b = x.b + columns.begin * x.b_col;
+  int64_t b_step = x.b_row;
+  const int64_t width = round_up(columns.size(), lanes);
+  NearSpace packed(x.b_col == 1 ? 0 : width * x.k);
+  if (x.b_col != 1) {
+    pack_panel(x, columns.begin, columns.size(), 0, x.k, packed.floats());
+    b = packed.floats(), b_step = width;
+  }
+  if (x.a_row == 1)
+    product_tiles<true>(x, b, b_step, rows, columns);
+  else
+    product_tiles<false>(x, b, b_step, rows, columns);
+}
+
+// --- few columns ---------------------------------------------------------------------------------------------------
+
+// to[i * to_row + j] = from[j * from_row + i] for i < rows and j < n <= width, a power of two.
+template <int width>
+inline void turn(const float* from, int64_t from_row, int64_t n, int64_t rows, float* to, int64_t to_row) {
+  for (int64_t i = 0; i < rows; i += lanes) {
+    const int64_t m = least(lanes, rows - i);
+    Vec r[width];
+    GRADUS_UNROLL
+    for (int j = 0; j < width; ++j) r[j] = j < n ? load(from + j * from_row + i) : Vec(0.0);
+    GRADUS_UNROLL
+    for (int step = 1; step < width; step *= 2) {  // like shuffling cards: in the end, row follows row
+      Vec shuffled[width];
+      GRADUS_UNROLL
+      for (int j = 0; j < width / 2; ++j) {
+        shuffled[2 * j] = alternate_low(r[j], r[j + width / 2]);
+        shuffled[2 * j + 1] = alternate_high(r[j], r[j + width / 2]);
+      }
+      GRADUS_UNROLL
+      for (int j = 0; j < width; ++j) r[j] = shuffled[j];
+    }
+    float* c = to + i * to_row;
+    if (to_row == width && n == width && m == lanes) {
+      GRADUS_UNROLL
+      for (int j = 0; j < width; ++j) store(c + j * lanes, r[j]);
+    } else {
+      float block[width * lanes + lanes];
+      GRADUS_UNROLL
+      for (int j = 0; j < width; ++j) store(block + j * lanes, r[j]);
+      for (int64_t l = 0; l < m; ++l) store(c + l * to_row, load(block + l * width), n);
+    }
+  }
+}
+
+// Few columns leave most lanes of a tile idle. Where A lies in columns these fill the lanes instead: tiles of
+// C^T = B^T A^T, that are turned as they are stored.
+
+inline void product_turned(const Product& x, Range rows) {
+  float c_turned[32 * lanes];  // a tile has less than 32 registers
+  const int64_t width = vectors_for(int(x.n)) * lanes;
+  Tile t;
+  t.a = x.b;
+  t.a_row = x.b_col, t.a_step = x.b_row;
+  t.b_step = x.a_col;
+  t.k = x.k;
+  t.c = c_turned, t.c_row = width;
+  t.alpha = x.alpha;
+  t.row_bias = x.bias;
+  for (int64_t i = rows.begin; i < rows.end; i += width) {
+    t.columns = least(width, rows.end - i);
+    t.b = x.a + i;
+    t.bias = x.row_bias ? x.row_bias + i : nullptr;
+    const MicroKernel kernel = x.b_col == 1 ? micro_kernel_for<true, BRows::partial>(x.n, t.columns)
+                                            : micro_kernel_for<false, BRows::partial>(x.n, t.columns);
+    kernel(t);
+    float* c = x.c + i * x.c_row;
+    if (x.accumulate) {
+      for (int64_t r = 0; r < t.columns; ++r) {
+        for (int64_t j = 0; j < x.n; ++j) c[r * x.c_row + j] += c_turned[j * width + r];
+      }
+    } else if (x.n <= 2) {
+      turn<2>(c_turned, width, x.n, t.columns, c, x.c_row);
+    } else if (x.n <= 4) {
+      turn<4>(c_turned, width, x.n, t.columns, c, x.c_row);
+    } else {
+      turn<8>(c_turned, width, x.n, t.columns, c, x.c_row);
+    }
+    if (x.activation != Activation::none) activate(x.activation, c, x.c_row, t.columns, x.n);
+  }
+}
+
+// --- dot products --------------------------------------------------------------------------------------------------
+
+// Steps of k per block of dot products: a tile's rows of A, 6 x 1024 floats, 24 KB, stay in L1 while B goes by.
+constexpr int64_t dot_k_block = 1024;
+// Room for the sums of any tile.
+constexpr int64_t most_dots = round_up(dot_rows * most_dot_columns, lanes);
+
+inline void product_dots(const Product& x, Range rows, Range columns) {
+  const float* b = x.b + columns.begin * x.b_col;
+  int64_t b_column = x.b_col;
+  const bool in_rows = x.b_row != 1;  // columns of B are wanted in one piece
+  NearSpace turned(in_rows ? columns.size() * x.k : 0);
+  if (in_rows) {
+    transpose(columns.size(), x.k, b, x.b_row, turned.floats(), x.k, false);
+    b = turned.floats(), b_column = x.k;
+  }
+  const int64_t height = rows.size() <= dot_rows ? rows.size() : equal_blocks(rows.size(), dot_rows);
+  const int64_t k_step = x.k <= dot_k_block ? x.k : equal_blocks(x.k, dot_k_block);
+  const int64_t width = dot_columns_for(int(height));
+  float sum[most_dots];
+  DotTile t;
+  for (int64_t l = 0; l < width; ++l) t.b_column[l] = l * b_column;
+  t.a_row = x.a_row;
+  for (int64_t i = rows.begin; i < rows.end; i += height) {
+    const int64_t tile_rows = least(height, rows.end - i);
+    int64_t p = 0;
+    do {
+      t.k = least(k_step, x.k - p);
+      t.a = x.a + i * x.a_row + p;
+      const bool last = p + t.k == x.k, accumulate = x.accumulate || p > 0;
+      const float* row_bias = last ? x.row_bias : nullptr;
+      const float* bias = last ? x.bias : nullptr;
+      for (int64_t j = columns.begin; j < columns.end; j += width) {
+        const int64_t tile_columns = least(width, columns.end - j);
+        t.b = b + (j - columns.begin) * b_column + p;
+        dot_kernel_for<false>(tile_rows, tile_columns)(t, sum);
+        for (int64_t r = 0; r < tile_rows; ++r) {  // one by one: larger loads would wait until the sums are in memory
+          float* c = x.c + (i + r) * x.c_row + j;
+          for (int64_t l = 0; l < tile_columns; ++l) {
+            float value = x.alpha * sum[r * tile_columns + l];
+            if (accumulate) value += c[l];
+            if (bias) value += bias[j + l];
+            if (row_bias) value += row_bias[i + r];
+            c[l] = value;
+          }
+        }
+      }
+      p += t.k;
+    } while (p < x.k);
+    if (x.activation != Activation::none)
+      activate(x.activation, x.c + i * x.c_row + columns.begin, x.c_row, tile_rows, columns.size());
+  }
+}
+
+// --- the choice ----------------------------------------------------------------------------------------------------
+
+enum class Way {
+  tiles,   // product_tiles
+  turned,  // product_turned
+  dots,    // product_dots
+  blocks,  // product_block
+};
+
+// By estimates in cycles: two multiply-adds of whole registers in each, five for turning a register of B, some for each
+// sum of lanes.
+inline Way way_of(const Product& x) {
+  if (x.a_row == 1 && x.n <= lanes / 2 && x.m > x.n && x.m >= lanes) return Way::turned;
+  const bool columns_of_b = x.b_col != 1, dot_columns = x.b_row == 1 && (columns_of_b || x.n == 1);
+  if (x.a_col == 1 && (dot_columns || x.n <= lanes / 2)) {
+    const int64_t turning = round_up(x.n, lanes) * x.k * 5 / lanes;
+    const int64_t tiles = x.m * ((x.n + lanes - 1) / lanes) * (x.k / 2 + 1) + (columns_of_b ? turning : 0);
+    const int64_t dots = x.m * x.n * (x.k / (2 * lanes) + 5) + (dot_columns ? 0 : turning);
+    // These go through B once for every few rows: it should stay in the caches.
+    if (dots < tiles && (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18)) return Way::dots;
+  }
+  if (x.k <= 16 || (x.k <= k_block && x.n * x.k <= 1 << 13 && x.m * x.n * x.k <= 1 << 18)) return Way::tiles;
+  return Way::blocks;
+}
+
+// A column C is as good as a row, and a row fills the lanes: such a product is turned as a whole.
+inline bool is_column(const Product& x) { return x.n == 1 && x.m > 1 && x.c_row == 1; }
+
+inline Product row_of(const Product& x) {
+  Product y = x;
+  y.m = 1, y.n = x.m;
+  y.a = x.b, y.a_row = 1, y.a_col = x.b_row;
+  y.b = x.a, y.b_row = x.a_col, y.b_col = x.a_row;
+  y.bias = x.row_bias, y.row_bias = x.bias;
+  return y;
+}
+
+// Whether each sum runs in the order of a tile's, so that a B packed in panels changes nothing but the time.
+inline bool tile_by_tile(const Product& x) {
+  const Way way = way_of(is_column(x) ? row_of(x) : x);
+  return way == Way::tiles || way == Way::blocks;
+}
+
+inline void product_part(const Product& x, Way way, Range rows, Range columns) {
+  if (way == Way::tiles) product_tiles(x, rows, columns);
+  if (way == Way::turned) product_turned(x, rows);
+  if (way == Way::dots) product_dots(x, rows, columns);
+}
+
+// Whether it took the product upon itself.
+inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next) {
+  const Way way = way_of(x);
+  if (way == Way::blocks) return false;
+  const int64_t work = x.m * x.n * most(x.k, 16);  // what is stored takes time, too
+  if (batch == 1 && (work < 2 * task_work || num_threads() == 1)) {
+    product_part(x, way, {0, x.m}, {0, x.n});
+    return true;
+  }
+  // Where the batch leaves too few tasks, products are cut into pieces that are still worth a task: rows of C if there
+  // are enough, as these lie together.
+  int64_t m = x.m, n = x.n;
+  const int64_t pieces = num_threads() == 1 ? 1 : least(work / task_work, 2 * num_threads() / batch);
+  if (pieces > 1) {
+    if (way == Way::turned)
+      m = round_up(blocks_of(m, pieces), vectors_for(int(n)) * lanes);
+    else if (m > n || m >= 4 * max_rows)
+      m = round_up(blocks_of(m, pieces), max_rows);
+    else
+      n = round_up(blocks_of(n, pieces), 4 * lanes);
+  }
+  if (way == Way::tiles && x.b_col != 1 && batch == 1 && m < x.m) {  // packed once, not in every task
+    Product y = x;
+    y.b_row = round_up(x.n, lanes), y.b_col = 1;
+    const Space packed(y.b_row * x.k);
+    pack_panel(x, 0, x.n, 0, x.k, packed.floats());
+    y.b = packed.floats();
+    return multiply_small(y, 1, 0, 0, 0);
+  }
+  const int64_t m_tasks = blocks_of(x.m, m), n_tasks = blocks_of(x.n, n), tasks = m_tasks * n_tasks;
+  parallel_for(batch * tasks, most(1, task_work / most(1, work / tasks)), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t item = task / tasks, i = task % tasks / n_tasks * m, j = task % n_tasks * n;
+      Product one = x;
+      one.a += item * a_next, one.b += item * b_next, one.c += item * c_next;
+      product_part(one, way, {i, least(x.m, i + m)}, {j, least(x.n, j + n)});
+    }
+  });
+  return true;
+}
