@@ -55,25 +55,43 @@ void flush(bool) {}
 
 thread_local bool in_parallel = false;  // on a worker, or on a caller while it takes part
 
+// Some of a job's chunks, in a row. Each thread begins with those of its own slice, which are the same in every loop of
+// one length, so that it mostly finds in its cache what it wrote in the loop before; then it helps with the others'.
+struct alignas(64) Slice {
+  std::atomic<int64_t> next{0};  // first index not yet taken
+  int64_t end = 0;
+};
+
 struct Job {
   void (*call)(const void*, int64_t, int64_t);
   const void* f;
   int64_t n, grain;
   bool flush;
-  std::atomic<int64_t> next{0};  // first index not yet taken
-  std::mutex mutex;
-  std::exception_ptr error;
+  std::vector<Slice>& slices;  // one for each thread
+  std::mutex mutex = {};
+  std::exception_ptr error = {};
 
-  void work() {
-    for (;;) {
-      int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= n) return;
-      try {
-        call(f, begin, std::min(begin + grain, n));
-      } catch (...) {
-        next.store(n, std::memory_order_relaxed);
-        std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
+  void share_out() {
+    int64_t chunks = (n - 1) / grain + 1, threads = int64_t(slices.size());
+    for (int64_t t = 0; t < threads; ++t) {
+      slices[size_t(t)].next.store(chunks * t / threads * grain, std::memory_order_relaxed);
+      slices[size_t(t)].end = std::min(n, chunks * (t + 1) / threads * grain);
+    }
+  }
+
+  void work(size_t thread) {
+    for (size_t i = 0; i < slices.size(); ++i) {
+      Slice& slice = slices[(thread + i) % slices.size()];
+      for (;;) {
+        int64_t begin = slice.next.fetch_add(grain, std::memory_order_relaxed);
+        if (begin >= slice.end) break;
+        try {
+          call(f, begin, std::min(begin + grain, slice.end));
+        } catch (...) {
+          for (Slice& each : slices) each.next.store(each.end, std::memory_order_relaxed);
+          std::lock_guard lock(mutex);
+          if (!error) error = std::current_exception();
+        }
       }
     }
   }
@@ -82,8 +100,8 @@ struct Job {
 // The workers, and the one job they share at a time.
 class Pool {
  public:
-  explicit Pool(int workers) {
-    for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { serve(); });
+  explicit Pool(int threads) : slices_(size_t(threads)) {
+    for (size_t i = 1; i < slices_.size(); ++i) workers_.emplace_back([this, i] { serve(i); });
   }
   ~Pool() {
     stop_ = true;
@@ -91,12 +109,15 @@ class Pool {
     for (std::thread& worker : workers_) worker.join();
   }
 
+  std::vector<Slice>& slices() { return slices_; }
+
   // The caller takes part, and returns once no worker is at the job any more.
   void run(Job& job) {
+    job.share_out();
     job_ = &job;
     announce();
     in_parallel = true;
-    job.work();
+    job.work(0);
     in_parallel = false;
     // A worker enters by raising inside_ and only then reads job_. In the single order of these operations
     // either we see it inside, or it sees that the job is gone.
@@ -118,7 +139,7 @@ class Pool {
     }
   }
 
-  void serve() {
+  void serve(size_t thread) {
     in_parallel = true;
     for (uint64_t seen = 0;;) {
       wait_past(seen);
@@ -127,7 +148,7 @@ class Pool {
       ++inside_;
       if (Job* job = job_) {
         if (flushing() != job->flush) flush(job->flush);
-        job->work();
+        job->work(thread);
       }
       --inside_;
     }
@@ -156,6 +177,7 @@ class Pool {
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::vector<Slice> slices_;
   std::vector<std::thread> workers_;
 };
 
@@ -171,7 +193,7 @@ Pool& pool() {
   if (!current || size != num_threads()) {
     current.reset();
     size = num_threads();
-    current = std::make_unique<Pool>(size - 1);
+    current = std::make_unique<Pool>(size);
   }
   return *current;
 }
@@ -202,7 +224,7 @@ void detail::run_chunks(int64_t n, int64_t grain, void (*call)(const void*, int6
     for (int64_t begin = 0; begin < n; begin += grain) call(f, begin, std::min(begin + grain, n));
     return;
   }
-  Job job{call, f, n, grain, flushing(), {}, {}, {}};
+  Job job{call, f, n, grain, flushing(), pool().slices()};
   pool().run(job);
   if (job.error) std::rethrow_exception(job.error);
 }
