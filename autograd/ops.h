@@ -99,6 +99,7 @@ Tensor pad(const Tensor& x, const Dims& amounts, double value = 0);
 Tensor one_hot(const Tensor& index, int64_t classes);  // (...) int64 to (..., classes) int64
 
 // --- products (ops/matmul.cpp) -------------------------------------------------------------------------------------
+// Products of bfloat16 are summed in float32 and rounded once, and so are their gradients.
 // (..., m, k) x (..., k, n), batch dimensions broadcast; a vector counts as a row on the left, a column on the right.
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor dot(const Tensor& a, const Tensor& b);    // (n), (n)

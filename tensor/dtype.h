@@ -17,7 +17,7 @@ inline constexpr DType float64 = DType::float64;
 inline constexpr DType int64 = DType::int64;
 inline constexpr DType boolean = DType::boolean;
 inline constexpr DType uint8 = DType::uint8;
-inline constexpr DType bfloat16 = DType::bfloat16;  // storage only: convert to compute
+inline constexpr DType bfloat16 = DType::bfloat16;  // storage: multiplied and added, else converted
 
 // The upper half of a float32: 8 bits of exponent, 7 of mantissa.
 struct BFloat16 {

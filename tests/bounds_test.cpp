@@ -38,8 +38,9 @@ class Bounds : public testing::EachIsa {
     return {array<T>(rows * columns), 2, {rows, columns}, {columns, 1}};
   }
   // A matrix for products, laid out along its rows or its columns.
+  template <class T = float>
   View matrix(int64_t rows, int64_t columns, bool transposed) {
-    return {array(rows * columns), 3, {1, rows, columns}, {0, transposed ? 1 : columns, transposed ? rows : 1}};
+    return {array<T>(rows * columns), 3, {1, rows, columns}, {0, transposed ? 1 : columns, transposed ? rows : 1}};
   }
   void release() {
     for (const auto& [memory, size] : mapped_) munmap(memory, size);
@@ -109,6 +110,17 @@ TEST_P(Bounds, Products) {
           args.bias = array(n);
           table().matmul(args);
           EXPECT_NEAR(args.c.as<float>()[m * n - 1], 0.25 * double(k) + 0.5, 1e-5);
+          Matmul packed = args;
+          float* panels = array(packed_size(k, n));
+          table().pack(args.b, panels);
+          packed.packed_b = panels;
+          table().matmul_packed(packed);
+          EXPECT_NEAR(args.c.as<float>()[m * n - 1], 0.25 * double(k) + 0.5, 1e-5);
+          args = {matrix<BFloat16>(m, k, layout & 1), matrix<BFloat16>(k, n, layout & 2),
+                  matrix<BFloat16>(m, n, false)};
+          args.bias = array<BFloat16>(n);
+          kernels(Device::cpu, bfloat16).matmul(args);
+          EXPECT_EQ(float(args.c.as<BFloat16>()[m * n - 1]), float(BFloat16(0.25f * float(k) + 0.5f)));
         }
       }
     }

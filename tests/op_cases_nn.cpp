@@ -25,6 +25,15 @@ void add_products(Table& t) {
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0].t(), x[1].t()); }, "torch.matmul(x[0].t(), x[1].t())",
         {{real({4, 3}), real({5, 4})}, {real({33, 17}), real({9, 33})}},
         {.large = {real({301, 203}), real({157, 301})}});
+  // bfloat16: summed in float32, rounded once.
+  t.add("matmul", [](X x) -> Outputs { return matmul(x[0].to(bfloat16), x[1].to(bfloat16)).to(float32); },
+        "torch.matmul(x[0].to(torch.bfloat16), x[1].to(torch.bfloat16)).to(torch.float32)",
+        {{real({3, 4}), real({4, 5})},
+         {real({17, 33}), real({33, 9})},
+         {real({2, 3, 4}), real({2, 4, 5})},
+         {real({2, 3, 4}), real({4, 5})},
+         {real({4}), real({4, 3})}},
+        {.check = Check::golden_only, .large = {real({203, 301}), real({301, 157})}});
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0], x[0].t()); }, "torch.matmul(x[0], x[0].t())",
         {{real({3, 4})}});
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0], x[1]); }, "torch.matmul(x[0], x[1])",
@@ -76,6 +85,11 @@ void add_products(Table& t) {
         {.large = {real({203, 301}), real({157, 301}), real({157})}});
   t.add("linear", [](X x) -> Outputs { return linear(x[0], x[1]); }, "F.linear(x[0], x[1])",
         {{real({3, 4}), real({5, 4})}, {real({2, 3, 4}), real({5, 4})}, {real({4}), real({5, 4})}});
+  t.add(
+      "linear",
+      [](X x) -> Outputs { return linear(x[0].to(bfloat16), x[1].to(bfloat16), x[2].to(bfloat16)).to(float32); },
+      "F.linear(*[v.to(torch.bfloat16) for v in x]).to(torch.float32)",
+      {{real({3, 4}), real({5, 4}), real({5})}, {real({17, 33}), real({9, 33}), real({9})}}, at_tie);
 
   std::vector<Case> rows = {{real({4, 5})}, {real({2, 33})}, {real({2, 3, 4})},
                             {real({3, 1})}, {real({7})},     {real({0, 3})}};

@@ -217,7 +217,7 @@ TEST(Matmul, Errors) {
       [] {
         matmul(ones({2, 3}, {.dtype = int64}), ones({3, 2}, {.dtype = int64}));
       },
-      "matmul: needs float32 or float64, got int64");
+      "matmul: needs float32, float64 or bfloat16, got int64");
   expect_error(
       [] {
         matmul(ones({2, 1, 3}), ones({3, 3, 2}));

@@ -1,4 +1,4 @@
-// The packed form that linear keeps of a weight: no bit of any result may depend on it, whatever becomes of the weight.
+// The packed form that linear keeps of a weight: no bit of a result may depend on it, whatever becomes of the weight.
 #include <gtest/gtest.h>
 
 #include <cstring>

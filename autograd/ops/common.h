@@ -21,11 +21,14 @@ inline void check_computable(const char* op, const Tensor& x) {
 }
 
 // Converts both to the type that arithmetic between them gives.
-inline void promote_both(const char* op, Tensor& a, Tensor& b) {
+inline void promote_any(const char* op, Tensor& a, Tensor& b) {
   check(a.device() == b.device(), op, ": operands are on ", a.device(), " and ", b.device());
   DType common = promote(a.dtype(), b.dtype());
   if (a.dtype() != common) a = a.to(common);
   if (b.dtype() != common) b = b.to(common);
+}
+inline void promote_both(const char* op, Tensor& a, Tensor& b) {
+  promote_any(op, a, b);
   check_computable(op, a);
 }
 

@@ -91,11 +91,22 @@ Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const 
   return c;
 }
 
+// As promote_both; matrices may be bfloat16 as well.
+void promote_matrices(const char* op, Tensor& a, Tensor& b) {
+  promote_any(op, a, b);
+  check(is_floating(a.dtype()), op, ": needs float32, float64 or bfloat16, got ", a.dtype());
+}
+
 Tensor rows_of(const Tensor& x) {
   if (x.dim() == 2) return x;
   int64_t rows = 1;
   for (int d = 0; d < x.dim() - 1; ++d) rows *= x.size(d);  // x may be empty: not numel / columns
   return x.reshape({rows, x.size(-1)});
+}
+
+// Of all rows, for each column: in float where they are bfloat16, rounded once.
+Tensor sum_of_rows(const Tensor& x) {
+  return x.dtype() == bfloat16 ? rows_of(x).to(float32).sum({0}).to(bfloat16) : rows_of(x).sum({0});
 }
 
 Tensor plain_transposed(const Tensor& x) {
@@ -124,7 +135,7 @@ Tensor recorded_product(const Tensor& a, const Tensor& b) {
 
 Tensor matmul(const Tensor& left, const Tensor& right) {
   Tensor a = left, b = right;
-  promote_both("matmul", a, b);
+  promote_matrices("matmul", a, b);
   check(a.dim() > 0 && b.dim() > 0, "matmul: operands need at least one dimension, got ", a.shape(), " and ",
         b.shape());
   int64_t inner = b.size(b.dim() == 1 ? 0 : -2);
@@ -157,7 +168,7 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   Tensor x = input, w = weight;
-  promote_both("linear", x, w);
+  promote_matrices("linear", x, w);
   Tensor b = match("linear", bias, x);
   check(w.dim() == 2, "linear: weight must be (out, in), got ", w.shape());
   check(x.dim() > 0, "linear: input must be (..., in), got ", x.shape());
@@ -172,7 +183,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     Tensor dx, dw, db;
     if (k.needs(0)) dx = times(g, k.input(1));
     if (k.needs(1)) dw = times(transposed(rows_of(g)), rows_of(k.input(0)));
-    if (k.needs(2)) db = rows_of(g).sum({0});
+    if (k.needs(2)) db = sum_of_rows(g);
     return grads(dx, dw, db);
   });
 }

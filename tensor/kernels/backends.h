@@ -10,15 +10,15 @@ namespace reference {
 void fill_table(KernelTable& table, DType dtype);
 }  // namespace reference
 
-// Of the float32 table, what the instruction set makes faster.
+// Of the tables of float32 and bfloat16, what the instruction set makes faster.
 namespace avx2 {
-void fill_table(KernelTable& table);
+void fill_table(KernelTable& table, DType dtype);
 }
 namespace avx512 {
-void fill_table(KernelTable& table);
+void fill_table(KernelTable& table, DType dtype);
 }
 namespace neon {
-void fill_table(KernelTable& table);
+void fill_table(KernelTable& table, DType dtype);
 }
 
 }  // namespace gradus

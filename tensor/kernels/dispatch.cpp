@@ -14,13 +14,13 @@ namespace {
 
 struct Isa {
   const char* name;
-  bool (*available)();  // whether the processor has it and the system saves its registers
-  void (*fill)(KernelTable&);
+  bool (*available)();                // whether the processor has it and the system saves its registers
+  void (*fill)(KernelTable&, DType);  // for float32 and bfloat16
 };
 
 // From the plainest to the best.
 constexpr Isa isas[] = {
-    {"reference", [] { return true; }, [](KernelTable&) {}},
+    {"reference", [] { return true; }, [](KernelTable&, DType) {}},
 #if defined(__x86_64__)
     {"avx2", [] { return bool(__builtin_cpu_supports("avx2")) && bool(__builtin_cpu_supports("fma")); },
      avx2::fill_table},
@@ -64,17 +64,22 @@ void use(const Isa& isa) {
     for (int t = 0; t < dtype_count; ++t) reference::fill_table(tables[size_t(t)], DType(t));
     return tables;
   }();
-  static std::array<KernelTable, std::size(isas)> float_tables = [] {
+  const auto tables_of = [](DType dtype) {
     std::array<KernelTable, std::size(isas)> tables;
     for (size_t i = 0; i < std::size(isas); ++i) {
-      tables[i] = reference[size_t(DType::float32)];
-      if (isas[i].available()) isas[i].fill(tables[i]);
+      tables[i] = reference[size_t(dtype)];
+      if (isas[i].available()) isas[i].fill(tables[i], dtype);
     }
     return tables;
-  }();
+  };
+  static std::array<KernelTable, std::size(isas)> float_tables = tables_of(float32);
+  static std::array<KernelTable, std::size(isas)> bfloat16_tables = tables_of(bfloat16);
   chosen = &isa;
   for (int t = 0; t < dtype_count; ++t) {
-    active[t] = DType(t) == float32 ? &float_tables[size_t(&isa - isas)] : &reference[size_t(t)];
+    const size_t i = size_t(&isa - isas);
+    active[t] = DType(t) == float32    ? &float_tables[i]
+                : DType(t) == bfloat16 ? &bfloat16_tables[i]
+                                       : &reference[size_t(t)];
   }
 }
 

@@ -1,4 +1,4 @@
-// The float32 kernels of an instruction set. Included inside its namespace, after its pack (vec_ISA.h) and what
+// The float32 kernels of an instruction set, and those of bfloat16. Included inside its namespace, after its pack (vec_ISA.h) and what
 // products need of it (gemm_ISA.inl): compiled with that file's flags, none of this may be mistaken by the linker for
 // the copy of a backend that runs anywhere.
 
@@ -19,12 +19,14 @@
 #include "tensor/kernels/cpu/gemm.inl"
 #include "tensor/kernels/cpu/gemm_small.inl"
 #include "tensor/kernels/cpu/gemm_packed.inl"
+#include "tensor/kernels/cpu/gemm_bfloat16.inl"
 #include "tensor/kernels/cpu/conv.inl"
 #include "tensor/kernels/cpu/conv_weight.inl"
 #include "tensor/kernels/cpu/pool.inl"
 // clang-format on
 
-inline void fill_kernels(KernelTable& table) {
+inline void fill_kernels(KernelTable& table, DType dtype) {
+  if (dtype == DType::bfloat16) return fill_bfloat16(table);
   fill_elementwise(table);
   fill_reduce(table);
   fill_softmax(table);

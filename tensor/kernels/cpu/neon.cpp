@@ -21,7 +21,7 @@ namespace {
 
 }  // namespace
 
-void fill_table(KernelTable& table) { fill_kernels(table); }
+void fill_table(KernelTable& table, DType dtype) { fill_kernels(table, dtype); }
 
 }  // namespace gradus::neon
 
