@@ -104,7 +104,7 @@ TEST_P(GemmBFloat16, EqualsReference) {
   }
 }
 
-// The bound: one step of bfloat16, 2^-7 of the result, and what k sums in float may lose, 2^-24 k of the sum of sizes.
+// The bound: one step of bfloat16, 2^-7 of the result, and what sums in float may lose, 2^-24 k of the sum of sizes.
 TEST_P(GemmBFloat16, StaysWithinItsBound) {
   std::mt19937 random(2);
   std::normal_distribution<float> normal;

@@ -4,7 +4,7 @@
 // float products, and no copy of a whole matrix is ever made. It saves memory, not time: processors without units for
 // matrices multiply bfloat16 no faster than float.
 //
-// Included inside the namespace of an instruction set, after gemm.inl. Sums run in blocks of k that depend on k alone.
+// Included inside the namespace of an instruction set, after gemm.inl. Sums run in blocks of k that depend on k only.
 
 inline float widen(uint16_t x) { return __builtin_bit_cast(float, uint32_t(x) << 16); }
 
@@ -26,8 +26,8 @@ struct HalfProduct {
   Activation activation;
 };
 
-// to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, as pack_transposed does it. A word holds two steps
-// of a row: transposed, its halves go to two columns.
+// to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, as pack_transposed does it. A word holds two
+// steps of a row: transposed, its halves go to two columns.
 inline void widen_transposed(const uint16_t* from, int64_t from_row, int64_t rows, int64_t k, float* to,
                              int64_t to_row) {
   for (int64_t p = 0; p + 1 < k; p += 2 * lanes) {
