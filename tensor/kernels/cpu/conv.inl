@@ -1,97 +1,17 @@
-// Convolutions of float images, without im2col. Included after gemm.inl.
-//
-// A padded copy of the image, split by the stride so that neighbouring outputs read neighbouring elements, turns
-// every convolution into one of stride 1 without padding. Its output, computed at the copy's row length, is then a
-// matrix product in which row (channel, tap) of the right matrix is simply the copy from some offset on: nothing is
-// rearranged per tap. The few columns that the copy has more than the output are dropped (`Frame::columns` against
-// out_w). Offsets are all that differs between the forward product and the gradients.
+// Convolutions of float images and the gradient of their inputs, without im2col. Included after conv_channels.inl.
 
-// The padded copy of some rows of an image: row r, column q of phase (a, b) of a channel is the image's
-// (top + r stride_h + a, left + q stride_w + b), and 0 outside it.
-struct Frame {
-  int64_t channels, height, width;  // of the image
-  int64_t stride_h = 1, stride_w = 1;
-  int64_t phases_h = 1, phases_w = 1;  // those that are used, at most the strides
-  int64_t top, left;
-  int64_t rows, columns;
+// --- pixels in lanes -----------------------------------------------------------------------------------------------
 
-  int64_t plane() const { return rows * columns; }
-  int64_t size() const { return channels * phases_h * phases_w * plane(); }
-};
-
-inline void copy_floats(const float* from, int64_t n, float* to) {
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) store(to + i, load(from + i));
-  if (i < n) store(to + i, load(from + i, n - i), n - i);
-}
-
-inline void clear_floats(float* to, int64_t n) {
-  const Vec nothing(0.0);
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) store(to + i, nothing);
-  if (i < n) store(to + i, nothing, n - i);
-}
-
-inline bool all_finite(const float* x, int64_t n) {
-  Vec zeros(0.0);  // x * 0 is NaN where x is not finite
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) zeros = fma(load(x + i), Vec(0.0), zeros);
-  if (i < n) zeros = fma(load(x + i, n - i), Vec(0.0), zeros);
-  return !any(zeros != zeros);
-}
-
-// from[l step] in lane l < n, and 0 in the others.
-inline Vec load_steps(const float* from, int64_t step, int64_t n) {
-  if (step == 1) return load(from, n);
-  if (step == 2) {
-    const int64_t reach = 2 * n - 1;
-    const Vec rest = reach > lanes ? load(from + lanes, reach - lanes) : Vec(0.0);
-    return even_lanes(load(from, least(reach, lanes)), rest);
-  }
-  float some[lanes] = {};
-  for (int64_t l = 0; l < n; ++l) some[l] = from[l * step];
-  return load(some);
-}
-
-// to[q] = from[q step] for first <= q < last, and 0 in the rest of [0, size). Writes whole registers, which
-// may reach up to `lanes` beyond: rows are laid out from the first to the last.
-inline void lay_row(const float* from, int64_t step, int64_t first, int64_t last, int64_t size, float* to) {
-  // Margins mostly fit a register; where they do, no loop is entered, which compilers make a call of memset.
-  const Vec nothing(0.0);
-  if (first > 0) store(to, nothing);
-  for (int64_t q = lanes; q < first; q += lanes) store(to + q, nothing);
-  int64_t q = first;
-  if (step == 1)
-    for (; q + lanes <= last; q += lanes) store(to + q, load(from + q));
-  for (; q < last; q += lanes) store(to + q, load_steps(from + q * step, step, least(lanes, last - q)));
-  if (q < size) store(to + q, nothing);
-  for (q += lanes; q < size; q += lanes) store(to + q, nothing);
-}
-
-inline void fill_frame(const Frame& f, const float* image, float* to) {
-  for (int64_t c = 0; c < f.channels; ++c, image += f.height * f.width) {
-    for (int64_t a = 0; a < f.phases_h; ++a) {
-      for (int64_t b = 0; b < f.phases_w; ++b) {
-        // Columns [first, last) lie in the image.
-        const int64_t left = f.left + b, step = f.stride_w;
-        const int64_t first = least(f.columns, left < 0 ? blocks_of(-left, step) : 0);
-        const int64_t last = most(first, least(f.columns, left < f.width ? blocks_of(f.width - left, step) : 0));
-        for (int64_t r = 0; r < f.rows; ++r, to += f.columns) {
-          const int64_t y = f.top + r * f.stride_h + a;
-          const bool inside = y >= 0 && y < f.height;
-          lay_row(image + y * f.width + left, step, inside ? first : 0, inside ? last : 0, f.columns, to);
-        }
-      }
-    }
-  }
-}
+// A register holds neighbouring pixels. The output, computed at the frame's row length, is a matrix product in which
+// row (channel, tap) of the right matrix is the frame from some offset on. Columns that the frame has more than the
+// output are dropped.
 
 // Rows of weights for micro-kernels: tiles of `height` rows one after another, each with its rows side by side.
 inline int64_t weight_tile(int64_t rows) { return equal_blocks(rows, max_rows); }
 
-// out (rows, length) = weights (rows, k) times the matrix whose row p begins at frame + offsets[p].
-inline void correlate(const float* frame, const int32_t* offsets, int64_t k, const float* weights, int64_t rows,
-                      int64_t length, float* out, int64_t out_row) {
+// out (rows, length) = weights (rows, k) times the matrix whose row p begins at frame + offsets[p], + bias (rows).
+inline void correlate(const float* frame, const int32_t* offsets, int64_t k, const float* weights, const float* bias,
+                      int64_t rows, int64_t length, float* out, int64_t out_row) {
   const int64_t height = weight_tile(rows);
   const int64_t width = tile_width(height, length);
   Tile t;
@@ -107,6 +27,7 @@ inline void correlate(const float* frame, const int32_t* offsets, int64_t k, con
       t.a = weights + i * k;
       t.a_step = tile_rows;
       t.c = out + i * out_row + j;
+      t.row_bias = bias + i;
       micro_kernel_for<true, BRows::table>(tile_rows, t.columns)(t);
     }
   }
@@ -142,48 +63,7 @@ inline void correlate_one(const float* frame, int64_t frame_row, const int32_t* 
   }
 }
 
-// Floats that a task's copy of an image and its output may take, each: 256 KB, so that both stay in L2.
-constexpr int64_t frame_floats = 1 << 16;
-
-// As many of `rows` rows as the budget allows, at least one, in equal strips.
-inline int64_t strip_rows(int64_t rows, int64_t floats_per_row) {
-  return equal_blocks(rows, most(1, frame_floats / most(1, floats_per_row)));
-}
-
-// The frame that the outputs of `strip` rows read, but for `top`.
-inline Frame input_frame(const Conv2d& c, int64_t channels) {
-  const int64_t reach_h = (c.kernel_h - 1) * c.dilation_h, reach_w = (c.kernel_w - 1) * c.dilation_w;
-  Frame f;
-  f.channels = channels;
-  f.height = c.height;
-  f.width = c.width;
-  f.stride_h = c.stride_h;
-  f.stride_w = c.stride_w;
-  f.phases_h = least(c.stride_h, reach_h + 1);
-  f.phases_w = least(c.stride_w, reach_w + 1);
-  f.left = -c.pad_w;
-  f.columns = c.out_w + reach_w / c.stride_w;
-  f.rows = 0;
-  return f;
-}
-
-// The rows of such a frame that so many rows of the output read.
-inline int64_t input_rows(const Conv2d& c, int64_t out_rows) {
-  return out_rows + (c.kernel_h - 1) * c.dilation_h / c.stride_h;
-}
-
-// Where in the frame each (channel, tap) finds what the first output needs of it.
-inline void input_offsets(const Conv2d& c, const Frame& f, int32_t* offsets) {
-  for (int64_t i = 0; i < f.channels; ++i) {
-    for (int64_t kh = 0; kh < c.kernel_h; ++kh) {
-      for (int64_t kw = 0; kw < c.kernel_w; ++kw) {
-        const int64_t h = kh * c.dilation_h, v = kw * c.dilation_w;
-        const int64_t plane = (i * f.phases_h + h % c.stride_h) * f.phases_w + v % c.stride_w;
-        *offsets++ = int32_t(plane * f.plane() + h / c.stride_h * f.columns + v / c.stride_w);
-      }
-    }
-  }
-}
+// --- the two of them ------------------------------------------------------------------------------------------------
 
 // Whether it is a product of the weights with each image as it lies: of one tap, over every position. Images of few
 // positions are better off together in frames.
@@ -206,25 +86,38 @@ inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bi
   }
   const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
   const int64_t k = in * c.kernel_h * c.kernel_w;
-  Frame f = input_frame(c, in);
-  const int64_t strip = strip_rows(c.out_h, f.columns * most(out, in * f.phases_h * f.phases_w));
+  const bool by_channels = channels_in_lanes(out, c.out_w, k);
+  const int64_t reach = (c.kernel_w - 1) * c.dilation_w / c.stride_w;
+  Frame f = input_frame(c, in, !by_channels && exact_pays(out, c.kernel_w, reach, c.out_w));
+  const int64_t strip = strip_rows(c.out_h, f.columns * most(out, in * f.phases_h * f.copies));
   const int64_t strips = blocks_of(c.out_h, strip);
   f.rows = input_rows(c, strip);
 
-  const Space offsets(k), weights(c.out_channels * k + slack);
+  const int64_t height = by_channels ? panel_channels : weight_tile(out);
+  const int64_t padded = by_channels ? round_up(out, lanes) : out;
+  const Space offsets(k), weights(c.groups * padded * k + slack), biases(c.groups * padded);
   input_offsets(c, f, offsets.words());
-  const int64_t height = weight_tile(out);
-  for (int64_t g = 0; g < c.groups; ++g) {
-    for (int64_t i = 0; i < out; i += height) {
-      const int64_t row = g * out + i, rows = least(height, out - i);
-      pack_transposed(static_cast<const float*>(w) + row * k, k, rows, k, weights.floats() + row * k, rows);
+  const int64_t tiles = blocks_of(out, height);
+  // What a tile of a height that is no whole register writes too much lies under the next one.
+  const int64_t grain = by_channels ? most(1, (1 << 14) / (height * k)) : c.groups * tiles;
+  parallel_for(c.groups * tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t g = tile / tiles, i = tile % tiles * height, rows = least(height, out - i);
+      pack_transposed(static_cast<const float*>(w) + (g * out + i) * k, k, rows, k,
+                      weights.floats() + (g * padded + i) * k, by_channels ? round_up(rows, lanes) : rows);
     }
+  });
+  clear_floats(biases.floats(), c.groups * padded);
+  for (int64_t g = 0; g < c.groups && bias; ++g) {
+    copy_floats(static_cast<const float*>(bias) + g * out, out, biases.floats() + g * padded);
   }
 
   const int64_t work = most(1, out * k * strip * f.columns);
   parallel_for(c.batch * c.groups * strips, most(1, task_work / work), [&](int64_t begin, int64_t end) {
-    const int64_t flat_row = round_up((strip - 1) * f.columns + c.out_w, lanes);
-    const Space frame(f.size() + slack), flat(out * flat_row);
+    const int64_t flat_row = round_up(strip * f.columns, lanes);
+    const Space frame(f.size() + slack), space(by_channels ? turned_rows(strip, c.out_w) * c.out_w * panel_channels
+                                               : f.exact   ? 0
+                                                           : out * flat_row);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / (c.groups * strips), g = task / strips % c.groups;
       const int64_t first = task % strips * strip, rows = least(strip, c.out_h - first);
@@ -232,23 +125,24 @@ inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bi
       mine.top = first * c.stride_h - c.pad_h;
       fill_frame(mine, static_cast<const float*>(x) + (image * c.in_channels + g * in) * c.height * c.width,
                  frame.floats());
-      if (in * out == 1) {
-        correlate_one(frame.floats(), f.columns, offsets.words(), k, weights.floats() + g * k,
-                      bias ? static_cast<const float*>(bias)[g] : 0.0f, rows, c.out_w,
-                      static_cast<float*>(y) + ((image * c.groups + g) * c.out_h + first) * c.out_w, c.out_w);
-        continue;
-      }
-      correlate(frame.floats(), offsets.words(), k, weights.floats() + g * out * k, out,
-                (rows - 1) * f.columns + c.out_w, flat.floats(), flat_row);
-      for (int64_t o = 0; o < out; ++o) {
-        const int64_t channel = g * out + o;
-        const Vec b(bias ? static_cast<const float*>(bias)[channel] : 0.0f);
-        float* to = static_cast<float*>(y) + ((image * c.out_channels + channel) * c.out_h + first) * c.out_w;
-        for (int64_t r = 0; r < rows; ++r, to += c.out_w) {
-          const float* from = flat.floats() + o * flat_row + r * f.columns;
-          int64_t q = 0;
-          for (; q + lanes <= c.out_w; q += lanes) store(to + q, load(from + q) + b);
-          if (q < c.out_w) store(to + q, load(from + q, c.out_w - q) + b, c.out_w - q);
+      const float *mine_weights = weights.floats() + g * padded * k, *mine_biases = biases.floats() + g * padded;
+      float* to = static_cast<float*>(y) + ((image * c.groups + g) * out * c.out_h + first) * c.out_w;
+      if (by_channels) {
+        correlate_channels(frame.floats(), f.columns, offsets.words(), k, mine_weights, mine_biases, out, rows,
+                           c.out_w, to, c.out_h * c.out_w, space.floats());
+      } else if (in * out == 1) {
+        correlate_one(frame.floats(), f.columns, offsets.words(), k, mine_weights, *mine_biases, rows, c.out_w, to,
+                      c.out_w);
+      } else if (f.exact) {
+        correlate(frame.floats(), offsets.words(), k, mine_weights, mine_biases, out, rows * c.out_w, to,
+                  c.out_h * c.out_w);
+      } else {
+        correlate(frame.floats(), offsets.words(), k, mine_weights, mine_biases, out,
+                  (rows - 1) * f.columns + c.out_w, space.floats(), flat_row);
+        for (int64_t o = 0; o < out; ++o) {
+          for (int64_t r = 0; r < rows; ++r) {
+            copy_floats(space.floats() + o * flat_row + r * f.columns, c.out_w, to + (o * c.out_h + r) * c.out_w);
+          }
         }
       }
     }
@@ -279,22 +173,26 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
   const int64_t t_end = floor_div(c.height - 1 + c.pad_h, c.stride_h) + 1;
   const int64_t u_begin = floor_div(c.pad_w, c.stride_w);
   const int64_t u_end = floor_div(c.width - 1 + c.pad_w, c.stride_w) + 1;
+  const bool by_channels = channels_in_lanes(in, u_end - u_begin, out * taps / residues);
   Frame f;
+  f.exact = residues == 1 && !by_channels && exact_pays(in, c.kernel_w, reach_w, c.width);
   f.channels = out;
   f.height = c.out_h;
   f.width = c.out_w;
-  f.left = u_begin - reach_w;
-  f.columns = u_end - u_begin + reach_w;
-  const int64_t strip = strip_rows(t_end - t_begin, f.columns * most(in, out));
+  f.copies = f.exact ? c.kernel_w : 1;
+  f.copy_step = -c.dilation_w;
+  f.left = f.exact ? u_begin : u_begin - reach_w;
+  f.columns = u_end - u_begin + (f.exact ? 0 : reach_w);
+  const int64_t strip = strip_rows(t_end - t_begin, f.columns * most(in, out * f.copies));
   const int64_t strips = blocks_of(t_end - t_begin, strip);
   f.rows = strip + reach_h;
 
   // Residue r has the taps firsts[r] up to firsts[r + 1] of the sorted taps; (out, those) are its k.
-  const Space sorted(taps), firsts(residues + 1), offsets(out * taps), weights(c.in_channels * out * taps);
+  const int64_t padded = by_channels ? round_up(in, lanes) : in;
+  const int64_t height = by_channels ? panel_channels : weight_tile(in), tiles = blocks_of(in, height);
+  const Space sorted(taps), firsts(residues + 1), offsets(out * taps), weights(c.groups * padded * out * taps);
   int32_t count = 0;
   int32_t* offset = offsets.words();
-  float* packed = weights.floats();
-  const int64_t height = weight_tile(in);
   for (int64_t r = 0; r < residues; ++r) {
     const int32_t first = firsts.words()[r] = count;
     for (int64_t tap = 0; tap < taps; ++tap) {
@@ -306,26 +204,36 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
       for (int32_t i = first; i < count; ++i) {
         const int64_t tap = sorted.words()[i];
         const int64_t h = tap / c.kernel_w * c.dilation_h, v = tap % c.kernel_w * c.dilation_w;
-        *offset++ = int32_t(o * f.plane() - h / c.stride_h * f.columns - v / c.stride_w);
-      }
-    }
-    for (int64_t group = 0; group < c.groups; ++group) {
-      for (int64_t i = 0; i < in; i += height) {
-        const int64_t rows = least(height, in - i);
-        for (int64_t o = 0; o < out; ++o) {
-          const float* from = static_cast<const float*>(w) + ((group * out + o) * in + i) * taps;
-          for (int32_t s = first; s < count; ++s) {
-            for (int64_t j = 0; j < rows; ++j) *packed++ = from[j * taps + sorted.words()[s]];
-          }
-        }
+        *offset++ = f.exact ? int32_t((o * c.kernel_w + tap % c.kernel_w) * f.plane() - h * f.columns)
+                            : int32_t(o * f.plane() - h / c.stride_h * f.columns - v / c.stride_w);
       }
     }
   }
+  // For each residue and group, tiles of `height` channels: (out, taps, channels).
+  parallel_for(c.groups * tiles * out, most(1, (1 << 14) / (height * taps)), [&](int64_t begin, int64_t end) {
+    const Space turned(taps * round_up(height, lanes) + slack);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t group = task / (tiles * out), i = task / out % tiles * height, o = task % out;
+      const int64_t rows = least(height, in - i), width = by_channels ? round_up(rows, lanes) : rows;
+      pack_transposed(static_cast<const float*>(w) + ((group * out + o) * in + i) * taps, taps, rows, taps,
+                      turned.floats(), width);
+      for (int64_t r = 0; r < residues; ++r) {
+        const int64_t first = firsts.words()[r], here = firsts.words()[r + 1] - first;
+        float* packed =
+            weights.floats() + (first * c.groups + group * here) * padded * out + (i * out + o * width) * here;
+        for (int64_t s = 0; s < here; ++s) {
+          copy_floats(turned.floats() + sorted.words()[first + s] * width, width, packed + s * width);
+        }
+      }
+    }
+  });
 
   const int64_t work = most(1, in * out * taps * strip * f.columns);
   parallel_for(c.batch * c.groups * strips, most(1, task_work / work), [&](int64_t begin, int64_t end) {
-    const int64_t flat_row = round_up((strip - 1) * f.columns + u_end - u_begin, lanes);
-    const Space frame(f.size() + slack), flat(in * flat_row);
+    const int64_t flat_row = round_up(strip * f.columns, lanes);
+    const Space frame(f.size() + slack), flat(f.exact ? 0 : in * flat_row), biases(padded),
+        space(by_channels ? turned_rows(strip, u_end - u_begin) * (u_end - u_begin) * panel_channels : 0);
+    clear_floats(biases.floats(), padded);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / (c.groups * strips), group = task / strips % c.groups;
       const int64_t t0 = t_begin + task % strips * strip;
@@ -343,24 +251,40 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
         const int64_t last_u = floor_div(c.width - 1 - v, c.stride_w) + 1;
         if (first_t >= last_t || first_u >= last_u) continue;
         const int64_t skipped = out * firsts.words()[r], mine_k = out * firsts.words()[r + 1] - skipped;
-        const float* from_first = frame.floats() + (first_t - mine.top) * f.columns + first_u - f.left;
-        const float* mine_weights = weights.floats() + in * (skipped * c.groups + group * mine_k);
-        if (in * out == 1 && c.stride_w == 1) {
-          correlate_one(from_first, f.columns, offsets.words() + skipped, mine_k, mine_weights, 0, last_t - first_t,
-                        last_u - first_u, images + (first_t * c.stride_h + h) * c.width + first_u + v,
-                        c.stride_h * c.width);
+        const float* from_first =
+            frame.floats() + (first_t - mine.top) * f.columns + (f.exact ? 0 : first_u - f.left);
+        const float* mine_weights = weights.floats() + padded * (skipped * c.groups + group * mine_k);
+        const int64_t columns = last_u - first_u, count_t = last_t - first_t;
+        float* to = images + (first_t * c.stride_h + h) * c.width + first_u * c.stride_w + v;
+        int64_t from_row = f.columns;
+        if (by_channels) {
+          // Whole images lie as they are computed.
+          const bool whole = c.stride_h * c.stride_w == 1 && columns == c.width;
+          correlate_channels(from_first, f.columns, offsets.words() + skipped, mine_k, mine_weights, biases.floats(),
+                             in, count_t, columns, whole ? to : flat.floats(), whole ? c.height * c.width : flat_row,
+                             space.floats());
+          if (whole) continue;
+          from_row = columns;
+        } else if (in * out == 1 && c.stride_w == 1) {
+          correlate_one(from_first, f.columns, offsets.words() + skipped, mine_k, mine_weights, 0, count_t, columns,
+                        to, c.stride_h * c.width);
           continue;
+        } else if (f.exact) {
+          correlate(from_first, offsets.words() + skipped, mine_k, mine_weights, biases.floats(), in,
+                    count_t * columns, to, c.height * c.width);
+          continue;
+        } else {
+          correlate(from_first, offsets.words() + skipped, mine_k, mine_weights, biases.floats(), in,
+                    (count_t - 1) * f.columns + columns, flat.floats(), flat_row);
         }
-        correlate(from_first, offsets.words() + skipped, mine_k, mine_weights, in,
-                  (last_t - first_t - 1) * f.columns + last_u - first_u, flat.floats(), flat_row);
-        for (int64_t i = 0; i < in; ++i) {
-          for (int64_t t = first_t; t < last_t; ++t) {
-            const float* from = flat.floats() + i * flat_row + (t - first_t) * f.columns;
-            float* to = images + (i * c.height + t * c.stride_h + h) * c.width + first_u * c.stride_w + v;
+        for (int64_t i = 0; i < in; ++i, to += c.height * c.width) {
+          for (int64_t t = 0; t < count_t; ++t) {
+            const float* from = flat.floats() + i * flat_row + t * from_row;
+            float* row = to + t * c.stride_h * c.width;
             if (c.stride_w == 1)
-              copy_floats(from, last_u - first_u, to);
+              copy_floats(from, columns, row);
             else
-              for (int64_t u = 0; u < last_u - first_u; ++u) to[u * c.stride_w] = from[u];
+              for (int64_t u = 0; u < columns; ++u) row[u * c.stride_w] = from[u];
           }
         }
       }

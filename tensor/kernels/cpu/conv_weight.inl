@@ -39,12 +39,12 @@ inline void fill_channels_last(const Conv2d& c, const float* image, int64_t chan
 inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* g, void* dw) {
   const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
   const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
-  // About 512 positions per product, of some rows of an image or of some images: what they read by one run, 512 x 48
-  // floats, stays in L2 while tiles of g go by.
-  constexpr int64_t positions = 512;
+  // Up to 512 positions per product, of some rows of an image or of some images: what they read by one run, 512 x 48
+  // floats, stays in L2 while tiles of g go by. 128 are enough to be worth reading and writing a tile of sums.
+  constexpr int64_t positions = 512, enough = 128;
   const int64_t strip = equal_blocks(c.out_h, most(1, positions / c.out_w));
-  const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips;
-  const int64_t parts = strips > 1 ? 1 : least(c.batch, most(1, positions / (strip * c.out_w)));
+  const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips, most_area = strip * c.out_w;
+  const int64_t parts = strips > 1 || most_area >= enough ? 1 : least(c.batch, positions / most_area);
   const int64_t rows = (strip - 1) * c.stride_h + (c.kernel_h - 1) * c.dilation_h + 1;
   const int64_t columns = (c.out_w - 1) * c.stride_w + (c.kernel_w - 1) * c.dilation_w + 1;
 
@@ -77,6 +77,7 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
   parallel_for(blocks * chunks, 1, [&](int64_t begin, int64_t end) {
     const Space frames(parts * frame_size + slack + most_vectors * lanes), gs(in_place ? 0 : some_out * g_row),
         offsets(g_row);
+    int64_t laid = 0, laid_ins = 0;  // positions, and channels of the frames
     for (int64_t task = begin; task < end; ++task) {
       const int64_t chunk = task / blocks, group = task / (out_blocks * in_blocks) % c.groups;
       const int64_t o0 = task / in_blocks % out_blocks * some_out, outs = least(some_out, out - o0);
@@ -86,16 +87,21 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
       for (int64_t piece = piece_begin; piece < piece_end; piece += parts) {
         const int64_t now = least(parts, piece_end - piece);
         const int64_t first = piece % strips * strip, area = least(strip, c.out_h - first) * c.out_w;
-        int32_t* offset = offsets.words();
+        // Where the positions are in the frames; it takes divisions to find out, and mostly they stay where they were.
+        if (now * area != laid || ins != laid_ins) {
+          for (int64_t p = 0; p < now * area; ++p) {
+            const int64_t part = p / area, q = p % area;
+            offsets.words()[p] =
+                int32_t(part * frame_size + (q / c.out_w * c.stride_h * columns + q % c.out_w * c.stride_w) * ins);
+          }
+          laid = now * area;
+          laid_ins = ins;
+        }
         for (int64_t part = 0; part < now; ++part) {
           const int64_t image = (piece + part) / strips;
           fill_channels_last(
               c, static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width, ins,
               first * c.stride_h - c.pad_h, rows, columns, frames.floats() + part * frame_size);
-          for (int64_t p = 0; p < area; ++p) {
-            *offset++ =
-                int32_t(part * frame_size + (p / c.out_w * c.stride_h * columns + p % c.out_w * c.stride_w) * ins);
-          }
           for (int64_t o = 0; o < outs && !in_place; ++o) {
             const int64_t channel = image * c.out_channels + group * out + o0 + o;
             copy_floats(static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w, area,
@@ -159,7 +165,7 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
 inline void grad_weight_of_planes(const Conv2d& c, const void* x, const void* g, void* dw) {
   constexpr int together = 9;
   const int64_t taps = c.kernel_h * c.kernel_w, sets = blocks_of(taps, together);
-  Frame f = input_frame(c, 1);
+  Frame f = input_frame(c, 1, false);
   f.top = -c.pad_h;
   f.rows = input_rows(c, c.out_h);
   const Space offsets(sets * together);
@@ -206,9 +212,9 @@ inline void grad_weight_of_planes(const Conv2d& c, const void* x, const void* g,
 
 // --- few channels --------------------------------------------------------------------------------------------------
 
-// dw (out, in x taps) is g (out, positions) times the transpose of the matrix of conv2d: dot products of g,
-// laid out with the frame's row length, and the frame from each offset on. Channels and outputs are cut into
-// blocks for tasks of their own; where these are few, images are too, in chunks that each have their own sum.
+// dw (out, in x taps) is g (out, positions) times the transpose of the matrix of conv2d: dot products of g as it lies
+// and an exact frame from each offset on. Channels and outputs are cut into blocks for tasks of their own; where these
+// are few, images are too, in chunks that each have their own sum.
 inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, void* dw) {
   const int64_t in = c.in_channels / c.groups, out = c.out_channels / c.groups;
   const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
@@ -232,21 +238,21 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
     return;
   }
 
-  Frame f = input_frame(c, in);
+  Frame f = input_frame(c, in, true);
   // About 1024 positions per dot product, so that a tile's rows of g stay in L1: some rows of an image, or some
   // images.
   const int64_t strip = equal_blocks(c.out_h, most(1, dot_k_block / f.columns));
   const int64_t strips = blocks_of(c.out_h, strip), pieces = c.batch * strips;
-  const int64_t length = round_up((strip - 1) * f.columns + c.out_w, lanes);
+  const int64_t length = strip * c.out_w;
   const int64_t parts = strips > 1 ? 1 : least(c.batch, most(1, dot_k_block / length));
   f.rows = input_rows(c, strip);
 
-  // About `wanted` tasks. Chunks of images cost a sum of their own each, blocks of channels another copy of
-  // g, blocks of outputs another of x; both copies of a task should fit L2.
+  // About `wanted` tasks. Chunks of images cost a sum of their own each, blocks of outputs another copy of x, which
+  // should fit L2.
   constexpr int64_t wanted = 16;
   const int64_t most_chunks = least(blocks_of(pieces, parts), most(1, least(wanted, (1 << 20) / total)));
   int64_t some_out = equal_blocks(out, most(dot_rows, frame_floats / (parts * length)));
-  int64_t some_in = equal_blocks(in, most(1, frame_floats / (parts * f.phases_h * f.phases_w * f.plane())));
+  int64_t some_in = equal_blocks(in, most(1, frame_floats / (parts * f.phases_h * f.copies * f.plane())));
   while (blocks_of(in, some_in) * blocks_of(out, some_out) * c.groups * most_chunks < wanted) {
     if (some_out >= some_in * taps && some_out > dot_rows)
       some_out = equal_blocks(some_out, some_out - 1);
@@ -260,30 +266,22 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
   const int64_t blocks = c.groups * out_blocks * in_blocks;
   const int64_t per_chunk = round_up(blocks_of(pieces, least(most_chunks, blocks_of(wanted, blocks))), parts);
   const int64_t chunks = blocks_of(pieces, per_chunk);
-  const int64_t frame_size = round_up(f.size() + slack, lanes), g_size = some_out * length;
+  const int64_t frame_size = round_up(f.size() + slack, lanes), area = c.out_h * c.out_w;
   const Space offsets(some_in * taps), partial(chunks > 1 ? chunks * total : 0);
   input_offsets(c, f, offsets.words());
 
   parallel_for(blocks * chunks, 1, [&](int64_t begin, int64_t end) {
-    const Space frames(parts * frame_size), gs(parts * g_size + slack), keep(length);
+    const Space frames(parts * frame_size);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t chunk = task / blocks, group = task / (out_blocks * in_blocks) % c.groups;
       const int64_t o0 = task / in_blocks % out_blocks * some_out, outs = least(some_out, out - o0);
       const int64_t i0 = task % in_blocks * some_in, ins = least(some_in, in - i0);
       float* to = chunks > 1 ? partial.floats() + chunk * total : static_cast<float*>(dw);
       to += (group * out + o0) * k + i0 * taps;
-      int64_t kept_rows = 0;
       const int64_t piece_begin = chunk * per_chunk, piece_end = least(pieces, piece_begin + per_chunk);
       for (int64_t piece = piece_begin; piece < piece_end; piece += parts) {
         const int64_t now = least(parts, piece_end - piece);
         const int64_t first = piece % strips * strip, rows = least(strip, c.out_h - first);
-        const int64_t steps = round_up((rows - 1) * f.columns + c.out_w, lanes);
-        if (rows != kept_rows) {
-          for (int64_t p = 0; p < steps; ++p) {
-            keep.words()[p] = p / f.columns < rows && p % f.columns < c.out_w ? -1 : 0;
-          }
-          kept_rows = rows;
-        }
         for (int64_t part = 0; part < now; ++part) {
           const int64_t image = (piece + part) / strips;
           Frame mine = f;
@@ -292,37 +290,26 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
           fill_frame(mine,
                      static_cast<const float*>(x) + (image * c.in_channels + group * in + i0) * c.height * c.width,
                      frames.floats() + part * frame_size);
-          for (int64_t o = 0; o < outs; ++o) {
-            const int64_t channel = image * c.out_channels + group * out + o0 + o;
-            const float* from = static_cast<const float*>(g) + (channel * c.out_h + first) * c.out_w;
-            float* row = gs.floats() + part * g_size + o * length;
-            for (int64_t r = 0; r < rows; ++r, from += c.out_w) {
-              const int64_t place = r * f.columns;
-              lay_row(from, 1, 0, c.out_w, r + 1 < rows ? f.columns : steps - place, row + place);
-            }
-          }
         }
-        // In the gaps g is zero. So are its products, except with infinities and NaN, of which those in the gaps must
-        // not count.
-        const bool finite = all_finite(frames.floats(), now * frame_size);
         DotTile t;
-        t.a_row = length;
+        t.a_row = area;
         t.b = frames.floats();
-        t.k = steps;
-        t.keep = keep.words();
+        t.k = rows * c.out_w;
         t.parts = now;
-        t.a_part = g_size;
+        t.a_part = c.out_channels * area;
         t.b_part = frame_size;
+        const float* rows_of_g = static_cast<const float*>(g) +
+                                 (piece / strips * c.out_channels + group * out + o0) * area + first * c.out_w;
         const int64_t height = equal_blocks(outs, dot_rows);
-        const int64_t width = dot_columns_for(int(height));
+        const int64_t width = equal_blocks(ins * taps, dot_columns_for(int(height)));
         float sum[most_dots];
         for (int64_t o = 0; o < outs; o += height) {
           const int64_t tile_rows = least(height, outs - o);
-          t.a = gs.floats() + o * length;
+          t.a = rows_of_g + o * area;
           for (int64_t p = 0; p < ins * taps; p += width) {
             const int64_t tile_columns = least(width, ins * taps - p);
             for (int64_t l = 0; l < tile_columns; ++l) t.b_column[l] = offsets.words()[p + l];
-            (finite ? dot_kernel_for<false> : dot_kernel_for<true>)(tile_rows, tile_columns)(t, sum);
+            dot_kernel_for(tile_rows, tile_columns)(t, sum);
             for (int64_t r = 0; r < tile_rows; ++r) {
               float* element = to + (o + r) * k + p;
               for (int64_t l = 0; l < tile_columns; l += lanes) {

@@ -17,11 +17,6 @@ constexpr int dot_columns_for(int rows) { return rows == 1 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 
-// A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
-inline Vec load_where(const float* p, const int32_t* keep) {
-  return _mm256_and_ps(load(p).v, load(reinterpret_cast<const float*>(keep)).v);
-}
-
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) {
   const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));

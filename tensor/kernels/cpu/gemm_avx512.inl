@@ -18,11 +18,6 @@ constexpr int dot_columns_for(int rows) { return rows <= 3 ? 8 : 4; }
 
 constexpr bool masks_are_free = true;  // whether a masked load costs no more than another
 
-// A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
-inline Vec load_where(const float* p, const int32_t* keep) {
-  return _mm512_maskz_loadu_ps(_mm512_movepi32_mask(_mm512_loadu_si512(keep)), p);
-}
-
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) {
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -18,11 +18,6 @@ constexpr int dot_columns_for(int rows) { return rows <= 2 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 
-// A mask kept in memory, one word of 0 or -1 per lane, applied to lanes that may all be read.
-inline Vec load_where(const float* p, const int32_t* keep) {
-  return from_bits({vandq_s32(bits(load(p)).v, vld1q_s32(keep))});
-}
-
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) { return vuzp1q_f32(a.v, b.v); }
 

@@ -164,7 +164,7 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
       for (int64_t j = columns.begin; j < columns.end; j += width) {
         const int64_t tile_columns = least(width, columns.end - j);
         t.b = b + (j - columns.begin) * b_column + p;
-        dot_kernel_for<false>(tile_rows, tile_columns)(t, sum);
+        dot_kernel_for(tile_rows, tile_columns)(t, sum);
         for (int64_t r = 0; r < tile_rows; ++r) {  // one by one: larger loads would wait until the sums are in memory
           float* c = x.c + (i + r) * x.c_row + j;
           for (int64_t l = 0; l < tile_columns; ++l) {

@@ -20,6 +20,8 @@
 #include "tensor/kernels/cpu/gemm_small.inl"
 #include "tensor/kernels/cpu/gemm_packed.inl"
 #include "tensor/kernels/cpu/gemm_bfloat16.inl"
+#include "tensor/kernels/cpu/conv_frame.inl"
+#include "tensor/kernels/cpu/conv_channels.inl"
 #include "tensor/kernels/cpu/conv.inl"
 #include "tensor/kernels/cpu/conv_weight.inl"
 #include "tensor/kernels/cpu/pool.inl"

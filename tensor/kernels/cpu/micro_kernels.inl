@@ -179,13 +179,12 @@ struct DotTile {
   const float* b;
   int64_t b_column[most_dot_columns];  // where the columns begin, from b
   int64_t k;
-  const int32_t* keep = nullptr;   // (k): lanes of B that count, where the tile has gaps
   int64_t parts = 1;               // the sums run over so many parts of length k,
   int64_t a_part = 0, b_part = 0;  // which lie so far from each other
 };
 
-// sum[i * columns + j] = row i of A times column j of B. With gaps, k is a multiple of lanes.
-template <int rows, int columns, bool gaps>
+// sum[i * columns + j] = row i of A times column j of B.
+template <int rows, int columns>
 void dot_kernel(const DotTile& t, float* sum) {
   Vec dot[rows][columns];
   GRADUS_UNROLL
@@ -204,12 +203,12 @@ void dot_kernel(const DotTile& t, float* sum) {
       GRADUS_UNROLL
       for (int j = 0; j < columns; ++j) {
         const float* column = b + t.b_column[j] + p;
-        const Vec right = gaps ? load_where(column, t.keep + p) : load(column);
+        const Vec right = load(column);
         GRADUS_UNROLL
         for (int i = 0; i < rows; ++i) dot[i][j] = fma(left[i], right, dot[i][j]);
       }
     }
-    if (!gaps && whole < t.k) {
+    if (whole < t.k) {
       const int64_t m = t.k - whole;
       Vec left[rows];
       GRADUS_UNROLL
@@ -233,7 +232,6 @@ void dot_kernel(const DotTile& t, float* sum) {
 
 using DotKernel = void (*)(const DotTile&, float*);
 
-template <bool gaps>
 struct DotKernels {
   DotKernel of[dot_rows][most_dot_columns] = {};
 
@@ -243,12 +241,11 @@ struct DotKernels {
   }
   template <int rows, int... j>
   constexpr void fill_row(std::integer_sequence<int, j...>) {
-    ((of[rows - 1][j] = dot_kernel<rows, j + 1, gaps>), ...);
+    ((of[rows - 1][j] = dot_kernel<rows, j + 1>), ...);
   }
 };
 
-template <bool gaps>
 inline DotKernel dot_kernel_for(int64_t rows, int64_t columns) {
-  static constexpr DotKernels<gaps> kernels{std::make_integer_sequence<int, dot_rows>()};
+  static constexpr DotKernels kernels{std::make_integer_sequence<int, dot_rows>()};
   return kernels.of[rows - 1][columns - 1];
 }
