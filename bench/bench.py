@@ -24,7 +24,7 @@ import report
 from machine import AWAKE, KEEP_MEMORY, SEPARATE_BLOCKS, Child, cpu_times, gemm_peers, processor, warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GROUPS = ("gemm", "random", "avx2", "memory", "conv", "overhead", "steps")
+GROUPS = ("gemm", "random", "avx2", "memory", "conv", "linear", "overhead", "steps")
 SIZES = (512 << 10, 32 << 20, 1 << 30)  # what a walk for bandwidth touches: about L2, L3 and DRAM
 # kind, M, N, K, batch: so many products (M, K) (K, N). The first letter of the kind says of A whether it lies as it is
 # (N) or transposed (T), the second of B.
@@ -299,6 +299,7 @@ class Bench:
             titles = {
                 "memory": "Limited by memory",
                 "conv": "Convolutions",
+                "linear": "Layers whose weights stay",
                 "overhead": "What an op costs",
                 "steps": "Training steps",
             }
@@ -350,6 +351,10 @@ class Bench:
         self.items(
             "kernels", "conv", "float32, PyTorch in the better of its layouts, results new on both sides", self.flops
         )
+
+    def linear(self):
+        note = "y = x W^T + b, x (M, K), W (N, K), without gradients, the weights as they were in the call before"
+        self.items("kernels", "linear", note, self.flops)
 
     def overhead(self):
         threads, self.options.threads = self.options.threads, self.options.threads[:1]

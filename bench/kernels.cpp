@@ -1,4 +1,4 @@
-// What is limited by memory, convolutions and what an op costs by itself, the same as in peer_torch.py. Results are
+// What is limited by memory, layers whose weights stay, convolutions and what an op costs by itself, the same as in peer_torch.py. Results are
 // newly made in every call on both sides, except where the name says "into": there they are given.
 #include <memory>
 
@@ -48,6 +48,9 @@ class Items {
                    .read = 4 * read,
                    .written = 4 * written,
                    .make = std::move(make)});
+  }
+  void linear(const std::string& name, double flops, std::function<Call()> make) {
+    all.push_back({.group = "linear", .name = name, .flops = flops, .make = std::move(make)});
   }
   void overhead(const std::string& name, std::function<Call()> make) {
     all.push_back({.group = "overhead", .name = name, .make = std::move(make)});
@@ -249,6 +252,23 @@ void convolutions(Items& items) {
   });
 }
 
+// x (m, k) and weights (n, k) that are used again and again; matrices of bfloat16.
+void linears(Items& items) {
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  for (DType dtype : {float32, bfloat16}) {
+    for (Sizes s : {Sizes{1, 1024, 256}, Sizes{1, 4096, 4096}, Sizes{32, 1024, 256}, Sizes{64, 768, 256},
+                    Sizes{64, 256, 784}, Sizes{1024, 1024, 1024}}) {
+      const std::string sizes = std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k);
+      items.linear("linear " + sizes + " " + to_string(dtype), 2 * double(s.m * s.n * s.k), [=] {
+        return plain([x = randn({s.m, s.k}).to(dtype), w = randn({s.n, s.k}).to(dtype).requires_grad_(),
+                      b = randn({s.n}).to(dtype)] { linear(x, w, b); });
+      });
+    }
+  }
+}
+
 void overheads(Items& items) {
   auto pair = [](bool recorded) {
     return std::pair(randn({10}).requires_grad_(recorded), randn({10}).requires_grad_(recorded));
@@ -283,6 +303,7 @@ std::vector<Item> items() {
   reductions(items);
   optimisers(items);
   convolutions(items);
+  linears(items);
   overheads(items);
   return std::move(items.all);
 }

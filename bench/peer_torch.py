@@ -253,6 +253,21 @@ item("max_pool2d 64x32x28x28 by 2", with_input(lambda x: F.max_pool2d(x, 2), 64,
 item("max_pool2d 64x32x28x28 by 2, both ways", gradient_of(lambda x: F.max_pool2d(x, 2), 64, 32, 28, 28))
 item("avg_pool2d 64x32x28x28 by 2, both ways", gradient_of(lambda x: F.avg_pool2d(x, 2), 64, 32, 28, 28))
 
+# --- layers whose weights stay --------------------------------------------------------------------------------------
+
+
+def linear(m, n, k, dtype):
+    def make():
+        x, w, b = torch.randn(m, k).to(dtype), torch.randn(n, k).to(dtype), torch.randn(n).to(dtype)
+        return lambda: F.linear(x, w, b)
+
+    return plain(make)
+
+
+for dtype in (torch.float32, torch.bfloat16):
+    for m, n, k in ((1, 1024, 256), (1, 4096, 4096), (32, 1024, 256), (64, 768, 256), (64, 256, 784), (1024,) * 3):
+        item(f"linear {m}x{n}x{k} {str(dtype)[6:]}", linear(m, n, k, dtype))
+
 # --- what an op costs by itself, from Python ------------------------------------------------------------------------
 
 
