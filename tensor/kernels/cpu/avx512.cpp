@@ -1,4 +1,4 @@
-// The float32 kernels for AVX-512.
+// The float32 kernels for AVX-512, and those of bfloat16.
 #if defined(__x86_64__)
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -7,8 +7,13 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
+#include <cpuid.h>
 #include <immintrin.h>
 #include <math.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <utility>
 
@@ -23,11 +28,15 @@ namespace {
 #include "tensor/kernels/cpu/vec_avx512.h"
 #include "tensor/kernels/cpu/gemm_avx512.inl"
 #include "tensor/kernels/cpu/kernels.inl"
+#include "tensor/kernels/cpu/gemm_amx.inl"
 // clang-format on
 
 }  // namespace
 
-void fill_table(KernelTable& table, DType dtype) { fill_kernels(table, dtype); }
+void fill_table(KernelTable& table, DType dtype) {
+  fill_kernels(table, dtype);
+  if (dtype == DType::bfloat16 && has_amx()) table.matmul = table.matmul_packed = matmul_amx;
+}
 
 }  // namespace gradus::avx512
 

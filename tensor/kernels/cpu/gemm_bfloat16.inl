@@ -2,7 +2,7 @@
 //
 // The matrices are widened, which is exact, while they are packed, block by block: the micro-kernels are those of
 // float products, and no copy of a whole matrix is ever made. It saves memory, not time: processors without units for
-// matrices multiply bfloat16 no faster than float.
+// matrices (gemm_amx.inl) multiply bfloat16 no faster than float.
 //
 // Included inside the namespace of an instruction set, after gemm.inl. Sums run in blocks of k that depend on k only.
 
@@ -62,6 +62,9 @@ inline void widen_rows(const uint16_t* from, int64_t from_row, int64_t columns, 
 // What becomes of `count` sums in the row and from the column on: C, rounded once.
 inline void finish(const HalfProduct& x, float* sum, int64_t row, int64_t column, int64_t count) {
   uint16_t* c = x.c + row * x.c_row + column;
+  if (x.alpha != 1) {
+    for (int64_t j = 0; j < count; ++j) sum[j] *= x.alpha;
+  }
   if (x.accumulate) {
     for (int64_t j = 0; j < count; ++j) sum[j] += widen(c[j]);
   }
@@ -111,7 +114,6 @@ inline void half_block(const HalfProduct& x, const HalfBlocks& blocks, Range row
       else
         widen_transposed(from, x.b_col, t.columns, steps, packed_b, t.b_step);
       t.k = steps;
-      t.alpha = x.alpha;
       t.accumulate = p > 0;
       t.c_row = c_row;
       for (int64_t i = rows.begin; i < rows.end; i += height) {
@@ -189,18 +191,31 @@ inline void half_dot_block(const HalfProduct& x, const float* a, int64_t a_row, 
     float sum[round_up(half_dot_rows * half_dot_columns, lanes)];
     const int64_t n = least(half_dot_columns, columns.end - j);
     kernels[x.m - 1](x, a, a_row, j, n, sum);
-    for (int64_t i = 0; i < x.m * half_dot_columns; ++i) sum[i] *= x.alpha;
     for (int64_t i = 0; i < x.m; ++i) finish(x, sum + i * half_dot_columns, i, j, n);
   }
 }
 
-inline void matmul_bfloat16(const Matmul& args) {
+// --- tasks ---------------------------------------------------------------------------------------------------------
+
+// What the kernel was given.
+struct HalfBatch {
+  HalfProduct first;
+  int64_t size, a_next, b_next, c_next;
+
+  HalfProduct item(int64_t i) const {
+    HalfProduct x = first;
+    x.a += i * a_next;
+    x.b += i * b_next;
+    x.c += i * c_next;
+    return x;
+  }
+};
+
+inline HalfBatch half_batch(const Matmul& args) {
   HalfProduct x;
-  const int64_t batch = args.c.shape[0];
   x.m = args.c.shape[1];
   x.n = args.c.shape[2];
   x.k = args.a.shape[2];
-  if (batch * x.m * x.n == 0) return;
   x.a = args.a.as<uint16_t>();
   x.b = args.b.as<uint16_t>();
   x.bias = static_cast<const uint16_t*>(args.bias);
@@ -213,51 +228,59 @@ inline void matmul_bfloat16(const Matmul& args) {
   x.alpha = float(args.alpha);
   x.accumulate = args.accumulate;
   x.activation = args.activation;
+  return {x, args.c.shape[0], args.a.strides[0], args.b.strides[0], args.c.strides[0]};
+}
 
-  const auto item_of = [&](int64_t item) {
-    HalfProduct one = x;
-    one.a += item * args.a.strides[0];
-    one.b += item * args.b.strides[0];
-    one.c += item * args.c.strides[0];
-    return one;
-  };
-  if (few_rows(x)) {
-    const int64_t size = round_up(x.k, 2 * lanes), step = 64, tasks = blocks_of(x.n, step);
-    parallel_for(batch * tasks, most(1, task_work / most(1, x.m * step * x.k)), [&](int64_t begin, int64_t end) {
-      const Space a(x.m * size);
-      for (int64_t task = begin; task < end; ++task) {
-        const HalfProduct one = item_of(task / tasks);
-        const int64_t column = task % tasks * step;
-        if (task == begin || column == 0) {
-          for (int64_t i = 0; i < x.m; ++i) split_row(one, i, a.floats() + i * size, size);
-        }
-        half_dot_block(one, a.floats(), size, {column, least(x.n, column + step)});
+// All products, cut into these blocks; on several threads into smaller ones, of as many columns as `side` divides.
+inline void run_half_blocks(const HalfBatch& batch, HalfBlocks blocks, int64_t side,
+                            void (*block)(const HalfProduct&, const HalfBlocks&, Range, Range, float*)) {
+  const HalfProduct& x = batch.first;
+  const int64_t m_tasks = blocks_of(x.m, blocks.m), wanted = num_threads() > 1 ? 2 * num_threads() : 1;
+  while (blocks.n > side && batch.size * m_tasks * blocks_of(x.n, blocks.n) < wanted &&
+         blocks.m * blocks.n * x.k >= 2 * task_work)
+    blocks.n = round_up(blocks.n / 2, side);
+  const int64_t n_tasks = blocks_of(x.n, blocks.n), tasks = m_tasks * n_tasks;
+  const int64_t work = most(1, blocks.m * blocks.n * x.k);
+  parallel_for(batch.size * tasks, most(1, task_work / work), [&](int64_t begin, int64_t end) {
+    const Space space(blocks.space());
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t row = task % tasks / n_tasks * blocks.m, column = task % n_tasks * blocks.n;
+      block(batch.item(task / tasks), blocks, {row, least(x.m, row + blocks.m)},
+            {column, least(x.n, column + blocks.n)}, space.floats());
+    }
+  });
+}
+
+inline void run_half_dots(const HalfBatch& batch) {
+  const HalfProduct& x = batch.first;
+  const int64_t size = round_up(x.k, 2 * lanes), step = 64, tasks = blocks_of(x.n, step);
+  parallel_for(batch.size * tasks, most(1, task_work / most(1, x.m * step * x.k)), [&](int64_t begin, int64_t end) {
+    const Space a(x.m * size);
+    for (int64_t task = begin; task < end; ++task) {
+      const HalfProduct one = batch.item(task / tasks);
+      const int64_t column = task % tasks * step;
+      if (task == begin || column == 0) {
+        for (int64_t i = 0; i < x.m; ++i) split_row(one, i, a.floats() + i * size, size);
       }
-    });
-    return;
-  }
+      half_dot_block(one, a.floats(), size, {column, least(x.n, column + step)});
+    }
+  });
+}
 
+inline void multiply_bfloat16(const HalfBatch& batch) {
+  const HalfProduct& x = batch.first;
+  if (batch.size * x.m * x.n == 0) return;
+  if (few_rows(x)) return run_half_dots(batch);
   HalfBlocks blocks;
   blocks.m = equal_blocks(x.m, half_m_block);
   blocks.n = equal_blocks(x.n, half_n_block);
   blocks.k = x.k ? equal_blocks(x.k, k_block) : 1;
-  const int64_t wanted = num_threads() > 1 ? 2 * num_threads() : 1;
-  while (blocks.n > 2 * lanes && batch * blocks_of(x.m, blocks.m) * blocks_of(x.n, blocks.n) < wanted &&
-         blocks.m * blocks.n * x.k >= 2 * task_work)
-    blocks.n = round_up(blocks.n / 2, lanes);
   blocks.height = equal_blocks(blocks.m, max_rows);
   blocks.width = tile_width(blocks.height, blocks.n);
-  const int64_t n_tasks = blocks_of(x.n, blocks.n), tasks = blocks_of(x.m, blocks.m) * n_tasks;
-  const int64_t work = most(1, blocks.m * blocks.n * x.k);
-  parallel_for(batch * tasks, most(1, task_work / work), [&](int64_t begin, int64_t end) {
-    const Space space(blocks.space());
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t item = task / tasks, row = task % tasks / n_tasks * blocks.m, column = task % n_tasks * blocks.n;
-      half_block(item_of(item), blocks, {row, least(x.m, row + blocks.m)}, {column, least(x.n, column + blocks.n)},
-                 space.floats());
-    }
-  });
+  run_half_blocks(batch, blocks, 2 * lanes, half_block);
 }
+
+inline void matmul_bfloat16(const Matmul& args) { multiply_bfloat16(half_batch(args)); }
 
 inline void fill_bfloat16(KernelTable& table) {
   table.matmul = matmul_bfloat16;
