@@ -257,14 +257,16 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   for (;;) {
     plan.m_tasks = blocks_of(x.m, plan.m);
     plan.n_tasks = blocks_of(x.n, plan.n);
-    if (batch * plan.m_tasks * plan.n_tasks >= wanted || plan.m * plan.n * x.k < 2 * task_work) break;
+    const int64_t tasks = batch * plan.m_tasks * plan.n_tasks;
+    if (tasks >= wanted || plan.m * plan.n * x.k < 2 * task_work) break;
     if (plan.m > 8 * max_rows)
       plan.m = round_up((plan.m + 1) / 2, max_rows);
-    else if (plan.n > 8 * lanes)
-      plan.n = round_up((plan.n + 1) / 2, SharedPanels::width);
+    else if (plan.n > (tasks < num_threads() ? 4 : 8) * lanes)
+      plan.n = round_up((plan.n + 1) / 2, lanes);
     else
       break;
   }
+  plan.m = equal_blocks(x.m, plan.m);
   plan.n_pass = 0;
   if (plan.pack_b && batch == 1 && plan.m_tasks > 1) {
     plan.n = round_up(plan.n, SharedPanels::width);
