@@ -51,7 +51,7 @@ void pixel_kernel(const PixelTile& t) {
   const float* ahead = t.ahead;
   int64_t p = 0;
   for (const int64_t lines = least(t.ahead_lines, steps); p < lines; ++p, ahead += t.ahead_step) {
-    __builtin_prefetch(ahead, 1);
+    __builtin_prefetch(ahead);
     multiply(p);
   }
   for (; p < steps; ++p) multiply(p);

@@ -95,7 +95,7 @@ void micro_kernel(const Tile& t) {
     for (int i = 0; i < rows; ++i, line += c_row) {
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        __builtin_prefetch(line + v * lanes, 1);
+        __builtin_prefetch(line + v * lanes);
         for (int64_t q = 0; q < pause; ++q) multiply(p++);
       }
     }
@@ -103,7 +103,7 @@ void micro_kernel(const Tile& t) {
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
       GRADUS_UNROLL
-      for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes, 1);
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes);
     }
   }
   for (; p < steps; ++p) multiply(p);
