@@ -219,7 +219,7 @@ TEST_P(Gemm, Packed) {
       std::vector<float> got = p.run_packed(&KernelTable::matmul_packed);
       ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << x.name();
     }
-    if (x.m >= 33) {
+    if (x.m >= 100) {
       ASSERT_EQ(p.run(), expected) << x.name();
     }
   }

@@ -17,6 +17,9 @@ constexpr int dot_columns_for(int rows) { return rows == 1 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 
+// Keeps x in a register: g++ likes to read what is used two or three times from memory each time.
+inline void hold(Vec& x) { asm("" : "+x"(x.v)); }
+
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) {
   const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));

@@ -18,6 +18,9 @@ constexpr int dot_columns_for(int rows) { return rows <= 3 ? 8 : 4; }
 
 constexpr bool masks_are_free = true;  // whether a masked load costs no more than another
 
+// Keeps x in a register: g++ likes to read what is used two or three times from memory each time.
+inline void hold(Vec& x) { asm("" : "+v"(x.v)); }
+
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) {
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

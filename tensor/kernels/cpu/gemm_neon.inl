@@ -18,6 +18,9 @@ constexpr int dot_columns_for(int rows) { return rows <= 2 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 
+// Keeps x in a register: g++ likes to read what is used two or three times from memory each time.
+inline void hold(Vec& x) { asm("" : "+w"(x.v)); }
+
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) { return vuzp1q_f32(a.v, b.v); }
 

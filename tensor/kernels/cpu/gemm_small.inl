@@ -17,30 +17,44 @@ class NearSpace {
 
 // --- tiles of A and B as they lie ----------------------------------------------------------------------------------
 
-template <bool unit_rows>
+// Few rows and a B that comes from afar are limited by reading it. Across some rows of B at a time, tile by tile, that
+// goes as fast as along them, and C, little beside B, is read and written once for each such block of k.
+constexpr int64_t stream_k = 32;  // rows of B: about as many streams as a processor foresees
+inline bool streams(const Product& x) {
+  return x.b_col == 1 && x.k > stream_k && x.m <= 2 * max_rows && x.n >= 128 &&
+         x.n * x.k > (x.m <= 4 ? 1 << 16 : 1 << 18);
+}
+
+template <bool unit_rows, BRows mode>
 inline void product_tiles(const Product& x, const float* b, int64_t b_step, Range rows, Range columns) {
-  const int64_t height = rows.size() <= max_rows ? rows.size() : equal_blocks(rows.size(), max_rows);
+  const int64_t height = equal_blocks(rows.size(), max_rows);
   const int64_t width = tile_width(height, columns.size());
+  const int64_t k_step = mode == BRows::stream ? stream_k : x.k;
   Tile t;
   t.a_row = x.a_row, t.a_step = x.a_col;
   t.b_step = b_step;
-  t.k = x.k;
   t.c_row = x.c_row;
   t.alpha = x.alpha;
-  t.accumulate = x.accumulate;
-  for (int64_t i = rows.begin; i < rows.end; i += height) {
-    const int64_t tile_rows = least(height, rows.end - i);
-    t.a = x.a + i * x.a_row;
-    t.row_bias = x.row_bias ? x.row_bias + i : nullptr;
-    for (int64_t j = columns.begin; j < columns.end; j += width) {
-      t.columns = least(width, columns.end - j);
-      t.b = b + (j - columns.begin);
-      t.c = x.c + i * x.c_row + j;
-      t.bias = x.bias ? x.bias + j : nullptr;
-      micro_kernel_for<unit_rows, BRows::partial>(tile_rows, t.columns)(t);
-      if (x.activation != Activation::none) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
+  int64_t p = 0;
+  do {
+    t.k = least(k_step, x.k - p);
+    t.accumulate = x.accumulate || p > 0;
+    const bool last = p + t.k == x.k;
+    for (int64_t i = rows.begin; i < rows.end; i += height) {
+      const int64_t tile_rows = least(height, rows.end - i);
+      t.a = x.a + i * x.a_row + p * x.a_col;
+      t.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
+      for (int64_t j = columns.begin; j < columns.end; j += width) {
+        t.columns = least(width, columns.end - j);
+        t.b = b + (j - columns.begin) + p * b_step;
+        t.c = x.c + i * x.c_row + j;
+        t.bias = last && x.bias ? x.bias + j : nullptr;
+        micro_kernel_for<unit_rows, mode>(tile_rows, t.columns)(t);
+        if (last && x.activation != Activation::none) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
+      }
     }
-  }
+    p += t.k;
+  } while (p < x.k);
 }
 
 inline void product_tiles(const Product& x, Range rows, Range columns) {
@@ -52,10 +66,11 @@ inline void product_tiles(const Product& x, Range rows, Range columns) {
     pack_panel(x, columns.begin, columns.size(), 0, x.k, packed.floats());
     b = packed.floats(), b_step = width;
   }
-  if (x.a_row == 1)
-    product_tiles<true>(x, b, b_step, rows, columns);
-  else
-    product_tiles<false>(x, b, b_step, rows, columns);
+  const auto tiles = streams(x)
+                         ? (x.a_row == 1 ? product_tiles<true, BRows::stream> : product_tiles<false, BRows::stream>)
+                     : x.a_row == 1 ? product_tiles<true, BRows::partial>
+                                    : product_tiles<false, BRows::partial>;
+  tiles(x, b, b_step, rows, columns);
 }
 
 // --- few columns ---------------------------------------------------------------------------------------------------
@@ -145,8 +160,8 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
     transpose(columns.size(), x.k, b, x.b_row, turned.floats(), x.k, false);
     b = turned.floats(), b_column = x.k;
   }
-  const int64_t height = rows.size() <= dot_rows ? rows.size() : equal_blocks(rows.size(), dot_rows);
-  const int64_t k_step = x.k <= dot_k_block ? x.k : equal_blocks(x.k, dot_k_block);
+  const int64_t height = equal_blocks(rows.size(), dot_rows);
+  const int64_t k_step = equal_blocks(x.k, dot_k_block);
   const int64_t width = dot_columns_for(int(height));
   float sum[most_dots];
   DotTile t;
@@ -204,6 +219,7 @@ inline Way way_of(const Product& x) {
     // These go through B once for every few rows: it should stay in the caches.
     if (dots < tiles && (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18)) return Way::dots;
   }
+  if (streams(x)) return Way::tiles;
   if (x.k <= 16 || (x.k <= k_block && x.n * x.k <= 1 << 13 && x.m * x.n * x.k <= 1 << 18)) return Way::tiles;
   return Way::blocks;
 }
@@ -222,8 +238,9 @@ inline Product row_of(const Product& x) {
 
 // Whether each sum runs in the order of a tile's, so that a B packed in panels changes nothing but the time.
 inline bool tile_by_tile(const Product& x) {
-  const Way way = way_of(is_column(x) ? row_of(x) : x);
-  return way == Way::tiles || way == Way::blocks;
+  const Product& y = is_column(x) ? row_of(x) : x;
+  const Way way = way_of(y);
+  return way == Way::blocks || (way == Way::tiles && !streams(y));
 }
 
 inline void product_part(const Product& x, Way way, Range rows, Range columns) {

@@ -5,13 +5,14 @@
 
 constexpr int lanes = Vec::lanes;
 constexpr int64_t cache_line = 16;  // floats
+constexpr int vectors_per_line = int(cache_line) / lanes;
 
 constexpr int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 constexpr int64_t blocks_of(int64_t x, int64_t step) { return (x + step - 1) / step; }
 constexpr int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 constexpr int64_t most(int64_t x, int64_t y) { return x > y ? x : y; }
 // The size of equal blocks, none larger than `step`, that cover x > 0.
-constexpr int64_t equal_blocks(int64_t x, int64_t step) { return blocks_of(x, blocks_of(x, step)); }
+constexpr int64_t equal_blocks(int64_t x, int64_t step) { return x <= step ? x : blocks_of(x, blocks_of(x, step)); }
 
 // Loops over the registers of a tile must vanish, or the tile would lie in memory.
 #ifdef __clang__
@@ -45,6 +46,7 @@ struct Tile {
 enum class BRows {
   whole,    // all lanes of the last register may be read
   partial,  // nothing beyond `columns` may be read
+  stream,   // nor here; the same rows of the tile to the right are wanted next
   table,    // as `whole`, with the rows where b_rows says
 };
 
@@ -64,12 +66,22 @@ void micro_kernel(const Tile& t) {
     GRADUS_UNROLL
     for (int v = 0; v < vectors; ++v) sum[i][v] = Vec(0.0);
   }
-  const auto multiply = [&](int64_t p) {  // adds the product of column p of A and row p of B
+  const auto multiply = [&](int64_t p)
+      __attribute__((always_inline)) {  // adds the product of column p of A and row p of B
     const float* row = mode == BRows::table ? b + b_rows[p] : b;
+    if (mode == BRows::stream) {
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; v += vectors_per_line) __builtin_prefetch(row + (vectors + v) * lanes);
+    }
     Vec right[vectors];
     GRADUS_UNROLL
     for (int v = 0; v < last; ++v) right[v] = load(row + v * lanes);
-    right[last] = mode == BRows::partial ? load(row + last * lanes, in_last) : load(row + last * lanes);
+    right[last] = mode == BRows::partial || mode == BRows::stream ? load(row + last * lanes, in_last)
+                                                                  : load(row + last * lanes);
+    if constexpr (rows == 2 || rows == 3) {
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) hold(right[v]);
+    }
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
       Vec left = Vec(a[unit_rows ? i : i * a_row]);
@@ -107,35 +119,50 @@ void micro_kernel(const Tile& t) {
     }
   }
   for (; p < steps; ++p) multiply(p);
-  asm volatile("" ::: "memory");  // the rest of the tile is read now: no register holds it during the sums
+  // The rest of the tile is read now, and where its rows lie is found as they are stored: no register holds either
+  // during the sums.
+  int64_t to_row = c_row;
+  asm volatile("" : "+r"(to_row)::"memory");
   const float factor = t.alpha;
   const float* added = t.bias;
   const float* row_bias = t.row_bias;
-  const bool accumulate = t.accumulate;
-  GRADUS_UNROLL
-  for (int v = 0; v < vectors; ++v) {
-    const int64_t m = v == last ? in_last : lanes;
-    float* c = to + v * lanes;
-    if (factor != 1) {
-      const Vec alpha = Vec(factor);
+  if (factor != 1) {
+    const Vec alpha = Vec(factor);
+    GRADUS_UNROLL
+    for (int i = 0; i < rows; ++i) {
       GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) sum[i][v] = alpha * sum[i][v];
+      for (int v = 0; v < vectors; ++v) sum[i][v] = alpha * sum[i][v];
     }
-    if (accumulate) {
+  }
+  if (t.accumulate) {
+    const float* c = to;
+    GRADUS_UNROLL
+    for (int i = 0; i < rows; ++i, c += to_row) {
       GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + load(c + i * c_row, m);
+      for (int v = 0; v < last; ++v) sum[i][v] = sum[i][v] + load(c + v * lanes);
+      sum[i][last] = sum[i][last] + load(c + last * lanes, in_last);
     }
-    if (added) {
-      const Vec bias = load(added + v * lanes, m);
+  }
+  if (added) {
+    GRADUS_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      const Vec bias = v == last ? load(added + v * lanes, in_last) : load(added + v * lanes);
       GRADUS_UNROLL
       for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + bias;
     }
-    if (row_bias) {
-      GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + Vec(row_bias[i]);
-    }
+  }
+  if (row_bias) {
     GRADUS_UNROLL
-    for (int i = 0; i < rows; ++i) store(c + i * c_row, sum[i][v], m);
+    for (int i = 0; i < rows; ++i) {
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] + Vec(row_bias[i]);
+    }
+  }
+  GRADUS_UNROLL
+  for (int i = 0; i < rows; ++i, to += to_row) {
+    GRADUS_UNROLL
+    for (int v = 0; v < last; ++v) store(to + v * lanes, sum[i][v]);
+    store(to + last * lanes, sum[i][last], in_last);
   }
 }
 
@@ -199,11 +226,15 @@ void dot_kernel(const DotTile& t, float* sum) {
     for (int64_t p = 0; p < whole; p += lanes) {
       Vec left[rows];
       GRADUS_UNROLL
-      for (int i = 0; i < rows; ++i) left[i] = load(a + i * t.a_row + p);
+      for (int i = 0; i < rows; ++i) {
+        left[i] = load(a + i * t.a_row + p);
+        if (columns > 1) hold(left[i]);
+      }
       GRADUS_UNROLL
       for (int j = 0; j < columns; ++j) {
         const float* column = b + t.b_column[j] + p;
-        const Vec right = load(column);
+        Vec right = load(column);
+        if (rows > 1) hold(right);
         GRADUS_UNROLL
         for (int i = 0; i < rows; ++i) dot[i][j] = fma(left[i], right, dot[i][j]);
       }
