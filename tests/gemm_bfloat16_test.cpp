@@ -94,7 +94,7 @@ TEST_P(GemmBFloat16, EqualsReference) {
   }
   for (Case x :
        {Case{.m = 257, .n = 131, .k = 385}, Case{.m = 251, .n = 557, .k = 70}, Case{.m = 1, .n = 1030, .k = 1025},
-        Case{.m = 4, .n = 99, .k = 777}, Case{.m = 1030, .n = 1, .k = 1025},
+        Case{.m = 4, .n = 99, .k = 777}, Case{.m = 40, .n = 140, .k = 2048}, Case{.m = 1030, .n = 1, .k = 1025},
         Case{.m = 300, .n = 5, .k = 769, .bias = true, .activation = Activation::gelu}}) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       x.a_transposed = transposes & 1, x.b_transposed = transposes & 2;

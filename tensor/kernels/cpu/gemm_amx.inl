@@ -10,7 +10,7 @@
 
 // The sides of a register: so many lines (rows of A or columns of B), and so many words, of two steps of k each.
 constexpr int64_t amx_lines = 16, amx_words = 16, amx_size = amx_lines * amx_words, amx_steps = 2 * amx_words;
-// A task's block of A takes 512 KB, its sums as much; a panel of B, 32 KB, stays in the first cache.
+// A task's block of A takes 512 KB of L2, its sums as much; a panel of B, 32 KB, stays in the first cache.
 constexpr int64_t amx_m_block = 512, amx_n_block = 256, amx_k_block = 512;
 // Sides of what is summed at a time, two registers each: four multiplications for four loads.
 constexpr int64_t amx_side = 2 * amx_lines;
@@ -61,11 +61,23 @@ struct AmxConfig {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// c (16 or 32 rows, 16 or 32 columns), of packed lines and over so many registers of k; zero at first or as it is.
+// 16 or 32 rows of A over so many registers of k: packed, or whole rows as they lie and, where k ends within a
+// register, that one packed.
+struct AmxRows {
+  const char* first;
+  int64_t row, second, next;  // in bytes: from row to row, to the second register, to the next step
+  int64_t registers;
+  const float* last;  // or null
+};
+
+// c (16 or 32 rows, 16 or 32 columns) with b, packed: from zero or from what it is.
 template <bool two_rows, bool two_columns>
-GRADUS_AMX void amx_kernel(const float* a, const float* b, int64_t registers, bool accumulate, float* c,
-                           int64_t c_row) {
-  const int64_t bytes = c_row * int64_t(sizeof(float)), packed = 64;
+GRADUS_AMX void amx_kernel(const AmxRows& rows, const float* b, bool accumulate, float* c, int64_t c_row) {
+  const int64_t bytes = c_row * int64_t(sizeof(float)), packed = amx_words * int64_t(sizeof(float));
+  const int64_t b_next = (1 + two_columns) * amx_size;
+  int64_t row = rows.row, second = rows.second;
+  const char* a = rows.first;
+  const float* last = rows.last;
   float* lower = c + amx_lines * c_row;
   asm volatile("" ::: "memory");  // what was stored before is seen by loads that the compiler knows nothing of
   if (accumulate) {
@@ -79,27 +91,50 @@ GRADUS_AMX void amx_kernel(const float* a, const float* b, int64_t registers, bo
     _tile_zero(2);
     _tile_zero(3);
   }
-  for (int64_t p = 0; p < registers; ++p) {
-    _tile_loadd(4, a, packed);
-    _tile_loadd(6, b, packed);
-    _tile_dpbf16ps(0, 4, 6);
-    if (two_columns) {
-      _tile_loadd(7, b + amx_size, packed);
-      _tile_dpbf16ps(1, 4, 7);
+  for (int64_t left = rows.registers;; left = 1) {
+    for (; left > 0; --left, a += rows.next, b += b_next) {
+      _tile_loadd(4, a, row);
+      _tile_loadd(6, b, packed);
+      _tile_dpbf16ps(0, 4, 6);
+      if (two_columns) {
+        _tile_loadd(7, b + amx_size, packed);
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if (two_rows) {
+        _tile_loadd(5, a + second, row);
+        _tile_dpbf16ps(2, 5, 6);
+        if (two_columns) _tile_dpbf16ps(3, 5, 7);
+      }
     }
-    if (two_rows) {
-      _tile_loadd(5, a + amx_size, packed);
-      _tile_dpbf16ps(2, 5, 6);
-      if (two_columns) _tile_dpbf16ps(3, 5, 7);
-    }
-    a += (1 + two_rows) * amx_size;
-    b += (1 + two_columns) * amx_size;
+    if (!last) break;
+    a = reinterpret_cast<const char*>(last), row = packed, second = amx_lines * packed;
+    last = nullptr;
   }
   _tile_stored(0, c, bytes);
   if (two_columns) _tile_stored(1, c + amx_lines, bytes);
   if (two_rows) _tile_stored(2, lower, bytes);
   if (two_rows && two_columns) _tile_stored(3, lower + amx_lines, bytes);
   asm volatile("" ::: "memory");
+}
+
+// Rows [i, i + count) and columns [p, p + steps) of A, whatever has to be packed at `to`.
+inline AmxRows amx_rows(const HalfProduct& x, int64_t i, int64_t count, int64_t p, int64_t steps, float* to) {
+  constexpr int64_t words = amx_words * int64_t(sizeof(float)), lines = amx_lines * words;
+  const uint16_t* from = x.a + i * x.a_row + p * x.a_col;
+  const auto pack = [&](int64_t first) {
+    pack_amx_side(from + first * x.a_col, x.a_row, x.a_col, count, steps - first, true, to);
+  };
+  // Rows a multiple of 4 KB apart share few places in the caches: read more than a few times, they are packed.
+  const bool spread = x.a_row % 2048 != 0 || x.n <= 4 * amx_side;
+  if (x.a_col == 1 && count % amx_lines == 0 && spread) {
+    const int64_t whole = steps / amx_steps, row = x.a_row * int64_t(sizeof(uint16_t));
+    if (steps % amx_steps) pack(whole * amx_steps);
+    return {reinterpret_cast<const char*>(from), row, amx_lines * row, words, whole,
+            steps % amx_steps ? to : nullptr};
+  }
+  pack(0);
+  const int64_t next = count > amx_lines ? 2 * lines : lines;
+  return {reinterpret_cast<const char*>(to), words, lines, next, blocks_of(steps, amx_steps), nullptr};
 }
 
 GRADUS_AMX inline void amx_block(const HalfProduct& x, const HalfBlocks& blocks, Range rows, Range columns,
@@ -110,24 +145,22 @@ GRADUS_AMX inline void amx_block(const HalfProduct& x, const HalfBlocks& blocks,
   float* packed_b = packed_a + blocks.a_floats();
   float* sums = packed_b + blocks.b_floats();
   const int64_t c_row = blocks.n;
+  AmxRows strips[amx_m_block / amx_side];
   for (int64_t p = 0; p < x.k; p += blocks.k) {
-    const int64_t steps = least(blocks.k, x.k - p), registers = blocks_of(steps, amx_steps);
-    const int64_t strip = 2 * registers * amx_size;
+    const int64_t steps = least(blocks.k, x.k - p), strip = 2 * blocks_of(steps, amx_steps) * amx_size;
     for (int64_t i = rows.begin; i < rows.end; i += amx_side) {
-      float* to = packed_a + (i - rows.begin) / amx_side * strip;
-      pack_amx_side(x.a + i * x.a_row + p * x.a_col, x.a_row, x.a_col, least(amx_side, rows.end - i), steps, true,
-                    to);
+      const int64_t s = (i - rows.begin) / amx_side;
+      strips[s] = amx_rows(x, i, least(amx_side, rows.end - i), p, steps, packed_a + s * strip);
     }
     for (int64_t j = columns.begin; j < columns.end; j += amx_side) {
       const int64_t count = least(amx_side, columns.end - j);
       pack_amx_side(x.b + j * x.b_col + p * x.b_row, x.b_col, x.b_row, count, steps, false, packed_b);
       for (int64_t i = rows.begin; i < rows.end; i += amx_side) {
-        const float* a = packed_a + (i - rows.begin) / amx_side * strip;
         float* c = sums + (i - rows.begin) * c_row + (j - columns.begin);
         const bool two_rows = rows.end - i > amx_lines, two_columns = count > amx_lines;
         const auto kernel = two_rows ? (two_columns ? amx_kernel<true, true> : amx_kernel<true, false>)
                                      : (two_columns ? amx_kernel<false, true> : amx_kernel<false, false>);
-        kernel(a, packed_b, registers, p > 0, c, c_row);
+        kernel(strips[(i - rows.begin) / amx_side], packed_b, p > 0, c, c_row);
       }
     }
   }
