@@ -1,6 +1,6 @@
-// The float32 kernels of an instruction set, and those of bfloat16. Included inside its namespace, after its pack (vec_ISA.h) and what
-// products need of it (gemm_ISA.inl): compiled with that file's flags, none of this may be mistaken by the linker for
-// the copy of a backend that runs anywhere.
+// The float32 kernels of an instruction set, and those of bfloat16. Included inside its namespace, after its pack
+// (vec_ISA.h) and what products need of it (gemm_ISA.inl): compiled with that file's flags, none of this may be
+// mistaken by the linker for the copy of a backend that runs anywhere.
 
 // Each builds on those before it.
 // clang-format off
