@@ -37,6 +37,7 @@ void pixel_kernel(const PixelTile& t) {
   const auto multiply = [&](int64_t p) {
     const float* left = t.frame + offsets[p];
     const float* right = left + second;
+    asm("" : "+r"(left), "+r"(right));  // or compilers keep t.frame + i for each i, more than there are registers
     Vec weight[vectors];
     GRADUS_UNROLL
     for (int v = 0; v < vectors; ++v) weight[v] = load(weights + v * lanes);
@@ -65,23 +66,28 @@ void pixel_kernel(const PixelTile& t) {
 
 using PixelKernel = void (*)(const PixelTile&);
 
+// Pixels of a tile. Tiles of one register of channels have twice as many, as they take an input for each sum.
+constexpr int64_t most_pixels(int64_t channels) { return channels == lanes ? 2 * max_rows : max_rows; }
+
+template <int vectors>
 struct PixelKernels {
-  PixelKernel of[max_rows][2] = {};
+  PixelKernel of[2 * max_rows] = {};
   template <int... i>
   constexpr explicit PixelKernels(std::integer_sequence<int, i...>) {
-    ((of[i][0] = pixel_kernel<i + 1, 1>, of[i][1] = pixel_kernel<i + 1, 2>), ...);
+    ((of[i] = pixel_kernel<i + 1, vectors>), ...);
   }
 };
 
 inline PixelKernel pixel_kernel_for(int64_t pixels, int64_t channels) {
-  static constexpr PixelKernels kernels{std::make_integer_sequence<int, max_rows>()};
-  return kernels.of[pixels - 1][channels / lanes - 1];
+  static constexpr PixelKernels<1> of_one{std::make_integer_sequence<int, 2 * max_rows>()};
+  static constexpr PixelKernels<2> of_two{std::make_integer_sequence<int, max_rows>()};
+  return channels == lanes ? of_one.of[pixels - 1] : of_two.of[pixels - 1];
 }
 
 // Whether this pays: channels fill registers, all but a fifth at most, rows of pixels fill tiles, and sums are long
 // enough that turning the output costs little.
 inline bool channels_in_lanes(int64_t channels, int64_t columns, int64_t k) {
-  return channels > lanes && 5 * channels >= 4 * round_up(channels, lanes) && columns > 2 && k >= 8 * lanes;
+  return 5 * channels >= 4 * round_up(channels, lanes) && columns > 2 && k >= 8 * lanes;
 }
 
 // Floats of a tile's worth of rows of the output on their way from (pixels, channels) to (channels, pixels): they
@@ -100,13 +106,13 @@ inline void correlate_channels(const float* frame, int64_t frame_row, const int3
                                const float* weights, const float* bias, int64_t channels, int64_t rows,
                                int64_t columns, float* to, int64_t to_plane, float* space) {
   const int64_t some_rows = turned_rows(rows, columns);
-  const bool pairs = 2 * columns <= max_rows;  // of rows
-  const int64_t width = equal_blocks(columns, max_rows);
   PixelTile t;
   t.offsets = offsets;
   t.k = k;
   for (int64_t o = 0; o < channels; o += panel_channels) {
     const int64_t mine = least(panel_channels, channels - o), padded = round_up(mine, lanes);
+    const int64_t most = most_pixels(padded), width = equal_blocks(columns, most);
+    const bool pairs = 2 * columns <= most;  // of rows
     t.weights = weights + o * k;
     t.bias = bias + o;
     t.ahead_step = to_plane;

@@ -49,55 +49,60 @@ inline Vec load_steps(const float* from, int64_t step, int64_t n) {
   return load(some);
 }
 
-// to[q] = from[q step] for first <= q < last, and 0 in the rest of [0, size). Writes whole registers, which
-// may reach up to `lanes` beyond: rows are laid out from the first to the last.
-inline void lay_row(const float* from, int64_t step, int64_t first, int64_t last, int64_t size, float* to) {
+// `rows` rows of `size` floats one after the other, each with to[q] = from[q step] for first <= q < last and 0 in the
+// rest; from one row of `from` to the next it is from_row. Writes whole registers, which may reach up to `lanes` beyond
+// the last row.
+inline void lay_rows(const float* from, int64_t from_row, int64_t step, int64_t first, int64_t last, int64_t size,
+                     int64_t rows, float* to) {
   // Margins mostly fit a register; where they do, no loop is entered, which compilers make a call of memset.
   const Vec nothing(0.0);
-  if (first > 0) store(to, nothing);
-  for (int64_t q = lanes; q < first; q += lanes) store(to + q, nothing);
-  int64_t q = first;
-  if (step == 1)
-    for (; q + lanes <= last; q += lanes) store(to + q, load(from + q));
-  for (; q < last; q += lanes) store(to + q, load_steps(from + q * step, step, least(lanes, last - q)));
-  if (q < size) store(to + q, nothing);
-  for (q += lanes; q < size; q += lanes) store(to + q, nothing);
+  for (; rows > 0; --rows, from += from_row, to += size) {
+    if (first > 0) store(to, nothing);
+    for (int64_t q = lanes; q < first; q += lanes) store(to + q, nothing);
+    int64_t q = first;
+    if (step == 1) {
+      for (; q + lanes <= last; q += lanes) store(to + q, load(from + q));
+      if (q < last) {
+        store(to + q, load(from + q, last - q));
+        q += lanes;
+      }
+    } else {
+      for (; q < last; q += lanes) store(to + q, load_steps(from + q * step, step, least(lanes, last - q)));
+    }
+    if (q < size) store(to + q, nothing);
+    for (q += lanes; q < size; q += lanes) store(to + q, nothing);
+  }
 }
 
-// The rows of an image next to each other, shifted: to[r, q] = image[top + r, left + q], with the image's row length.
-inline void lay_shifted(const Frame& f, int64_t left, const float* image, float* to) {
-  const int64_t first = most(0, f.top), last = most(first, least(f.height, f.top + f.rows));
-  const int64_t above = least(f.rows, first - f.top), size = (last - first) * f.width;
-  clear_floats(to, above * f.width);
-  to += above * f.width;
-  const int64_t begin = most(0, -left), end = size - most(0, left);
-  if (begin < end) copy_floats(image + first * f.width + left + begin, end - begin, to + begin);
+// The same of neighbouring elements and as many columns as the image has, from_row, of which all but `left` columns to
+// the left (to the right, where negative) come from the image: of one piece, in which the margins are cleared then.
+inline void lay_shifted(const float* from, int64_t left, int64_t columns, int64_t rows, float* to) {
+  const int64_t size = rows * columns, begin = most(0, -left), end = size - most(0, left);
+  if (begin < end) copy_floats(from + begin, end - begin, to + begin);
   for (int64_t q = 0; q < begin; ++q)
-    for (int64_t r = 0; r < size; r += f.width) to[r + q] = 0;
-  for (int64_t q = f.width - most(0, left); q < f.width; ++q)
-    for (int64_t r = 0; r < size; r += f.width) to[r + q] = 0;
-  clear_floats(to + size, (f.rows - above) * f.width - size);
+    for (int64_t r = 0; r < size; r += columns) to[r + q] = 0;
+  for (int64_t q = columns - most(0, left); q < columns; ++q)
+    for (int64_t r = 0; r < size; r += columns) to[r + q] = 0;
 }
 
 inline void fill_frame(const Frame& f, const float* image, float* to) {
-  const bool shifted = f.stride_h * f.stride_w == 1 && f.columns == f.width;
   for (int64_t c = 0; c < f.channels; ++c, image += f.height * f.width) {
     for (int64_t a = 0; a < f.phases_h; ++a) {
-      for (int64_t b = 0; b < f.copies; ++b) {
-        const int64_t left = f.left + b * f.copy_step, step = f.stride_w;
-        if (shifted && left < f.width && -left < f.width) {
-          lay_shifted(f, left, image, to);
-          to += f.plane();
-          continue;
-        }
-        // Columns [first, last) lie in the image.
+      // Rows [top, bottom) lie in the image, and of a copy columns [first, last).
+      const int64_t y = f.top + a, step = f.stride_w;
+      const int64_t top = least(f.rows, y < 0 ? blocks_of(-y, f.stride_h) : 0);
+      const int64_t bottom = most(top, least(f.rows, y < f.height ? blocks_of(f.height - y, f.stride_h) : 0));
+      for (int64_t b = 0; b < f.copies; ++b, to += f.plane()) {
+        const int64_t left = f.left + b * f.copy_step;
         const int64_t first = least(f.columns, left < 0 ? blocks_of(-left, step) : 0);
         const int64_t last = most(first, least(f.columns, left < f.width ? blocks_of(f.width - left, step) : 0));
-        for (int64_t r = 0; r < f.rows; ++r, to += f.columns) {
-          const int64_t y = f.top + r * f.stride_h + a;
-          const bool inside = y >= 0 && y < f.height;
-          lay_row(image + y * f.width + left, step, inside ? first : 0, inside ? last : 0, f.columns, to);
-        }
+        clear_floats(to, top * f.columns);
+        const float* from = image + (y + top * f.stride_h) * f.width + left;
+        if (f.stride_h * step == 1 && f.columns == f.width && first < last)
+          lay_shifted(from, left, f.width, bottom - top, to + top * f.columns);
+        else
+          lay_rows(from, f.stride_h * f.width, step, first, last, f.columns, bottom - top, to + top * f.columns);
+        clear_floats(to + bottom * f.columns, (f.rows - bottom) * f.columns);
       }
     }
   }

@@ -18,7 +18,7 @@ constexpr int64_t equal_blocks(int64_t x, int64_t step) { return x <= step ? x :
 #ifdef __clang__
 #define GRADUS_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define GRADUS_UNROLL _Pragma("GCC unroll 16")
+#define GRADUS_UNROLL _Pragma("GCC unroll 32")
 #endif
 
 // --- the micro-kernel ----------------------------------------------------------------------------------------------
