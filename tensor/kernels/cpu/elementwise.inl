@@ -36,6 +36,14 @@ void unary_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, 
     map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]));
 }
 
+void cube_row(int64_t n, char* const* p, const int64_t* s, bool far, double, double) {
+  auto f = [](Vec x) { return x * x * x; };
+  if (s[0] == unit && s[1] == unit)
+    map_row(n, far, Unit(p[0], 0), f, Unit(p[1], 0));
+  else
+    map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]));
+}
+
 template <Unary op>
 void grad_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, double b) {
   if constexpr (has_grad(op)) {
@@ -156,6 +164,7 @@ constexpr Family<PlainRow, Predicate, MakePredicate> predicate_rows;
 void unary(Unary op, const View& x, const View& y, double a, double b) {
   ConstantsRow* row = unary_rows[op];
   // The powers that networks use, without the general formula.
+  if (op == Unary::pow && a == 3) row = cube_row;
   if (op == Unary::pow && a == 2) row = unary_rows[Unary::square];
   if (op == Unary::pow && a == 0.5) row = unary_rows[Unary::sqrt];
   if (op == Unary::pow && a == -1) row = unary_rows[Unary::reciprocal];
@@ -282,11 +291,59 @@ void copy(const View& x, const View& y) {
   });
 }
 
+void (*plain_triangle)(const View&, const View&, int64_t, bool);
+void (*plain_cast)(const View&, DType, const View&);
+
+// Long rows on all threads; to bfloat16, which is what is cast to most, by vectors.
+void cast(const View& x, DType to, const View& y) {
+  const int64_t sizes[] = {int64_t(size_of(to)), unit};
+  Loop<2> loop = collapse<2>({&y, &x}, sizes);
+  if (loop.ndim != 1 || loop.strides[0][0] != sizes[0] || loop.strides[0][1] != unit) return plain_cast(x, to, y);
+  parallel_for(loop.shape[0], serial_elements, [&](int64_t begin, int64_t end) {
+    char *from_bytes = loop.data[1] + begin * unit, *to_bytes = loop.data[0] + begin * sizes[0];
+    if (to != DType::bfloat16)
+      return plain_cast({from_bytes, 1, {end - begin}, {1}}, to, {to_bytes, 1, {end - begin}, {1}});
+    const float* from = floats(from_bytes);
+    uint16_t* halves = reinterpret_cast<uint16_t*>(to_bytes);
+    for (int64_t i = 0; i < end - begin; ++i) {  // as BFloat16's constructor
+      uint32_t u = __builtin_bit_cast(uint32_t, from[i]), rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+      halves[i] = uint16_t((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+    }
+  });
+}
+
+// Rows of the last dimension are kept from a column on, or up to one.
+void triangle(const View& x, const View& y, int64_t diagonal, bool upper) {
+  const int64_t rows = x.shape[x.ndim - 2], columns = x.shape[x.ndim - 1];
+  if (x.strides[x.ndim - 1] != 1 || y.strides[x.ndim - 1] != 1) return plain_triangle(x, y, diagonal, upper);
+  parallel_for(x.numel() / larger(1, columns), row_grain(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      int64_t from = 0, to = 0;
+      for (int64_t d = x.ndim - 2, rest = r; d >= 0; --d) {
+        from += rest % x.shape[d] * x.strides[d];
+        to += rest % x.shape[d] * y.strides[d];
+        rest /= x.shape[d];
+      }
+      int64_t middle =
+          smaller(columns, larger(0, r % rows + diagonal + (upper ? 0 : 1)));  // where keeping begins or ends
+      int64_t kept = upper ? middle : 0, kept_end = upper ? columns : middle;
+      float* row = floats(y.data) + to;
+      __builtin_memset(row, 0, size_t(kept) * sizeof(float));
+      __builtin_memcpy(row + kept, floats(x.data) + from + kept, size_t(kept_end - kept) * sizeof(float));
+      __builtin_memset(row + kept_end, 0, size_t(columns - kept_end) * sizeof(float));
+    }
+  });
+}
+
 void arange(void* y, int64_t n, double start, double step) {
   for (int64_t i = 0; i < n; ++i) floats(y)[i] = float(start + double(i) * step);
 }
 
 void fill_elementwise(KernelTable& table) {
+  plain_cast = table.cast;
+  plain_triangle = table.triangle;
+  table.cast = cast;
+  table.triangle = triangle;
   table.unary = unary;
   table.unary_grad = unary_grad;
   table.binary = binary;

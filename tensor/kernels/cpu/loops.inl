@@ -123,9 +123,7 @@ inline void for_rows(const Loop<views>& loop, const Row& row) {
       for (int k = 0; k < views; ++k) at[k] += index[d] * loop.strides[d][k];
     }
     for (int64_t r = begin; r < end; ++r) {
-      char* place[views];
-      for (int k = 0; k < views; ++k) place[k] = at[k];
-      row(inner, place, inner_strides, loop.far);
+      row(inner, at, inner_strides, loop.far);
       for (int d = loop.ndim - 2; d >= 0; --d) {
         for (int k = 0; k < views; ++k) at[k] += loop.strides[d][k];
         if (++index[d] < loop.shape[d]) break;

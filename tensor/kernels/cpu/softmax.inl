@@ -46,18 +46,40 @@ inline Partition partition(const float* x, int64_t n) {
   return p;
 }
 
+// The same of a row that fits in `count` packs, the last of them not necessarily full.
+template <int count>
+inline Partition short_partition(const float* x, int64_t n) {
+  constexpr int64_t last = (count - 1) * Vec::lanes;
+  Vec row[count], lowest(-__builtin_inf());
+  for (int j = 0; j + 1 < count; ++j) row[j] = load(x + j * Vec::lanes);
+  row[count - 1] = first(n - last, load(x + last, n - last), lowest);
+  Vec most = row[0];
+  for (int j = 1; j < count; ++j) most = max_or_second(most, row[j]);
+  float largest = horizontal(most, [](Vec a, Vec b) { return max_or_second(a, b); });
+  Vec shift(largest == -__builtin_inff() ? 0 : double(largest)), sum(0);
+  for (int j = 0; j < count; ++j) sum = sum + exp(row[j] - shift);
+  return {largest, double(total<Reduce::sum>(sum))};
+}
+
+inline auto partition_of(int64_t n) {
+  Partition (*by_packs[])(const float*, int64_t) = {short_partition<1>, short_partition<2>, short_partition<3>,
+                                                    short_partition<4>};
+  return n > 0 && n <= 4 * Vec::lanes ? by_packs[(n - 1) / Vec::lanes] : partition;
+}
+
 // Calls body(row, largest, log_sum) for every row, log_sum being the logarithm of the sum of exp(x - largest). Short
 // rows are summed for a whole pack of logarithms first.
 template <class Body>
 inline void each_log_sum(const float* x, int64_t rows, int64_t n, const Body& body) {
   int64_t together = n <= 512 ? Vec::lanes : 1;
+  auto part = partition_of(n);
   parallel_for(rows, larger(together, row_grain(n)), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r += together) {
       int64_t k = smaller(together, end - r);
       float largest[Vec::lanes], sums[Vec::lanes];
       for (int64_t j = 0; j < Vec::lanes; ++j) sums[j] = 1;
       for (int64_t j = 0; j < k; ++j) {
-        Partition p = partition(x + (r + j) * n, n);
+        Partition p = part(x + (r + j) * n, n);
         largest[j] = p.largest;
         sums[j] = float(p.sum);
       }
