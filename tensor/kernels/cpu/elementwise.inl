@@ -296,7 +296,9 @@ void (*plain_cast)(const View&, DType, const View&);
 
 // Long rows on all threads; to bfloat16, which is what is cast to most, by vectors.
 void cast(const View& x, DType to, const View& y) {
-  const int64_t sizes[] = {int64_t(size_of(to)), unit};
+  static constexpr size_t bytes[] = {size_of(float32), size_of(float64), size_of(int64),
+                                     size_of(boolean), size_of(uint8),   size_of(bfloat16)};
+  const int64_t sizes[] = {int64_t(bytes[size_t(to)]), unit};
   Loop<2> loop = collapse<2>({&y, &x}, sizes);
   if (loop.ndim != 1 || loop.strides[0][0] != sizes[0] || loop.strides[0][1] != unit) return plain_cast(x, to, y);
   parallel_for(loop.shape[0], serial_elements, [&](int64_t begin, int64_t end) {
