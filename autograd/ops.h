@@ -102,6 +102,8 @@ Tensor one_hot(const Tensor& index, int64_t classes);  // (...) int64 to (..., c
 // Products of bfloat16 are summed in float32 and rounded once, and so are their gradients.
 // (..., m, k) x (..., k, n), batch dimensions broadcast; a vector counts as a row on the left, a column on the right.
 Tensor matmul(const Tensor& a, const Tensor& b);
+// input + a b, in one pass: (m, n) or what broadcasts to it, (m, k), (k, n).
+Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b);
 Tensor dot(const Tensor& a, const Tensor& b);    // (n), (n)
 Tensor outer(const Tensor& a, const Tensor& b);  // (m), (n) to (m, n)
 // "bij,bjk->bik": letters name dimensions; without "->" the output has those that occur once, in order.

@@ -19,7 +19,8 @@ using Values = std::vector<BFloat16>;
 
 struct Case {
   int64_t batch = 1, m = 1, n = 1, k = 1;
-  bool a_transposed = false, b_transposed = false, b_shared = false, accumulate = false, bias = false;
+  bool a_transposed = false, b_transposed = false, b_shared = false, accumulate = false, residual = false,
+       bias = false;
   int64_t pad = 0;  // by which rows are longer than they need be
   double alpha = 1;
   Activation activation = Activation::none;
@@ -27,18 +28,19 @@ struct Case {
   std::string name() const {
     std::string text;
     for (int64_t size : {batch, m, n, k, pad}) text += std::to_string(size) + " ";
-    for (bool flag : {a_transposed, b_transposed, b_shared, accumulate, bias}) text += flag ? "1" : "0";
+    for (bool flag : {a_transposed, b_transposed, b_shared, accumulate, residual, bias}) text += flag ? "1" : "0";
     return text;
   }
 };
 
 // The operands of a case, each element made by `next`, with numbers around C to see stores that go astray.
 struct Problem {
-  Values a, b, c, bias;
+  Values a, b, c, residual, bias;
+  bool accumulate;
   Matmul args;
 
   template <class F>
-  Problem(const Case& x, F next) {
+  Problem(const Case& x, F next) : accumulate(x.accumulate) {
     args.a = matrix(a, x.batch, x.m, x.k, x.a_transposed, x.pad, next);
     args.b = matrix(b, x.b_shared ? 1 : x.batch, x.k, x.n, x.b_transposed, x.pad, next);
     if (x.b_shared) args.b.shape[0] = x.batch, args.b.strides[0] = 0;
@@ -46,7 +48,7 @@ struct Problem {
     for (int64_t j = 0; j < x.n; ++j) bias.emplace_back(next());
     if (x.bias) args.bias = bias.data();
     args.alpha = x.alpha;
-    args.accumulate = x.accumulate;
+    if (x.residual) args.residual = matrix(residual, x.batch, x.m, x.n, false, x.pad, next).data;
     args.activation = x.activation;
   }
   template <class F>
@@ -61,6 +63,7 @@ struct Problem {
     Values result = c;
     Matmul m = args;
     m.c.data = result.data();
+    if (accumulate) m.residual = m.c.data;
     kernels(Device::cpu, bfloat16).matmul(m);
     return result;
   }
@@ -77,7 +80,7 @@ Case random_case(std::mt19937& random, int64_t limit) {
   x.m = 1 + below(below(3) ? limit : 5), x.n = 1 + below(2 * limit);
   x.k = below(8) ? below(3 * limit) : 800 + below(500);
   x.a_transposed = below(2), x.b_transposed = below(2), x.b_shared = below(3) == 0;
-  x.accumulate = below(2), x.bias = below(2);
+  x.accumulate = below(3) == 0, x.residual = !x.accumulate && below(2), x.bias = below(2);
   x.pad = below(2) * below(9);
   x.alpha = double(1 + below(2));
   x.activation = Activation(below(2));  // none or relu

@@ -19,7 +19,8 @@ using Gemm = testing::EachIsa;
 
 struct Case {
   int64_t batch = 1, m = 1, n = 1, k = 1;
-  bool a_transposed = false, b_transposed = false, b_shared = false, accumulate = false, bias = false;
+  bool a_transposed = false, b_transposed = false, b_shared = false, accumulate = false, residual = false,
+       bias = false;
   int64_t pad = 0;  // by which rows are longer than they need be
   double alpha = 1;
   Activation activation = Activation::none;
@@ -27,7 +28,10 @@ struct Case {
   std::string name() const {
     auto s = [](int64_t x) { return std::to_string(x); };
     return s(batch) + " x " + s(m) + " x " + s(n) + " x " + s(k) + (a_transposed ? " T" : " N") +
-           (b_transposed ? "T" : "N") + (b_shared ? " shared" : "") + (accumulate ? " +C" : "") +
+           (b_transposed ? "T" : "N") + (b_shared ? " shared" : "") +
+           (accumulate ? " +C"
+            : residual ? " +R"
+                       : "") +
            (bias ? " +bias" : "") + " activation " + s(int(activation)) + " pad " + s(pad);
   }
 };
@@ -61,24 +65,28 @@ struct Matrix {
 };
 
 struct Problem {
-  Matrix a, b, c;
+  Matrix a, b, c, residual;
   std::vector<float> bias;
+  bool accumulate;
   Matmul args;
 
   template <class F>
   Problem(const Case& x, F next)
       : a(x.batch, x.m, x.k, x.a_transposed, x.pad),
         b(x.batch, x.k, x.n, x.b_transposed, x.pad, x.b_shared),
-        c(x.batch, x.m, x.n, false, x.pad) {
+        c(x.batch, x.m, x.n, false, x.pad),
+        residual(x.batch, x.m, x.n, false, x.pad),
+        accumulate(x.accumulate) {
     a.fill(next);
     b.fill(next);
     c.fill(next);
+    residual.fill(next);
     for (int64_t j = 0; j < x.n; ++j) bias.push_back(next());
     args = {.a = a.view,
             .b = b.view,
             .c = c.view,
             .alpha = x.alpha,
-            .accumulate = x.accumulate,
+            .residual = x.residual ? residual.view.data : nullptr,
             .bias = x.bias ? bias.data() : nullptr,
             .activation = x.activation};
   }
@@ -88,6 +96,7 @@ struct Problem {
     result.view.data = result.values.data();
     Matmul m = args;
     m.c = result.view;
+    if (accumulate) m.residual = m.c.data;
     (kernels(Device::cpu, float32).*kernel)(m);
     return result.values;
   }
@@ -110,7 +119,7 @@ Case random_case(std::mt19937& random, int64_t limit) {
   x.batch = below(3) ? 1 : 1 + below(4);
   x.m = 1 + below(limit), x.n = 1 + below(2 * limit), x.k = below(8) ? below(3 * limit) : 800 + below(500);
   x.a_transposed = below(2), x.b_transposed = below(2), x.b_shared = below(3) == 0;
-  x.accumulate = below(2), x.bias = below(2);
+  x.accumulate = below(3) == 0, x.residual = !x.accumulate && below(2), x.bias = below(2);
   x.pad = below(2) * below(9);
   x.alpha = double(1 + below(2));
   x.activation = Activation(below(2));  // none or relu

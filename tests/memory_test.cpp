@@ -146,6 +146,13 @@ TEST(Memory, TemporariesBecomeResults) {
   EXPECT_EQ(w.grad().to_vector(), std::vector<double>(5, 9));
 }
 
+TEST(Memory, ResidualsAreAddedAsProductsAreStored) {
+  const Tensor a = ones({30, 40}), b = ones({40, 50}), x = full({30, 50}, 2);
+  EXPECT_EQ(allocations_of([&] { return addmm(x, a, b); }), allocations_of([&] { return matmul(a, b); }));
+  EXPECT_TRUE(equal(addmm(x, a, b), full({30, 50}, 42)));
+  EXPECT_TRUE(equal(x, full({30, 50}, 2)));
+}
+
 TEST(Memory, ReluTakesTemporaries) {
   const Tensor a = from_vector<float>({1, -2, 3}, {3}), w = from_vector<float>({2, 2, 2}, {3}).requires_grad_();
   EXPECT_EQ(allocations_of([&] { return relu(a * 2); }), 1);

@@ -25,6 +25,13 @@ void add_products(Table& t) {
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0].t(), x[1].t()); }, "torch.matmul(x[0].t(), x[1].t())",
         {{real({4, 3}), real({5, 4})}, {real({33, 17}), real({9, 33})}},
         {.large = {real({301, 203}), real({157, 301})}});
+  t.add("addmm", [](X x) -> Outputs { return addmm(x[0], x[1], x[2]); }, "torch.addmm(x[0], x[1], x[2])",
+        {{real({3, 5}), real({3, 4}), real({4, 5})},
+         {real({5}), real({3, 4}), real({4, 5})},
+         {real({17, 1}), real({17, 33}), real({33, 9})},
+         {real({3, 1}), real({3, 4}), real({4, 1})},
+         {real({3, 2}), real({3, 0}), real({0, 2})}},
+        {.large = {real({203, 157}), real({203, 301}), real({301, 157})}});
   // bfloat16: summed in float32, rounded once.
   t.add("matmul", [](X x) -> Outputs { return matmul(x[0].to(bfloat16), x[1].to(bfloat16)).to(float32); },
         "torch.matmul(x[0].to(torch.bfloat16), x[1].to(torch.bfloat16)).to(torch.float32)",

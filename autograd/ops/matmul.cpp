@@ -25,9 +25,14 @@ bool has_unit_stride(const Tensor& x) {
          x.numel() == 0;
 }
 
+// Where that element is; null if x is undefined.
+void* at(const Tensor& x, int64_t offset) {
+  return x.defined() ? static_cast<char*>(data_of(x)) + offset * int64_t(size_of(x.dtype())) : nullptr;
+}
+
 View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows, int64_t row_stride, int64_t columns,
               int64_t column_stride, int64_t offset) {
-  View v{static_cast<char*>(data_of(x)) + offset * int64_t(size_of(x.dtype())), 3, {batch, rows, columns}, {}};
+  View v{at(x, offset), 3, {batch, rows, columns}, {}};
   v.strides[0] = batch_stride;
   v.strides[1] = rows == 1 && column_stride != 1 ? 1 : row_stride;
   v.strides[2] = columns == 1 && row_stride != 1 ? 1 : column_stride;
@@ -35,15 +40,17 @@ View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows
   return v;
 }
 
-// a (..., m, k) b (..., k, n) + bias (n): the numbers alone. b has a's batch dimensions or none, and perhaps a packed
-// form.
-Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const void* packed_b = nullptr) {
-  if (!has_unit_stride(a)) return product(plain(a), b, bias, packed_b);
-  if (!has_unit_stride(b)) return product(a, plain(b), bias);
+// a (..., m, k) b (..., k, n) + bias (n) + residual (..., m, n): the numbers alone. b has a's batch dimensions or none,
+// and perhaps a packed form; bias and residual, which may be undefined, are contiguous.
+Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const void* packed_b = nullptr,
+               const Tensor& residual = {}) {
+  if (!has_unit_stride(a)) return product(plain(a), b, bias, packed_b, residual);
+  if (!has_unit_stride(b)) return product(a, plain(b), bias, nullptr, residual);
   int batch_dims = a.dim() - 2;
   int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   Shape shape = a.shape();
   shape[batch_dims + 1] = n;
+  if (k == 0 && residual.defined()) return residual.clone();
   if (k == 0) return bias.defined() ? bias.detach().expand(shape).clone() : zeros(shape, a.options());
   Tensor c = empty(shape, a.options());
   if (c.numel() == 0) return c;
@@ -85,6 +92,7 @@ Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const 
     kernels(a).matmul({.a = matrices(a, batch.size, batch.a, m, a_row, k, a_column, a_offset),
                        .b = matrices(b, batch.size, batch.b, k, b_row, n, b_column, b_offset),
                        .c = matrices(c, batch.size, batch.c, m, n, n, 1, c_offset),
+                       .residual = at(residual, c_offset),
                        .bias = data_of(bias),
                        .packed_b = packed_b});
   }
@@ -153,6 +161,23 @@ Tensor matmul(const Tensor& left, const Tensor& right) {
   };
   Shape batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
   return recorded_product(expanded(a, batch), expanded(b, batch));
+}
+
+Tensor addmm(const Tensor& input, const Tensor& left, const Tensor& right) {
+  Tensor a = left, b = right;
+  promote_matrices("addmm", a, b);
+  Tensor c = match("addmm", input, a);
+  check(a.dim() == 2 && b.dim() == 2 && a.size(1) == b.size(0), "addmm: cannot multiply ", a.shape(), " by ",
+        b.shape());
+  Shape shape{a.size(0), b.size(1)};
+  if (c.shape() != shape) c = c.expand(shape);
+  return record("addmm", {c, a, b}, product(a, b, {}, nullptr, plain(c)), Keep::inputs,
+                [](const Tensor& g, const Kept& k) {
+                  Tensor da, db;
+                  if (k.needs(1)) da = times(g, transposed(k.input(2)));
+                  if (k.needs(2)) db = times(transposed(k.input(1)), g);
+                  return grads(g, da, db);
+                });
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {

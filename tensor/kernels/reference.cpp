@@ -691,7 +691,7 @@ void matmul(const Matmul& m) {
       T* to = c.as<T>() + p * c.strides[0] + i * c.strides[1];
       for (int64_t j = 0; j < columns; ++j) {
         Wide<T> value = Wide<T>(m.alpha) * sums[size_t(j)];
-        if (m.accumulate) value += widen(to[j]);
+        if (m.residual) value += widen(in<T>(m.residual)[to - c.as<T>() + j]);
         if (m.bias) value += widen(in<T>(m.bias)[j]);
         to[j] = convert<T>(m.activation == Activation::none ? value : Wide<T>(activate(m.activation, double(value))));
       }

@@ -49,8 +49,8 @@ enum class Activation { none, relu, gelu, gelu_tanh };
 struct Matmul {
   View a, b, c;              // (batch, m, k), (batch, k, n), (batch, m, n); c has unit stride along n
   double alpha = 1;          // c = alpha a b ...
-  bool accumulate = false;   // ... + c
-  const void* bias = nullptr;               // ... + bias (n), in every row
+  const void* residual = nullptr;            // ... + this, laid out as c, which it may be
+  const void* bias = nullptr;                // ... + bias (n), in every row
   Activation activation = Activation::none;  // ... and this of it all
   const void* packed_b = nullptr;            // what `pack` made of b, which all of the batch shares, or null
 };

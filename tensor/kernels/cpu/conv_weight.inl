@@ -118,7 +118,6 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
         t.b_step = 0;
         t.k = now * area;
         t.c_row = k;
-        t.accumulate = piece > piece_begin;
         const int64_t together = run_taps(c), run = together * ins;
         const int64_t height = equal_blocks(outs, rows_for_run(blocks_of(run, lanes)));
         const int64_t width = tile_width(height, run);
@@ -131,6 +130,7 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
               const int64_t tile_rows = least(height, outs - o);
               t.a = rows_of_g + o * t.a_row;
               t.c = to + o * k + tap * ins + j;
+              t.residual = piece > piece_begin ? t.c : nullptr;
               micro_kernel_for<false, BRows::table>(tile_rows, t.columns)(t);
             }
           }
@@ -232,7 +232,7 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
     for (int64_t image = 0; image < c.batch; ++image) {
       p.a = static_cast<const float*>(g) + image * out * area;
       p.b = static_cast<const float*>(x) + image * in * area;
-      p.accumulate = image > 0;
+      p.residual = image > 0 ? p.c : nullptr;
       multiply(p, 1, 0, 0, 0);
     }
     return;

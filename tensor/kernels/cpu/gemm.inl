@@ -1,4 +1,4 @@
-// Products of float matrices, C = alpha A B (+ C) (+ bias), in the manner of BLIS (Van Zee and van de Geijn
+// Products of float matrices, C = alpha A B (+ R) (+ bias), in the manner of BLIS (Van Zee and van de Geijn
 // 2015): loops over blocks that fit the caches, around a micro-kernel whose tile of C stays in registers.
 //
 // Included inside the namespace of an instruction set, after micro_kernels.inl. Every element of C is summed over k in
@@ -44,7 +44,7 @@ inline void pack_rows(const float* from, int64_t from_row, int64_t columns, int6
 
 // --- blocks of a product -------------------------------------------------------------------------------------------
 
-// C (m, n) = activation(alpha A B (+ C) (+ bias)), A (m, k), B (k, n). One of a_row and a_col is 1, one of
+// C (m, n) = activation(alpha A B (+ R) (+ bias)), A (m, k), B (k, n). One of a_row and a_col is 1, one of
 // b_row and b_col, and c has unit stride along n.
 struct Product {
   int64_t m, n, k;
@@ -53,7 +53,7 @@ struct Product {
   float* c;
   int64_t a_row, a_col, b_row, b_col, c_row;
   float alpha = 1;
-  bool accumulate = false;
+  const float* residual = nullptr;  // R (m, n), laid out as C, which it may be; or null
   const float* bias = nullptr;      // (n), or null
   const float* row_bias = nullptr;  // (m), or null
   Activation activation = Activation::none;
@@ -187,7 +187,6 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
     t.k = steps;
     t.c_row = x.c_row;
     t.alpha = x.alpha;
-    t.accumulate = x.accumulate || p > 0;
     if (plan.pack_a) pack_strips(x, rows, height, p, steps, packed_a);
     const auto take_panel = [&](int64_t j) {
       t.columns = least(width, columns.end - j);
@@ -210,6 +209,7 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
       t.a_row = x.a_row;
       t.a_step = plan.pack_a ? tile_rows : x.a_col;
       t.c = x.c + i * x.c_row + j;
+      t.residual = p > 0 ? t.c : x.residual ? x.residual + i * x.c_row + j : nullptr;
       t.row_bias = last && x.row_bias ? x.row_bias + i : nullptr;
       MicroKernel kernel;
       if (plan.pack_b)
@@ -309,6 +309,7 @@ inline void run_tasks(const Product& x, const Plan& plan, const SharedPanels* sh
       one.a += item * a_next;
       one.b += item * b_next;
       one.c += item * c_next;
+      if (x.residual) one.residual += item * c_next;
       const Range mine{column, least(columns.end, column + plan.n)};
       const Range rows{row, least(x.m, row + plan.m)};
       product_block(one, plan, shared, rows, mine, space.floats());
@@ -355,7 +356,7 @@ inline Product product_of(const Matmul& args) {
   x.b_col = x.n == 1 ? 1 : args.b.strides[2];
   x.c_row = args.c.strides[1];
   x.alpha = float(args.alpha);
-  x.accumulate = args.accumulate;
+  x.residual = static_cast<const float*>(args.residual);
   x.bias = static_cast<const float*>(args.bias);
   x.activation = args.activation;
   return x;

@@ -15,14 +15,13 @@ inline uint16_t narrowed(float x) {
   return uint16_t((u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
-// C (m, n) = activation(alpha A B (+ C) (+ bias)); strides as in Product.
+// C (m, n) = activation(alpha A B (+ R) (+ bias)); strides as in Product.
 struct HalfProduct {
   int64_t m, n, k;
-  const uint16_t *a, *b, *bias;
+  const uint16_t *a, *b, *residual, *bias;
   uint16_t* c;
   int64_t a_row, a_col, b_row, b_col, c_row;
   float alpha;
-  bool accumulate;
   Activation activation;
 };
 
@@ -65,8 +64,8 @@ inline void finish(const HalfProduct& x, float* sum, int64_t row, int64_t column
   if (x.alpha != 1) {
     for (int64_t j = 0; j < count; ++j) sum[j] *= x.alpha;
   }
-  if (x.accumulate) {
-    for (int64_t j = 0; j < count; ++j) sum[j] += widen(c[j]);
+  if (x.residual) {
+    for (int64_t j = 0; j < count; ++j) sum[j] += widen(x.residual[row * x.c_row + column + j]);
   }
   if (x.bias) {
     for (int64_t j = 0; j < count; ++j) sum[j] += widen(x.bias[column + j]);
@@ -114,7 +113,6 @@ inline void half_block(const HalfProduct& x, const HalfBlocks& blocks, Range row
       else
         widen_transposed(from, x.b_col, t.columns, steps, packed_b, t.b_step);
       t.k = steps;
-      t.accumulate = p > 0;
       t.c_row = c_row;
       for (int64_t i = rows.begin; i < rows.end; i += height) {
         const int64_t strip = least(height, rows.end - i);
@@ -122,6 +120,7 @@ inline void half_block(const HalfProduct& x, const HalfBlocks& blocks, Range row
         t.a_row = 1;
         t.a_step = strip;
         t.c = sums + (i - rows.begin) * c_row + (j - columns.begin);
+        t.residual = p > 0 ? t.c : nullptr;
         micro_kernel_for<true, BRows::whole>(strip, t.columns)(t);
       }
     }
@@ -207,6 +206,7 @@ struct HalfBatch {
     x.a += i * a_next;
     x.b += i * b_next;
     x.c += i * c_next;
+    if (x.residual) x.residual += i * c_next;
     return x;
   }
 };
@@ -218,6 +218,7 @@ inline HalfBatch half_batch(const Matmul& args) {
   x.k = args.a.shape[2];
   x.a = args.a.as<uint16_t>();
   x.b = args.b.as<uint16_t>();
+  x.residual = static_cast<const uint16_t*>(args.residual);
   x.bias = static_cast<const uint16_t*>(args.bias);
   x.c = args.c.as<uint16_t>();
   x.a_row = x.m == 1 ? 1 : args.a.strides[1];
@@ -226,7 +227,6 @@ inline HalfBatch half_batch(const Matmul& args) {
   x.b_col = x.n == 1 ? 1 : args.b.strides[2];
   x.c_row = args.c.strides[1];
   x.alpha = float(args.alpha);
-  x.accumulate = args.accumulate;
   x.activation = args.activation;
   return {x, args.c.shape[0], args.a.strides[0], args.b.strides[0], args.c.strides[0]};
 }

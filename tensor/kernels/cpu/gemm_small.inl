@@ -38,7 +38,6 @@ inline void product_tiles(const Product& x, const float* b, int64_t b_step, Rang
   int64_t p = 0;
   do {
     t.k = least(k_step, x.k - p);
-    t.accumulate = x.accumulate || p > 0;
     const bool last = p + t.k == x.k;
     for (int64_t i = rows.begin; i < rows.end; i += height) {
       const int64_t tile_rows = least(height, rows.end - i);
@@ -48,6 +47,7 @@ inline void product_tiles(const Product& x, const float* b, int64_t b_step, Rang
         t.columns = least(width, columns.end - j);
         t.b = b + (j - columns.begin) + p * b_step;
         t.c = x.c + i * x.c_row + j;
+        t.residual = p > 0 ? t.c : x.residual ? x.residual + i * x.c_row + j : nullptr;
         t.bias = last && x.bias ? x.bias + j : nullptr;
         micro_kernel_for<unit_rows, mode>(tile_rows, t.columns)(t);
         if (last && x.activation != Activation::none) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
@@ -129,9 +129,10 @@ inline void product_turned(const Product& x, Range rows) {
                                             : micro_kernel_for<false, BRows::partial>(x.n, t.columns);
     kernel(t);
     float* c = x.c + i * x.c_row;
-    if (x.accumulate) {
+    if (x.residual) {
+      const float* residual = x.residual + i * x.c_row;
       for (int64_t r = 0; r < t.columns; ++r) {
-        for (int64_t j = 0; j < x.n; ++j) c[r * x.c_row + j] += c_turned[j * width + r];
+        for (int64_t j = 0; j < x.n; ++j) c[r * x.c_row + j] = residual[r * x.c_row + j] + c_turned[j * width + r];
       }
     } else if (x.n <= 2) {
       turn<2>(c_turned, width, x.n, t.columns, c, x.c_row);
@@ -173,7 +174,7 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
     do {
       t.k = least(k_step, x.k - p);
       t.a = x.a + i * x.a_row + p;
-      const bool last = p + t.k == x.k, accumulate = x.accumulate || p > 0;
+      const bool last = p + t.k == x.k;
       const float* row_bias = last ? x.row_bias : nullptr;
       const float* bias = last ? x.bias : nullptr;
       for (int64_t j = columns.begin; j < columns.end; j += width) {
@@ -182,9 +183,10 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
         dot_kernel_for(tile_rows, tile_columns)(t, sum);
         for (int64_t r = 0; r < tile_rows; ++r) {  // one by one: larger loads would wait until the sums are in memory
           float* c = x.c + (i + r) * x.c_row + j;
+          const float* residual = p > 0 ? c : x.residual ? x.residual + (i + r) * x.c_row + j : nullptr;
           for (int64_t l = 0; l < tile_columns; ++l) {
             float value = x.alpha * sum[r * tile_columns + l];
-            if (accumulate) value += c[l];
+            if (residual) value += residual[l];
             if (bias) value += bias[j + l];
             if (row_bias) value += row_bias[i + r];
             c[l] = value;
@@ -284,6 +286,7 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
       const int64_t item = task / tasks, i = task % tasks / n_tasks * m, j = task % n_tasks * n;
       Product one = x;
       one.a += item * a_next, one.b += item * b_next, one.c += item * c_next;
+      if (x.residual) one.residual += item * c_next;
       product_part(one, way, {i, least(x.m, i + m)}, {j, least(x.n, j + n)});
     }
   });

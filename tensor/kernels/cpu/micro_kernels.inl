@@ -38,7 +38,7 @@ struct Tile {
   const float* ahead = nullptr;
   int64_t ahead_step = 0;
   float alpha = 1;
-  bool accumulate = false;          // add to C rather than overwrite it
+  const float* residual = nullptr;  // what is added, laid out as C, which it may be; or null
   const float* bias = nullptr;      // (columns), or null
   const float* row_bias = nullptr;  // (rows), or null
 };
@@ -134,13 +134,12 @@ void micro_kernel(const Tile& t) {
       for (int v = 0; v < vectors; ++v) sum[i][v] = alpha * sum[i][v];
     }
   }
-  if (t.accumulate) {
-    const float* c = to;
+  if (const float* residual = t.residual) {
     GRADUS_UNROLL
-    for (int i = 0; i < rows; ++i, c += to_row) {
+    for (int i = 0; i < rows; ++i, residual += to_row) {
       GRADUS_UNROLL
-      for (int v = 0; v < last; ++v) sum[i][v] = sum[i][v] + load(c + v * lanes);
-      sum[i][last] = sum[i][last] + load(c + last * lanes, in_last);
+      for (int v = 0; v < last; ++v) sum[i][v] = sum[i][v] + load(residual + v * lanes);
+      sum[i][last] = sum[i][last] + load(residual + last * lanes, in_last);
     }
   }
   if (added) {
