@@ -81,12 +81,13 @@ void elementwise(Items& items) {
                {"relu", Unary::relu},
                {"log", Unary::log},
                {"sin", Unary::sin},
-               {"cos", Unary::cos}};
+               {"cos", Unary::cos},
+               {"sqrt", Unary::sqrt}};
   for (auto [name, op] : unary) {
     for (int64_t n : {64 << 10, 4 << 20}) {
       std::string full = std::string(name) + (n == 64 << 10 ? " 64K" : " 4M") + ", into";
       items.memory(full, double(n), double(n), [=] {
-        Tensor x = op == Unary::log ? rand({n}) : randn({n}), y = zeros({n});
+        Tensor x = op == Unary::log || op == Unary::sqrt ? rand({n}) : randn({n}), y = zeros({n});
         return plain([=] { kernels(x).unary(op, x.raw(), y.raw(), 0, 0); });
       });
     }
@@ -100,6 +101,8 @@ void elementwise(Items& items) {
     });
   }
   const int64_t n = 4 << 20;
+  items.memory("bfloat16 of 4M", n, n / 2, [=] { return plain([x = randn({n})] { x.to(bfloat16); }); });
+  items.memory("normal numbers, 4M", 0, n, [=] { return plain([=] { randn({n}); }); });
   items.memory("dropout 4M", n, n, [=] { return plain([x = randn({n})] { dropout(x, 0.1); }); });
   items.memory("dropout 4M, both ways", 2. * n, 2. * n,
                [=] { return both_ways(randn({n}), {}, [](const Tensor& x) { return dropout(x, 0.1); }); });
@@ -121,6 +124,11 @@ void rows(Items& items) {
     return both_ways(randn({1600, 8000}), {},
                      [y = randint(0, 8000, {1600})](const Tensor& x) { return cross_entropy(x, y); });
   });
+  const double shorts = 12288 * 25, sorted = 64 * 4096;
+  items.memory("log_softmax 12288x25", shorts, shorts, [] {
+    return plain([x = randn({12288, 25})] { log_softmax(x, -1); });
+  });
+  items.memory("sort 64x4096", sorted, 3 * sorted, [] { return plain([x = randn({64, 4096})] { x.sort(-1); }); });
   items.memory("layer_norm 4096x256", d, d, [] {
     return plain([x = randn({4096, 256}), w = ones({256}), b = zeros({256})] { layer_norm(x, {256}, w, b); });
   });

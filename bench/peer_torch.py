@@ -97,7 +97,7 @@ def gradient_into(f, n):
 UNARY = {
     **{
         name: (lambda x, y, f=getattr(torch, name): f(x, out=y))
-        for name in ("exp", "tanh", "sigmoid", "erf", "log", "sin", "cos")
+        for name in ("exp", "tanh", "sigmoid", "erf", "log", "sin", "cos", "sqrt")
     },
     "gelu": lambda x, y: aten.gelu.out(x, out=y),
     "gelu tanh": lambda x, y: aten.gelu.out(x, approximate="tanh", out=y),
@@ -108,7 +108,7 @@ item("add 64M, into", binary_into(torch.add, 1 << 26))
 item("copy 64M, into", plain(lambda: copy_into(1 << 26)))
 for name, f in UNARY.items():
     for label, n in (("64K", 64 << 10), ("4M", 4 << 20)):
-        item(f"{name} {label}, into", unary_into(f, n, name == "log"))
+        item(f"{name} {label}, into", unary_into(f, n, name in ("log", "sqrt")))
 for name in ("tanh", "sigmoid", "gelu", "silu"):
     item(f"{name} gradient 4M, into", gradient_into(getattr(aten, name + "_backward").grad_input, 4 << 20))
 
@@ -125,6 +125,8 @@ def gradient_of(f, *shape):
     return both_ways(lambda: (torch.randn(*shape), [], f))
 
 
+item("bfloat16 of 4M", with_input(lambda x: x.to(torch.bfloat16), 4 << 20))
+item("normal numbers, 4M", plain(lambda: lambda: torch.randn(4 << 20)))
 item("dropout 4M", with_input(lambda x: F.dropout(x, 0.1), 4 << 20))
 item("dropout 4M, both ways", gradient_of(lambda x: F.dropout(x, 0.1), 4 << 20))
 
@@ -132,6 +134,8 @@ item("dropout 4M, both ways", gradient_of(lambda x: F.dropout(x, 0.1), 4 << 20))
 
 item("softmax 4096x1024", with_input(lambda x: torch.softmax(x, -1), 4096, 1024))
 item("softmax 4096x1024, both ways", gradient_of(lambda x: torch.softmax(x, -1), 4096, 1024))
+item("log_softmax 12288x25", with_input(lambda x: torch.log_softmax(x, -1), 12288, 25))
+item("sort 64x4096", with_input(lambda x: torch.sort(x, dim=-1, stable=True), 64, 4096))
 item("log_softmax 1600x8000", with_input(lambda x: torch.log_softmax(x, -1), 1600, 8000))
 item("log_softmax 1600x8000, both ways", gradient_of(lambda x: torch.log_softmax(x, -1), 1600, 8000))
 
