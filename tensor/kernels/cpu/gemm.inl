@@ -249,24 +249,27 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   plan.pack_b = x.b_col != 1 || (long_sums && x.m > 256 && (x.m > 512 || x.n * x.k > 1 << 17));
   plan.pack_a = long_sums && x.m > max_rows && x.n >= 128;
   plan.along_rows = !plan.pack_b && !long_sums;
-  plan.m = equal_blocks(x.m, m_block);
-  plan.n = equal_blocks(x.n, n_block);
-  // Cut further where that leaves too few tasks, into pieces that are still worth a task and large enough to
-  // pay for their packing and for reading B.
-  const int64_t wanted = num_threads() > 1 ? 3 * num_threads() : 1;
-  for (;;) {
-    plan.m_tasks = blocks_of(x.m, plan.m);
-    plan.n_tasks = blocks_of(x.n, plan.n);
-    const int64_t tasks = batch * plan.m_tasks * plan.n_tasks;
-    if (tasks >= wanted || plan.m * plan.n * x.k < 2 * task_work) break;
-    if (plan.m > 8 * max_rows)
-      plan.m = round_up((plan.m + 1) / 2, max_rows);
-    else if (plan.n > (tasks < num_threads() ? 4 : 8) * lanes)
-      plan.n = round_up((plan.n + 1) / 2, lanes);
+  // Cut further where that leaves a thread without a task, into pieces that are still worth one and large enough to
+  // pay for their packing and for reading B; and so that threads have equally many, unless there are many anyway. Each
+  // cut makes A or B be packed, or read from afar, once more: one task for each thread is all that a small product pays
+  // for.
+  const int64_t threads = num_threads();
+  int64_t m_parts = blocks_of(x.m, m_block), n_parts = blocks_of(x.n, n_block);
+  const auto tasks = [&] { return batch * m_parts * n_parts; };
+  while (tasks() < threads && x.m * x.n * x.k >= 2 * task_work * m_parts * n_parts) {
+    if (x.m > 8 * max_rows * m_parts)
+      m_parts *= 2;
+    else if (x.n > 4 * lanes * n_parts)
+      n_parts *= 2;
     else
       break;
   }
-  plan.m = equal_blocks(x.m, plan.m);
+  if (tasks() < 4 * threads && tasks() % threads != 0 && x.m > 8 * max_rows * m_parts)
+    m_parts = round_up(m_parts, threads);
+  plan.m = blocks_of(x.m, m_parts);
+  plan.n = n_parts == 1 ? x.n : round_up(blocks_of(x.n, n_parts), lanes);
+  plan.m_tasks = blocks_of(x.m, plan.m);
+  plan.n_tasks = blocks_of(x.n, plan.n);
   plan.n_pass = 0;
   if (plan.pack_b && batch == 1 && plan.m_tasks > 1) {
     plan.n = round_up(plan.n, SharedPanels::width);
