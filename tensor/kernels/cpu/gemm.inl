@@ -151,23 +151,23 @@ struct SharedPanels {
   }
 };
 
-// What the tile at row i and column j of C brings into L2 for those that follow: where B was packed for all tasks, a
-// part of the next panel; where B lies as it is, lines of the next panel, of which the first tiles of a panel bring one
-// for each row; where A lies as it is, the rows of the next tile.
+// What the tile at row i and column j of C brings into L2 for those that follow: where A lies as it is, the rows of the
+// next tile; where B was packed for all tasks, a part of the next panel; where B lies as it is, lines of the next panel,
+// of which the first tiles of a panel bring one for each row.
 inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range rows, Range columns, int64_t height,
                        int64_t width, int64_t i, int64_t j, Tile& t) {
   const int64_t tile = (i - rows.begin) / height;
   t.ahead = nullptr;
   t.ahead_step = 0;
-  if (shared) {
+  if (!plan.pack_a && x.a_col == 1 && x.a_row == t.k && j == columns.begin) {
+    t.ahead_step = 2 * cache_line;  // processors fetch lines in pairs
+    t.ahead = t.a + height * x.a_row;
+  } else if (shared) {
     t.ahead_step = most(1, 2 * width * height / rows.size());  // twice, as the last steps of a tile bring nothing
     if (tile * t.ahead_step < 2 * width) t.ahead = t.b + width * t.k + tile * t.ahead_step * t.k / 2;
   } else if (!plan.pack_b && tile * cache_line < width && j + width + tile * cache_line < columns.end) {
     t.ahead_step = x.b_row;
     t.ahead = t.b + width + tile * cache_line;
-  } else if (!plan.pack_a && x.a_col == 1 && x.a_row == t.k && j == columns.begin) {
-    t.ahead_step = height;
-    t.ahead = t.a + height * x.a_row;
   }
 }
 
