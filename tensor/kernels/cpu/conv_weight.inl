@@ -12,12 +12,15 @@ inline bool channels_fill_lanes(const Conv2d& c) {
   return 5 * run >= 4 * round_up(run, lanes) && !pointwise(c);
 }
 
+// Rows of g that a tile takes at most. They are far apart: of more, their addresses do not fit the registers.
+constexpr int64_t far_rows = max_rows < 9 ? max_rows : 9;
+
 // The rows of tiles so many registers wide: as many as leave no register of a tile idle.
 inline int64_t rows_for_run(int64_t vectors) {
-  for (int64_t rows = max_rows; rows > max_rows / 2; --rows) {
+  for (int64_t rows = far_rows; rows > far_rows / 2; --rows) {
     if (vectors % vectors_for(int(rows)) == 0) return rows;
   }
-  return max_rows;
+  return far_rows;
 }
 
 // A padded copy of rows [top, top + rows) of some channels of an image, these innermost: (rows, columns, channels).
