@@ -57,7 +57,7 @@ inline void product_tiles(const Product& x, const float* b, int64_t b_step, Rang
   } while (p < x.k);
 }
 
-inline void product_tiles(const Product& x, Range rows, Range columns) {
+inline void product_tiles(const Product& x, bool stream, Range rows, Range columns) {
   const float* b = x.b + columns.begin * x.b_col;
   int64_t b_step = x.b_row;
   const int64_t width = round_up(columns.size(), lanes);
@@ -66,11 +66,14 @@ inline void product_tiles(const Product& x, Range rows, Range columns) {
     pack_panel(x, columns.begin, columns.size(), 0, x.k, packed.floats());
     b = packed.floats(), b_step = width;
   }
-  const auto tiles = streams(x)
-                         ? (x.a_row == 1 ? product_tiles<true, BRows::stream> : product_tiles<false, BRows::stream>)
-                     : x.a_row == 1 ? product_tiles<true, BRows::partial>
-                                    : product_tiles<false, BRows::partial>;
-  tiles(x, b, b_step, rows, columns);
+  if (x.a_row == 1 && stream)
+    product_tiles<true, BRows::stream>(x, b, b_step, rows, columns);
+  else if (x.a_row == 1)
+    product_tiles<true, BRows::partial>(x, b, b_step, rows, columns);
+  else if (stream)
+    product_tiles<false, BRows::stream>(x, b, b_step, rows, columns);
+  else
+    product_tiles<false, BRows::partial>(x, b, b_step, rows, columns);
 }
 
 // --- few columns ---------------------------------------------------------------------------------------------------
@@ -107,41 +110,50 @@ inline void turn(const float* from, int64_t from_row, int64_t n, int64_t rows, f
   }
 }
 
-// Few columns leave most lanes of a tile idle. Where A lies in columns these fill the lanes instead: tiles of
-// C^T = B^T A^T, that are turned as they are stored.
+// Few columns leave many lanes of a tile idle. Where A lies in columns these fill the lanes instead: C^T = B^T A^T is
+// computed as above, some columns at a time, and turned.
+inline Product turned(const Product& x) {
+  Product y = x;
+  y.m = x.n, y.n = x.m;
+  y.a = x.b, y.a_row = x.b_col, y.a_col = x.b_row;
+  y.b = x.a, y.b_row = x.a_col, y.b_col = x.a_row;
+  y.bias = x.row_bias, y.row_bias = x.bias;
+  return y;
+}
+
+constexpr int64_t most_turned = 3 * max_rows;  // columns of C
 
 inline void product_turned(const Product& x, Range rows) {
-  float c_turned[32 * lanes];  // a tile has less than 32 registers
-  const int64_t width = vectors_for(int(x.n)) * lanes;
-  Tile t;
-  t.a = x.b;
-  t.a_row = x.b_col, t.a_step = x.b_row;
-  t.b_step = x.a_col;
-  t.k = x.k;
-  t.c = c_turned, t.c_row = width;
-  t.alpha = x.alpha;
-  t.row_bias = x.bias;
-  for (int64_t i = rows.begin; i < rows.end; i += width) {
-    t.columns = least(width, rows.end - i);
-    t.b = x.a + i;
-    t.bias = x.row_bias ? x.row_bias + i : nullptr;
-    const MicroKernel kernel = x.b_col == 1 ? micro_kernel_for<true, BRows::partial>(x.n, t.columns)
-                                            : micro_kernel_for<false, BRows::partial>(x.n, t.columns);
-    kernel(t);
+  constexpr int64_t floats = 1 << 12;
+  constexpr int together = lanes < 8 ? lanes : 8;  // columns of C
+  float c_turned[floats];
+  const int64_t step = floats / x.n / lanes * lanes;
+  Product y = turned(x);
+  const bool stream = streams(y);
+  y.c = c_turned;
+  y.residual = nullptr;
+  y.activation = Activation::none;
+  for (int64_t i = rows.begin; i < rows.end; i += step) {
+    const int64_t n = least(step, rows.end - i);
+    y.b = x.a + i;
+    y.c_row = round_up(n, lanes);
+    y.bias = x.row_bias ? x.row_bias + i : nullptr;
+    product_tiles(y, stream, {0, x.n}, {0, n});
     float* c = x.c + i * x.c_row;
     if (x.residual) {
       const float* residual = x.residual + i * x.c_row;
-      for (int64_t r = 0; r < t.columns; ++r) {
-        for (int64_t j = 0; j < x.n; ++j) c[r * x.c_row + j] = residual[r * x.c_row + j] + c_turned[j * width + r];
+      for (int64_t r = 0; r < n; ++r) {
+        for (int64_t j = 0; j < x.n; ++j) c[r * x.c_row + j] = residual[r * x.c_row + j] + c_turned[j * y.c_row + r];
       }
     } else if (x.n <= 2) {
-      turn<2>(c_turned, width, x.n, t.columns, c, x.c_row);
+      turn<2>(c_turned, y.c_row, x.n, n, c, x.c_row);
     } else if (x.n <= 4) {
-      turn<4>(c_turned, width, x.n, t.columns, c, x.c_row);
+      turn<4>(c_turned, y.c_row, x.n, n, c, x.c_row);
     } else {
-      turn<8>(c_turned, width, x.n, t.columns, c, x.c_row);
+      for (int64_t j = 0; j < x.n; j += together)
+        turn<together>(c_turned + j * y.c_row, y.c_row, least(together, x.n - j), n, c + j, x.c_row);
     }
-    if (x.activation != Activation::none) activate(x.activation, c, x.c_row, t.columns, x.n);
+    if (x.activation != Activation::none) activate(x.activation, c, x.c_row, n, x.n);
   }
 }
 
@@ -212,12 +224,17 @@ enum class Way {
 // By estimates in cycles: two multiply-adds of whole registers in each, five for turning a register of B, some for each
 // sum of lanes.
 inline Way way_of(const Product& x) {
-  if (x.a_row == 1 && x.n <= lanes / 2 && x.m > x.n && x.m >= lanes) return Way::turned;
+  if (x.b_col == 1 && x.k <= 8 && x.m <= max_rows) return Way::tiles;  // the smallest are not worth an estimate
   const bool columns_of_b = x.b_col != 1, dot_columns = x.b_row == 1 && (columns_of_b || x.n == 1);
+  const int64_t across = (x.n + lanes - 1) / lanes, turning = across * x.k * 5;
+  // A tile of less than eight sums waits for them.
+  const int64_t tiles = most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
+  const int64_t to_turn = x.n <= 4 ? 30 : (x.n + 7) / 8 * 80;  // lanes rows of C
+  if (x.a_row == 1 && x.n <= most_turned && x.m > x.n && x.m >= lanes &&
+      (x.m + lanes - 1) / lanes * (x.n * x.k / 2 + to_turn) * 10 < tiles * 9)
+    return Way::turned;
   if (x.a_col == 1 && (dot_columns || x.n <= lanes / 2)) {
-    const int64_t turning = round_up(x.n, lanes) * x.k * 5 / lanes;
-    const int64_t tiles = x.m * ((x.n + lanes - 1) / lanes) * (x.k / 2 + 1) + (columns_of_b ? turning : 0);
-    const int64_t dots = x.m * x.n * (x.k / (2 * lanes) + 5) + (dot_columns ? 0 : turning);
+    const int64_t dots = x.m * x.n * (x.k / (2 * lanes) + 5) + (dot_columns ? 0 : 2 * turning);
     // These go through B once for every few rows: it should stay in the caches.
     if (dots < tiles && (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18)) return Way::dots;
   }
@@ -229,14 +246,7 @@ inline Way way_of(const Product& x) {
 // A column C is as good as a row, and a row fills the lanes: such a product is turned as a whole.
 inline bool is_column(const Product& x) { return x.n == 1 && x.m > 1 && x.c_row == 1; }
 
-inline Product row_of(const Product& x) {
-  Product y = x;
-  y.m = 1, y.n = x.m;
-  y.a = x.b, y.a_row = 1, y.a_col = x.b_row;
-  y.b = x.a, y.b_row = x.a_col, y.b_col = x.a_row;
-  y.bias = x.row_bias, y.row_bias = x.bias;
-  return y;
-}
+inline Product row_of(const Product& x) { return turned(x); }
 
 // Whether each sum runs in the order of a tile's, so that a B packed in panels changes nothing but the time.
 inline bool tile_by_tile(const Product& x) {
@@ -246,7 +256,7 @@ inline bool tile_by_tile(const Product& x) {
 }
 
 inline void product_part(const Product& x, Way way, Range rows, Range columns) {
-  if (way == Way::tiles) product_tiles(x, rows, columns);
+  if (way == Way::tiles) product_tiles(x, streams(x), rows, columns);
   if (way == Way::turned) product_turned(x, rows);
   if (way == Way::dots) product_dots(x, rows, columns);
 }
@@ -266,7 +276,7 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
   const int64_t pieces = num_threads() == 1 ? 1 : least(work / task_work, 2 * num_threads() / batch);
   if (pieces > 1) {
     if (way == Way::turned)
-      m = round_up(blocks_of(m, pieces), vectors_for(int(n)) * lanes);
+      m = round_up(blocks_of(m, pieces), 4 * lanes);
     else if (m > n || m >= 4 * max_rows)
       m = round_up(blocks_of(m, pieces), max_rows);
     else
