@@ -115,7 +115,7 @@ inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bi
   const int64_t work = most(1, out * k * strip * f.columns);
   parallel_for(c.batch * c.groups * strips, most(1, task_work / work), [&](int64_t begin, int64_t end) {
     const int64_t flat_row = round_up(strip * f.columns, lanes);
-    const Space frame(f.size() + slack), space(by_channels ? turned_rows(strip, c.out_w) * c.out_w * panel_channels
+    const Space frame(f.size() + slack), space(by_channels ? turned_space(strip, c.out_w)
                                                : f.exact   ? 0
                                                            : out * flat_row);
     for (int64_t task = begin; task < end; ++task) {
@@ -232,7 +232,7 @@ inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, voi
   parallel_for(c.batch * c.groups * strips, most(1, task_work / work), [&](int64_t begin, int64_t end) {
     const int64_t flat_row = round_up(strip * f.columns, lanes);
     const Space frame(f.size() + slack), flat(f.exact ? 0 : in * flat_row), biases(padded),
-        space(by_channels ? turned_rows(strip, u_end - u_begin) * (u_end - u_begin) * panel_channels : 0);
+        space(by_channels ? turned_space(strip, u_end - u_begin) : 0);
     clear_floats(biases.floats(), padded);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / (c.groups * strips), group = task / strips % c.groups;

@@ -99,9 +99,43 @@ inline int64_t turned_rows(int64_t rows, int64_t columns) {
   return equal_blocks(rows, most(2, turned_floats / (panel_channels * columns)));
 }
 
+// Floats of work space for up to so many rows and columns. What is read reaches up to `lanes` pixels beyond the last.
+inline int64_t turned_space(int64_t rows, int64_t columns) {
+  const int64_t pixels = least(rows * columns, most(2 * columns, turned_floats / panel_channels));
+  return (pixels + lanes) * panel_channels;
+}
+
+// to (channels, pixels) = from (pixels, padded channels). Addresses are stepped through in the open: compilers would
+// keep a multiple of to_plane for each lane.
+inline void turn(const float* from, int64_t padded, int64_t pixels, int64_t channels, float* to, int64_t to_plane) {
+  for (int64_t i = 0; i < channels; i += lanes) {
+    for (int64_t p = 0; p < pixels; p += lanes) {
+      const int64_t across = least(lanes, pixels - p), down = least(lanes, channels - i);
+      const float* pixel = from + p * padded + i;
+      float* row = to + i * to_plane + p;
+      Vec block[lanes];
+      GRADUS_UNROLL
+      for (int k = 0; k < lanes; ++k, pixel += padded) {
+        asm("" : "+r"(pixel));
+        block[k] = load(pixel);
+      }
+      transpose(block);
+      GRADUS_UNROLL
+      for (int k = 0; k < lanes; ++k, row += to_plane) {
+        asm("" : "+r"(row));
+        if (k >= down) continue;
+        if (across == lanes)
+          store(row, block[k]);
+        else
+          store(row, block[k], across);
+      }
+    }
+  }
+}
+
 // Rows of the output: rows of `columns` pixels, of which the first reads at `frame` and each other frame_row on, to
 // `channels` planes, one row after the other. `weights` has panels of (k, panel_channels), the last perhaps narrower,
-// and as many biases. space: turned_rows(rows, columns) * columns * panel_channels floats.
+// and as many biases. space: turned_space(rows, columns) floats.
 inline void correlate_channels(const float* frame, int64_t frame_row, const int32_t* offsets, int64_t k,
                                const float* weights, const float* bias, int64_t channels, int64_t rows,
                                int64_t columns, float* to, int64_t to_plane, float* space) {
@@ -132,7 +166,7 @@ inline void correlate_channels(const float* frame, int64_t frame_row, const int3
         }
         r += pair ? 2 : 1;
       }
-      transpose(mine, (last - first) * columns, space, padded, to + o * to_plane + first * columns, to_plane, false);
+      turn(space, padded, (last - first) * columns, mine, to + o * to_plane + first * columns, to_plane);
     }
   }
 }
