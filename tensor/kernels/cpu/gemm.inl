@@ -11,7 +11,7 @@
 // 672 KB); B is read once per block.
 constexpr int64_t m_block = 448;
 // Columns per block: how often a packed block of A is used again: packing costs about 1/n_block of the work.
-constexpr int64_t n_block = 1024;
+constexpr int64_t n_block = 2048;
 // Floats of B that are packed for all tasks at a time: 16 MB, of L3 or memory, each read once per block of rows.
 constexpr int64_t shared_floats = 1 << 22;
 // Packing writes whole registers; the last may reach this far beyond its block.
