@@ -151,8 +151,8 @@ struct SharedPanels {
   }
 };
 
-// What the tile at row i and column j of C brings into L2 for those that follow: where A lies as it is, the rows of the
-// next tile; where B was packed for all tasks, a part of the next panel; where B lies as it is, lines of the next panel,
+// What the tile at row i and column j of C brings into L2 for those that follow: where A lies as it is, the next tile's
+// rows; where B was packed for all tasks, a part of the next panel; where B lies as it is, lines of the next panel,
 // of which the first tiles of a panel bring one for each row.
 inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range rows, Range columns, int64_t height,
                        int64_t width, int64_t i, int64_t j, Tile& t) {
