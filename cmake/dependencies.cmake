@@ -10,6 +10,8 @@ set(gradus_repository_stb https://github.com/nothings/stb.git)
 set(gradus_commit_stb 8b5f1f37b5b75829fc72d38e7b5d4bcbf8a26d55)  # stb_image 2.27
 set(gradus_repository_nlohmann_json https://github.com/nlohmann/json.git)
 set(gradus_commit_nlohmann_json 9cca280a4d0ccf0c08f47a99aa71d1b0e52f8d03)  # 3.11.3
+set(gradus_repository_utf8proc https://github.com/JuliaStrings/utf8proc.git)
+set(gradus_commit_utf8proc 34db3f7954e9298e89f42641ac78e0450f80a70d)  # 2.9.0
 set(gradus_repository_cli11 https://github.com/CLIUtils/CLI11.git)
 set(gradus_commit_cli11 6c7b07a878ad834957b98d0f9ce1dbe0cb204fc9)  # 2.4.2
 set(gradus_repository_gtest https://github.com/google/googletest.git)
@@ -17,7 +19,8 @@ set(gradus_commit_gtest f8d7d77c06936315286eb55f8de22cd23c188571)  # 1.14.0
 set(gradus_repository_benchmark https://github.com/google/benchmark.git)
 set(gradus_commit_benchmark 344117638c8ff7e239044fd0fa7085839fc03021)  # 1.8.3
 
-# What is installed: a package, and the targets it defines. stb is headers that no package describes.
+# What is installed: a package, and the targets it defines. stb is headers, and utf8proc a library, that no package
+# describes.
 set(gradus_installed_zlib ZLIB ZLIB::ZLIB)
 set(gradus_installed_nlohmann_json nlohmann_json nlohmann_json::nlohmann_json)
 set(gradus_installed_cli11 CLI11 CLI11::CLI11)
@@ -32,6 +35,14 @@ macro(gradus_dependency name)
     if(GRADUS_STB_INCLUDE_DIR)
       set(found TRUE)
       target_include_directories(gradus_stb SYSTEM INTERFACE ${GRADUS_STB_INCLUDE_DIR})
+    endif()
+  elseif(NOT GRADUS_FORCE_FETCH AND "${name}" STREQUAL "utf8proc")
+    find_path(GRADUS_UTF8PROC_INCLUDE_DIR utf8proc.h)
+    find_library(GRADUS_UTF8PROC_LIBRARY utf8proc)
+    if(GRADUS_UTF8PROC_INCLUDE_DIR AND GRADUS_UTF8PROC_LIBRARY)
+      set(found TRUE)
+      target_include_directories(gradus_utf8proc SYSTEM INTERFACE ${GRADUS_UTF8PROC_INCLUDE_DIR})
+      target_link_libraries(gradus_utf8proc INTERFACE ${GRADUS_UTF8PROC_LIBRARY})
     endif()
   elseif(NOT GRADUS_FORCE_FETCH)
     set(targets ${gradus_installed_${name}})
@@ -83,6 +94,13 @@ macro(gradus_build_zlib sources)
   gradus_build_objects(zlib ${files})
   target_compile_definitions(gradus_zlib_objects PRIVATE HAVE_UNISTD_H)
   target_include_directories(gradus_zlib_objects SYSTEM PUBLIC ${sources})
+endmacro()
+
+macro(gradus_build_utf8proc sources)
+  enable_language(C)
+  gradus_build_objects(utf8proc ${sources}/utf8proc.c)
+  target_compile_definitions(gradus_utf8proc_objects PUBLIC UTF8PROC_STATIC)
+  target_include_directories(gradus_utf8proc_objects SYSTEM PUBLIC ${sources})
 endmacro()
 
 macro(gradus_build_gtest sources)

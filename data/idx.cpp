@@ -1,9 +1,6 @@
 #include "data/idx.h"
 
-#include <zlib.h>
-
-#include <cstring>
-
+#include "data/unpacked.h"
 #include "tensor/io/file.h"
 
 namespace gradus::data {
@@ -11,60 +8,6 @@ namespace gradus::data {
 namespace {
 
 constexpr int64_t max_file = int64_t(1) << 32;
-
-// The bytes of a file, unpacked on the way if they are gzip. Only as much is unpacked as is asked for: a few
-// kilobytes of gzip can hold gigabytes of zeros.
-class Unpacked {
- public:
-  Unpacked(const std::string& path, const std::string& bytes) : path_(path), bytes_(bytes) {
-    packed_ = bytes.size() >= 2 && uint8_t(bytes[0]) == 0x1f && uint8_t(bytes[1]) == 0x8b;
-    if (!packed_) return;
-    check(inflateInit2(&stream_, 15 + 16) == Z_OK, path, ": zlib does not start");  // + 16: a gzip header
-    started_ = true;
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-    stream_.avail_in = uInt(bytes.size());
-  }
-  ~Unpacked() {
-    if (started_) inflateEnd(&stream_);
-  }
-  Unpacked(const Unpacked&) = delete;
-  Unpacked& operator=(const Unpacked&) = delete;
-
-  // Up to `count` bytes; fewer only at the end of the file.
-  int64_t read(uint8_t* to, int64_t count) {
-    if (!packed_) {
-      const int64_t n = std::min(count, int64_t(bytes_.size()) - at_);
-      std::memcpy(to, bytes_.data() + at_, size_t(n));
-      at_ += n;
-      return n;
-    }
-    int64_t done = 0;
-    while (done < count && !ended_) {
-      const uInt room = uInt(std::min<int64_t>(count - done, 1 << 30));
-      stream_.next_out = to + done;
-      stream_.avail_out = room;
-      const int status = inflate(&stream_, Z_NO_FLUSH);
-      done += room - stream_.avail_out;
-      if (status == Z_STREAM_END) {
-        check(stream_.avail_in == 0, path_, ": ", int64_t(stream_.avail_in), " bytes after the end of the gzip data");
-        ended_ = true;
-      } else {
-        // Z_BUF_ERROR: nothing left to read, but the stream is not at its end.
-        check(status != Z_BUF_ERROR && (status != Z_OK || stream_.avail_in > 0 || stream_.avail_out == 0), path_,
-              ": truncated gzip data");
-        check(status == Z_OK, path_, ": damaged gzip data (", stream_.msg ? stream_.msg : "zlib error", ")");
-      }
-    }
-    return done;
-  }
-
- private:
-  const std::string& path_;
-  const std::string& bytes_;
-  z_stream stream_ = {};
-  bool packed_ = false, started_ = false, ended_ = false;
-  int64_t at_ = 0;
-};
 
 ImageSet read_pair(const std::string& dir, Split split, std::vector<std::string> classes) {
   const std::string stem = dir + (split == Split::train ? "/train" : "/t10k");

@@ -115,6 +115,7 @@ TEST(House, ThirdPartyCodeStaysInItsPlace) {
       {"nlohmann", {"tensor", "data", "train", "tests", "bench"}},
       {"zlib.h", {"tensor", "data", "train", "tests"}},
       {"stb_image.h", {"data"}},
+      {"utf8proc.h", {"data"}},
       {"stb_image_write.h", {"data"}},
   };
   const std::set<std::string> heavy = {"regex", "iostream", "filesystem"};
@@ -168,6 +169,17 @@ int64_t lines_of(const std::string& path) {
   return std::count(text.begin(), text.end(), '\n');
 }
 
+// Lines that are neither blank nor a comment alone.
+int64_t code_lines_of(const std::string& path) {
+  std::istringstream lines(read(source_dir() + "/" + path));
+  int64_t count = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const size_t first = line.find_first_not_of(' ');
+    count += first != std::string::npos && line.compare(first, 2, "//") != 0;
+  }
+  return count;
+}
+
 // Small enough to read. What makes it fast on one kind of machine is counted apart.
 TEST(House, TheCoreStaysSmall) {
   int64_t lines = 0, cpu = 0, cuda = 0;
@@ -175,7 +187,7 @@ TEST(House, TheCoreStaysSmall) {
     for (const std::string& path : code_in(layer))
       (path.starts_with("tensor/kernels/cpu/")    ? cpu
        : path.starts_with("tensor/kernels/cuda/") ? cuda
-                                                  : lines) += lines_of(path);
+                                                  : lines) += code_lines_of(path);
   RecordProperty("lines", std::to_string(lines));
   RecordProperty("lines of cpu", std::to_string(cpu));
   EXPECT_LT(lines, 15000);
