@@ -122,6 +122,59 @@ Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor embedding(const Tensor& index, const Tensor& weight,
                  std::optional<int64_t> padding_idx = {});  // (...), (n, d)
 
+// --- attention (ops/attention.cpp) ---------------------------------------------------------------------------------
+// Which keys each query may attend to: bool tensors that broadcast to (..., query, key), true where it may (keep) or
+// may not (drop). There are two types because both conventions are in use, and a model that is given the wrong one
+// trains, looking at exactly what it should not.
+struct DropMask {
+  Tensor dropped;
+  explicit DropMask(const Tensor& mask);  // throws Error unless bool
+};
+struct KeepMask {
+  Tensor kept;
+  explicit KeepMask(const Tensor& mask);  // throws Error unless bool
+  KeepMask(const DropMask& mask);
+};
+KeepMask operator&(const KeepMask& a, const KeepMask& b);  // what both keep
+// (queries, keys): each query sees the keys up to its own place, the queries being the last of the keys.
+KeepMask causal_mask(int64_t queries, int64_t keys);
+// (queries, keys): each query sees the keys at most `before` places before its own and `after` behind it.
+KeepMask window_mask(int64_t queries, int64_t keys, int64_t before, int64_t after);
+// (batch, 1, 1, keys): each sample's first lengths[i] keys. lengths (batch), int64.
+KeepMask padding_mask(const Tensor& lengths, int64_t keys);
+
+// softmax over the last dimension among the keys that are kept; a row that keeps none is zero, and so is its gradient.
+Tensor masked_softmax(const Tensor& scores, const KeepMask& keep);
+
+struct AttentionOptions {
+  std::optional<KeepMask> keep = {};
+  Tensor bias = {};                  // added to the scores; broadcasts to (..., query, key)
+  std::optional<double> scale = {};  // of the scores: 1 / sqrt(d) unless given
+  double dropout = 0;                // of the weights; the caller sets 0 when evaluating
+};
+struct Attended {
+  Tensor output;   // (..., query, d_value)
+  Tensor weights;  // (..., query, key), after dropout
+};
+// softmax(scale q k^T + bias) v: Vaswani et al. 2017, section 3.2.1. query (..., queries, d), key (..., keys, d), value
+// (..., keys, d_value). Where key and value have fewer heads (dimension -3), each serves as many heads of the query in
+// turn: Ainslie et al. 2023.
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const AttentionOptions& options = {});
+// The same, with the weights.
+Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options = {});
+
+// Rotates each pair (x[i], x[i + d/2]) of the last dimension by position * base^(-2i/d), so that products of two such
+// vectors depend on how far apart they are: Su et al. 2021, section 3.4. x (..., places, d), d even; the first place is
+// `first`.
+Tensor rotary(const Tensor& x, int64_t first = 0, double base = 10000);
+// (heads, queries, keys): minus the distance times a slope of each head, 2^(-8 h / heads): Press, Smith and Lewis 2022.
+Tensor alibi_bias(int64_t heads, int64_t queries, int64_t keys);
+
+// A sample from softmax(logits) along the last dimension that has a gradient: softmax((logits + Gumbel noise) / tau);
+// `hard` makes it one-hot and passes the gradient straight through: Jang, Gu and Poole 2017.
+Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, Generator* generator = nullptr);
+
 // --- convolution and pooling (ops/conv.cpp, ops/pool.cpp) ----------------------------------------------------------
 // Pairs are (height, width).
 struct Pair {

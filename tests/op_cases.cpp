@@ -84,6 +84,7 @@ const std::vector<Row>& op_table() {
     add_reductions(t);
     add_products(t);
     add_losses(t);
+    add_attention(t);
     return t;
   }();
   return table.rows;

@@ -91,6 +91,7 @@ void add_indexing(Table& t);
 void add_reductions(Table& t);
 void add_products(Table& t);
 void add_losses(Table& t);
+void add_attention(Table& t);
 
 const std::vector<Row>& op_table();
 

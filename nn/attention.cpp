@@ -1,0 +1,299 @@
+#include "nn/attention.h"
+
+#include <cmath>
+
+#include "nn/init.h"
+#include "nn/repr.h"
+
+namespace gradus::nn {
+
+const char* to_string(Score score) {
+  const char* names[] = {"dot", "scaled_dot", "general", "additive"};
+  return names[int(score)];
+}
+
+// --- one head ------------------------------------------------------------------------------------------------------
+
+ScoredAttention::ScoredAttention(int64_t query_dim, int64_t memory_dim, const ScoredAttentionOptions& options)
+    : score_(options.score) {
+  check(query_dim > 0 && memory_dim > 0, "ScoredAttention: query_dim ", query_dim, " and memory_dim ", memory_dim,
+        " must be positive");
+  check(!options.coverage || score_ == Score::additive, "ScoredAttention: only additive scores see a coverage");
+  if (score_ == Score::general) {
+    weight = xavier_uniform_(empty({query_dim, memory_dim}, {.requires_grad = true}));
+  } else if (score_ == Score::additive) {
+    const int64_t hidden = options.hidden > 0 ? options.hidden : query_dim;
+    query_.emplace(query_dim, hidden, LinearOptions{.bias = false});
+    key_.emplace(memory_dim, hidden);
+    v_.emplace(hidden, 1, LinearOptions{.bias = false});
+    if (options.coverage) cover_.emplace(1, hidden, LinearOptions{.bias = false});
+  } else {
+    check(query_dim == memory_dim, "ScoredAttention: a ", to_string(score_), " product of ", query_dim, " and ",
+          memory_dim, " features");
+  }
+}
+
+Tensor ScoredAttention::prepare(const Tensor& memory) const {
+  if (score_ == Score::general) return matmul(memory, weight.t());
+  return score_ == Score::additive ? (*key_)(memory) : memory;
+}
+
+Tensor ScoredAttention::scores(const Tensor& query, const Tensor& memory, const Tensor& prepared,
+                               const Tensor& coverage) const {
+  const Tensor keys = prepared.defined() ? prepared : prepare(memory);
+  if (score_ == Score::additive) {
+    Tensor sum = (*query_)(query).unsqueeze(2) + keys.unsqueeze(1);  // (batch, queries, keys, hidden)
+    if (coverage.defined()) sum = sum + (*cover_)(coverage.unsqueeze(-1));
+    return (*v_)(tanh(sum)).squeeze(-1);
+  }
+  const double scale = score_ == Score::scaled_dot ? 1 / std::sqrt(double(query.size(-1))) : 1;
+  return matmul(query * scale, keys.transpose(-2, -1));
+}
+
+Attended ScoredAttention::operator()(const Tensor& query, const Tensor& memory, const std::optional<KeepMask>& keep,
+                                     const Tensor& prepared, const Tensor& coverage) const {
+  Call call(*this);
+  const Tensor s = scores(query, memory, prepared, coverage);
+  const Tensor weights = keep ? masked_softmax(s, *keep) : softmax(s, -1);
+  return {call(matmul(weights, memory)), weights};
+}
+
+void ScoredAttention::visit(Visitor& v) {
+  if (score_ == Score::general) v("weight", weight);
+  if (score_ != Score::additive) return;
+  v("query", *query_);
+  v("key", *key_);
+  v("v", *v_);
+  if (cover_) v("cover", *cover_);
+}
+
+std::string ScoredAttention::describe() const { return std::string("score=") + to_string(score_); }
+
+LocalAttention::LocalAttention(int64_t query_dim, int64_t memory_dim, int64_t half_window)
+    : place(query_dim, query_dim, {.bias = false}),
+      v(query_dim, 1, {.bias = false}),
+      score(query_dim, memory_dim, {.score = Score::general}),
+      window(half_window) {
+  check(window > 0, "LocalAttention: a window of ", window);
+}
+
+Attended LocalAttention::operator()(const Tensor& query, const Tensor& memory, const Tensor& lengths) const {
+  Call call(*this);
+  const int64_t n = memory.size(1);
+  const Tensor last = (lengths.defined() ? lengths.to(query.dtype()) : full({1}, double(n), query.options())) - 1.0;
+  const Tensor centre = sigmoid(v(tanh(place(query)))) * last.unsqueeze(1).unsqueeze(1);  // (batch, queries, 1)
+  const Tensor distance = arange(0, double(n), 1, query.options()) - centre;              // (batch, queries, keys)
+  KeepMask keep(abs(distance) <= double(window));
+  if (lengths.defined()) keep = keep & KeepMask(padding_mask(lengths, n).kept.squeeze(1));
+  const double deviation = double(window) / 2;
+  const Tensor near = exp(square(distance) * (-0.5 / (deviation * deviation)));
+  const Tensor weights = masked_softmax(score.scores(query, memory), keep) * near;
+  return {call(matmul(weights, memory)), weights};
+}
+
+void LocalAttention::visit(Visitor& visitor) {
+  visitor("place", place);
+  visitor("v", v);
+  visitor("score", score);
+}
+
+HardAttention::HardAttention(int64_t query_dim, int64_t memory_dim, double temperature)
+    : score(query_dim, memory_dim, {.score = Score::general}), tau(temperature) {
+  check(tau > 0, "HardAttention: temperature ", tau, " must be positive");
+}
+
+Attended HardAttention::operator()(const Tensor& query, const Tensor& memory,
+                                   const std::optional<KeepMask>& keep) const {
+  Call call(*this);
+  Tensor s = score.scores(query, memory);
+  if (keep) s = s.masked_fill(logical_not(keep->kept), -1e30);
+  Tensor weights = training() ? gumbel_softmax(s, tau, true) : one_hot(s.argmax(-1), s.size(-1)).to(s.dtype());
+  if (keep) weights = weights.masked_fill(logical_not(keep->kept), 0);
+  return {call(matmul(weights, memory)), weights};
+}
+
+// --- many heads ----------------------------------------------------------------------------------------------------
+
+std::pair<Tensor, Tensor> KeyValueCache::append(const Tensor& keys, const Tensor& values) {
+  const int64_t n = keys.size(2), room = keys_.defined() ? keys_.size(2) : 0;
+  if (length_ + n > room) {
+    // Twice as long each time, so that a sentence costs time in its length.
+    const auto grow = [&](const Tensor& old, const Tensor& more) {
+      Shape shape = more.shape();
+      shape[2] = std::max<int64_t>(2 * room, std::max<int64_t>(length_ + n, 16));
+      Tensor larger = empty(shape, more.options());
+      if (old.defined()) larger.narrow(2, 0, length_).copy_(old.narrow(2, 0, length_));
+      return larger;
+    };
+    keys_ = grow(keys_, keys);
+    values_ = grow(values_, values);
+  }
+  keys_.narrow(2, length_, n).copy_(keys);
+  values_.narrow(2, length_, n).copy_(values);
+  length_ += n;
+  return all();
+}
+
+std::pair<Tensor, Tensor> KeyValueCache::all() const {
+  return {keys_.narrow(2, 0, length_), values_.narrow(2, 0, length_)};
+}
+
+void KeyValueCache::reorder(const Tensor& rows) {
+  if (!keys_.defined()) return;
+  keys_ = keys_.index_select(0, rows);
+  values_ = values_.index_select(0, rows);
+}
+
+MultiheadAttention::MultiheadAttention(int64_t embed_dim, int64_t heads, const MultiheadOptions& options)
+    : out_proj(embed_dim, embed_dim, {.bias = options.bias}),
+      embed_dim_(embed_dim),
+      heads_(heads),
+      kv_heads_(options.kv_heads > 0 ? options.kv_heads : heads),
+      options_(options) {
+  check(heads > 0 && embed_dim % heads == 0, "MultiheadAttention: ", heads, " heads do not divide ", embed_dim,
+        " features");
+  check(heads_ % kv_heads_ == 0, "MultiheadAttention: ", kv_heads_, " heads of keys do not divide ", heads_,
+        " of queries");
+  check(!options.rotary || embed_dim / heads % 2 == 0,
+        "MultiheadAttention: rotary positions need an even number of "
+        "features in a head, got ",
+        embed_dim / heads);
+  if (options_.kdim == 0) options_.kdim = embed_dim;
+  if (options_.vdim == 0) options_.vdim = embed_dim;
+  const auto made = [](int64_t out, int64_t in) {
+    return xavier_uniform_(empty({out, in}, {.requires_grad = true}));
+  };
+  const int64_t kv = kv_heads_ * (embed_dim / heads);
+  if (options_.kdim == embed_dim && options_.vdim == embed_dim) {
+    in_proj_weight = made(embed_dim + 2 * kv, embed_dim);
+  } else {
+    q_proj_weight = made(embed_dim, embed_dim);
+    k_proj_weight = made(kv, options_.kdim);
+    v_proj_weight = made(kv, options_.vdim);
+  }
+  if (!options.bias) return;
+  in_proj_bias = zeros({embed_dim + 2 * kv}, {.requires_grad = true});
+  zeros_(out_proj.bias);
+}
+
+int64_t MultiheadAttention::rows_before(Part part) const {
+  const int64_t kv = kv_heads_ * (embed_dim_ / heads_);
+  return part == query_part ? 0 : embed_dim_ + (part == value_part ? kv : 0);
+}
+
+Tensor MultiheadAttention::split_heads(const Tensor& x) const {
+  const int64_t d = embed_dim_ / heads_;
+  return x.unflatten(-1, {x.size(-1) / d, d}).transpose(1, 2);
+}
+
+Tensor MultiheadAttention::projected(const Tensor& x, Part part) const {
+  const int64_t first = rows_before(part);
+  const int64_t rows = part == query_part ? embed_dim_ : kv_heads_ * (embed_dim_ / heads_);
+  const Tensor separate = part == query_part ? q_proj_weight : part == key_part ? k_proj_weight : v_proj_weight;
+  const Tensor weight = in_proj_weight.defined() ? in_proj_weight.narrow(0, first, rows) : separate;
+  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor();
+  return split_heads(linear(x, weight, bias));
+}
+
+KeyValueCache MultiheadAttention::project(const Tensor& key, const Tensor& value) const {
+  Call call(*this);
+  KeyValueCache cache;
+  cache.append(projected(key, key_part), projected(value, value_part));
+  return cache;
+}
+
+Attended MultiheadAttention::operator()(const Tensor& x, const MultiheadCall& options) const {
+  if (!in_proj_weight.defined()) return (*this)(x, x, x, options);
+  Call call(*this);
+  check(x.dim() == 3, "attention: x ", x.shape(), " must be (batch, places, features)");
+  const int64_t kv = kv_heads_ * (embed_dim_ / heads_);
+  const std::vector<Tensor> parts = linear(x, in_proj_weight, in_proj_bias).split(Dims{embed_dim_, kv, kv}, -1);
+  Attended a = finish(split_heads(parts[0]), split_heads(parts[1]), split_heads(parts[2]), options);
+  a.output = call(a.output);
+  return a;
+}
+
+Attended MultiheadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value,
+                                        const MultiheadCall& options) const {
+  Call call(*this);
+  check(query.dim() == 3 && key.dim() == 3 && value.dim() == 3, "attention: query ", query.shape(), ", key ",
+        key.shape(), " and value ", value.shape(), " must be (batch, places, features)");
+  Attended a = finish(projected(query, query_part), projected(key, key_part), projected(value, value_part), options);
+  a.output = call(a.output);
+  return a;
+}
+
+Attended MultiheadAttention::finish(Tensor q, Tensor k, const Tensor& v, const MultiheadCall& options) const {
+  if (options_.rotary) {
+    const int64_t first = options.cache ? options.cache->length() : 0;
+    q = rotary(q, first);
+    k = rotary(k, first);
+  }
+  if (!options.cache) return combine(q, k, v, options);
+  const auto [keys, values] = options.cache->append(k, v);
+  return combine(q, keys, values, options);
+}
+
+Attended MultiheadAttention::operator()(const Tensor& query, const KeyValueCache& memory,
+                                        const MultiheadCall& options) const {
+  Call call(*this);
+  const auto [k, v] = memory.all();
+  Attended a = combine(projected(query, query_part), k, v, options);
+  a.output = call(a.output);
+  return a;
+}
+
+Attended MultiheadAttention::combine(const Tensor& q, const Tensor& k, const Tensor& v,
+                                     const MultiheadCall& options) const {
+  const AttentionOptions o = {
+      .keep = options.keep, .bias = options.bias, .dropout = training() ? options_.dropout : 0};
+  Attended a;
+  if (options.need_weights)
+    a = attend(q, k, v, o);
+  else
+    a.output = scaled_dot_product_attention(q, k, v, o);
+  a.output = out_proj(a.output.transpose(1, 2).flatten(2, 3));
+  return a;
+}
+
+void MultiheadAttention::visit(Visitor& v) {
+  v("in_proj_weight", in_proj_weight);
+  v("q_proj_weight", q_proj_weight);
+  v("k_proj_weight", k_proj_weight);
+  v("v_proj_weight", v_proj_weight);
+  v("in_proj_bias", in_proj_bias);
+  v("out_proj", out_proj);
+}
+
+std::string MultiheadAttention::describe() const {
+  std::string text = "embed_dim=" + std::to_string(embed_dim_) + ", heads=" + std::to_string(heads_);
+  if (kv_heads_ != heads_) text += ", kv_heads=" + std::to_string(kv_heads_);
+  if (options_.rotary) text += ", rotary";
+  return text;
+}
+
+LowRankAttention::LowRankAttention(int64_t embed_dim, int64_t heads, int64_t length, int64_t rank)
+    : attention(embed_dim, heads) {
+  check(length > 0 && rank > 0, "LowRankAttention: length ", length, " and rank ", rank, " must be positive");
+  mix_keys = xavier_uniform_(empty({rank, length}, {.requires_grad = true}));
+  mix_values = xavier_uniform_(empty({rank, length}, {.requires_grad = true}));
+}
+
+Attended LowRankAttention::operator()(const Tensor& x, bool need_weights) const {
+  Call call(*this);
+  const int64_t n = x.size(1);
+  check(n <= mix_keys.size(1), "LowRankAttention: ", n, " places, made for at most ", mix_keys.size(1));
+  // Mixing places and projecting features may change places: (E x) W = E (x W).
+  Attended a = attention(x, matmul(mix_keys.narrow(1, 0, n), x), matmul(mix_values.narrow(1, 0, n), x),
+                         {.need_weights = need_weights});
+  a.output = call(a.output);
+  return a;
+}
+
+void LowRankAttention::visit(Visitor& v) {
+  v("attention", attention);
+  v("mix_keys", mix_keys);
+  v("mix_values", mix_values);
+}
+
+}  // namespace gradus::nn

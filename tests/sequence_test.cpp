@@ -1,0 +1,491 @@
+// Attention, recurrence and the models made of them: beside PyTorch's values, beside themselves (padding, caches), and
+// beside exhaustive search.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "nn/gpt.h"
+#include "nn/recurrent.h"
+#include "nn/seq2seq.h"
+#include "tensor/io/safetensors.h"
+#include "tests/errors.h"
+#include "tests/paths.h"
+
+namespace gradus::nn {
+namespace {
+
+using gradus::testing::error_of;
+
+double difference(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape()) return INFINITY;
+  return a.numel() == 0 ? 0 : abs(a.to(float64) - b.to(float64)).max().item();
+}
+#define EXPECT_CLOSE(a, b, tolerance) \
+  EXPECT_FALSE(!(difference(a, b) <= tolerance)) << #a " and " #b ":\n" << a << "\n" << b
+
+// --- golden values -------------------------------------------------------------------------------------------------
+
+class Golden {
+ public:
+  explicit Golden(const std::string& name)
+      : name_(name), file_(load_safetensors(gradus::testing::source_dir() + "/tests/golden/nn.safetensors")) {}
+
+  Tensor operator()(const std::string& key) const {
+    const Tensor* found = file_.find(key);
+    EXPECT_TRUE(found) << "no golden tensor " << key;
+    return found ? *found : Tensor();
+  }
+  bool has(const std::string& key) const { return file_.find(name_ + "/" + key) != nullptr; }
+  Tensor in(const std::string& key) {
+    Tensor x = (*this)(name_ + "/in/" + key);
+    if (x.dtype() != float64) return x;
+    return inputs_[key] = x.requires_grad_();
+  }
+  template <class M>
+  M load(M module) const {
+    module.to(float64);
+    StateDict state;
+    const std::string prefix = name_ + "/state/";
+    for (const auto& [name, tensor] : file_.tensors)
+      if (name.starts_with(prefix)) state.emplace_back(name.substr(prefix.size()), tensor);
+    module.load_state_dict(state);
+    return module;
+  }
+  // Compares the outputs, then the gradients of every input and weight.
+  void expect(Module& module, const std::map<std::string, Tensor>& outputs) {
+    Tensor loss;
+    for (const auto& [key, value] : outputs) {
+      EXPECT_CLOSE(value, (*this)(name_ + "/out/" + key), 1e-12);
+      const Tensor term = (value * (*this)(name_ + "/dout/" + key)).sum();
+      loss = loss.defined() ? loss + term : term;
+    }
+    loss.backward();
+    for (const auto& [key, x] : inputs_) EXPECT_CLOSE(x.grad(), (*this)(name_ + "/grad/" + key), 1e-11);
+    for (const auto& [key, p] : module.named_parameters()) {
+      SCOPED_TRACE(name_ + " " + key);
+      EXPECT_CLOSE(p.grad(), (*this)(name_ + "/grad/" + key), 1e-11);
+    }
+  }
+
+ private:
+  std::string name_;
+  TensorFile file_;
+  std::map<std::string, Tensor> inputs_;
+};
+
+void expect_recurrent(const std::string& name, Recurrent& layer, Golden& g) {
+  SCOPED_TRACE(name);
+  RecurrentState initial;
+  if (g.has("in/h0")) initial.h = g.in("h0");
+  if (g.has("in/c0")) initial.c = g.in("c0");
+  const RecurrentOutput out = layer(g.in("x"), g.has("in/lengths") ? g.in("lengths") : Tensor(), initial);
+  std::map<std::string, Tensor> outputs = {{"output", out.output}, {"h", out.state.h}};
+  if (out.state.c.defined()) outputs["c"] = out.state.c;
+  g.expect(layer, outputs);
+}
+
+template <class Layer>
+void expect_recurrent_cases(const std::string& cell) {
+  for (const std::string& name : {cell, cell + "_packed", cell + "_given"}) {
+    Golden g(name);
+    RecurrentOptions o;
+    if (name != cell) o.num_layers = 2;
+    o.bidirectional = name == cell + "_packed";
+    o.bias = name != cell + "_given";
+    Layer layer = g.load(Layer(5, 4, o));
+    expect_recurrent(name, layer, g);
+  }
+}
+
+TEST(Recurrent, EqualsPyTorch) {
+  expect_recurrent_cases<RNN>("rnn");
+  expect_recurrent_cases<GRU>("gru");
+  expect_recurrent_cases<LSTM>("lstm");
+  Golden g("rnn_relu");
+  RNN layer = g.load(RNN(5, 4, {}, true));
+  expect_recurrent("rnn_relu", layer, g);
+}
+
+TEST(MultiheadAttention, EqualsPyTorch) {
+  for (const std::string name : {"mha", "mha_sizes"}) {
+    SCOPED_TRACE(name);
+    Golden g(name);
+    MultiheadAttention m =
+        g.load(name == "mha" ? MultiheadAttention(6, 3) : MultiheadAttention(6, 2, {.kdim = 3, .vdim = 4}));
+    const KeepMask keep = KeepMask(DropMask(g("drop").unsqueeze(1).unsqueeze(1))) & KeepMask(DropMask(g("hide")));
+    const Tensor query = g.in("query"), key = g.in("key"), value = g.in("value");
+    const Attended a = m(query, key, value, {.keep = keep, .need_weights = true});
+    EXPECT_CLOSE(m(query, key, value, {.keep = keep}).output, a.output, 0);
+    g.expect(m, {{"output", a.output}, {"weights", a.weights}});
+  }
+}
+
+TEST(Transformer, LayersEqualPyTorch) {
+  for (const bool norm_first : {false, true}) {
+    TransformerOptions o{.d_model = 6, .heads = 2, .ffn = 8, .dropout = 0, .norm_first = norm_first};
+    {
+      Golden g(norm_first ? "decoder_layer_pre" : "decoder_layer_post");
+      TransformerDecoderLayer layer = g.load(TransformerDecoderLayer(o));
+      const KeepMask memory_keep{DropMask(g("drop").unsqueeze(1).unsqueeze(1))};
+      const Tensor x = g.in("x"), memory = g.in("memory");
+      g.expect(layer, {{"output", layer(x, memory, {.keep = causal_mask(4, 4)}, {.keep = memory_keep})}});
+    }
+    o.activation = exact_gelu;
+    Golden g(norm_first ? "encoder_layer_pre" : "encoder_layer_post");
+    TransformerEncoderLayer layer = g.load(TransformerEncoderLayer(o));
+    const KeepMask keep{DropMask(g("drop").unsqueeze(1).unsqueeze(1))};
+    g.expect(layer, {{"output", layer(g.in("x"), {.keep = keep})}});
+  }
+  Golden g("encoder");
+  TransformerEncoder encoder =
+      g.load(TransformerEncoder({.d_model = 6, .heads = 2, .ffn = 8, .encoder_layers = 2, .dropout = 0}));
+  g.expect(encoder, {{"output", encoder(g.in("x"))}});
+}
+
+// --- masks ---------------------------------------------------------------------------------------------------------
+
+TEST(Attention, MasksCombineAndEmptyRowsAreZero) {
+  EXPECT_TRUE(equal(causal_mask(2, 3).kept, tensor({{1, 1, 0}, {1, 1, 1}}) > 0));
+  EXPECT_TRUE(equal(window_mask(3, 3, 1, 0).kept, tensor({{1, 0, 0}, {1, 1, 0}, {0, 1, 1}}) > 0));
+  const Tensor lengths = from_vector<int64_t>({2, 0}, {2});
+  EXPECT_TRUE(equal(padding_mask(lengths, 3).kept.flatten(0, 2), tensor({{1, 1, 0}, {0, 0, 0}}) > 0));
+  EXPECT_TRUE(equal((KeepMask(tensor({1, 0, 1}) > 0) & KeepMask(DropMask(tensor({1, 0, 0}) > 0))).kept,
+                    tensor({0, 0, 1}) > 0));
+  EXPECT_NE(error_of([] { return KeepMask(ones({2})); }), "");
+  EXPECT_NE(error_of([] { return causal_mask(3, 2); }), "");
+
+  manual_seed(1);
+  const Tensor q = randn({2, 1, 3, 4}, {.requires_grad = true}), k = randn({2, 1, 3, 4}, {.requires_grad = true}),
+               v = randn({2, 1, 3, 4}, {.requires_grad = true});
+  const Attended a = attend(q, k, v, {.keep = padding_mask(lengths, 3)});
+  EXPECT_EQ(abs(a.output[1]).max().item(), 0);
+  (a.output * randn({2, 1, 3, 4})).sum().backward();
+  for (const Tensor& x : {q, k, v}) {
+    EXPECT_EQ(abs(x.grad()[1]).max().item(), 0);
+    EXPECT_TRUE(isfinite(x.grad()).all().item() != 0);
+    EXPECT_GT(abs(x.grad()[0]).max().item(), 0);
+  }
+}
+
+TEST(Attention, GroupedQueriesShareKeys) {
+  manual_seed(2);
+  const Tensor q = randn({2, 6, 3, 4}), k = randn({2, 2, 5, 4}), v = randn({2, 2, 5, 4});
+  const auto repeated = [](const Tensor& x) { return x.unsqueeze(2).expand({2, 2, 3, 5, 4}).reshape({2, 6, 5, 4}); };
+  const KeepMask keep(rand({2, 6, 3, 5}) > 0.3);
+  const Attended grouped = attend(q, k, v, {.keep = keep}),
+                 full = attend(q, repeated(k), repeated(v), {.keep = keep});
+  EXPECT_CLOSE(grouped.output, full.output, 1e-6);
+  EXPECT_CLOSE(grouped.weights, full.weights, 1e-6);
+  EXPECT_NE(error_of([&] { return attend(randn({2, 5, 3, 4}), k, v); }), "");
+}
+
+TEST(Attention, ScoresAreWhatThePapersSay) {
+  manual_seed(3);
+  const Tensor q = randn({2, 3, 4}), memory = randn({2, 5, 6});
+  for (const Score score : {Score::general, Score::additive}) {
+    ScoredAttention a(4, 6, {.score = score});
+    const Attended one = a(q, memory), prepared = a(q, memory, {}, a.prepare(memory));
+    EXPECT_CLOSE(one.output, prepared.output, 0);
+    EXPECT_CLOSE(one.weights.sum({-1}), ones({2, 3}), 1e-6);
+    EXPECT_CLOSE(one.output, matmul(one.weights, memory), 0);
+  }
+  EXPECT_NE(error_of([] { return ScoredAttention(4, 6, {.score = Score::dot}); }), "");
+  ScoredAttention dot(4, 4, {.score = Score::dot});
+  const Tensor m = randn({2, 5, 4});
+  EXPECT_CLOSE(dot(q, m).weights, softmax(matmul(q, m.transpose(1, 2)), -1), 1e-6);
+
+  LocalAttention local(4, 6, 1);
+  const Attended near = local(q, memory, from_vector<int64_t>({5, 3}, {2}));
+  EXPECT_EQ((near.weights > 0).to(int64).sum({-1}).max().item() <= 3, true);
+  EXPECT_EQ(near.weights.narrow(2, 3, 2)[1].max().item(), 0);  // behind the end of the second memory
+
+  HardAttention hard(4, 6);
+  hard.eval();
+  EXPECT_CLOSE(hard(q, memory).weights.sum({-1}), ones({2, 3}), 0);
+  EXPECT_EQ(hard(q, memory).weights.max().item(), 1);
+  hard.train();
+  const Tensor query = q.requires_grad_();
+  (hard(query, memory).output * randn({2, 3, 6})).sum().backward();
+  EXPECT_GT(abs(query.grad()).max().item(), 0);  // straight through
+}
+
+TEST(Attention, RotaryProductsDependOnDistance) {
+  manual_seed(4);
+  const Tensor q = randn({1, 8}, {.dtype = float64}), k = randn({1, 8}, {.dtype = float64});
+  const double here = matmul(rotary(q, 3), rotary(k, 1).t()).item(),
+               there = matmul(rotary(q, 13), rotary(k, 11).t()).item();
+  EXPECT_NEAR(here, there, 1e-12);
+  EXPECT_CLOSE(rotary(cat({q, q}, 0), 5)[1].unsqueeze(0), rotary(q, 6), 1e-12);
+  EXPECT_CLOSE(alibi_bias(2, 2, 3)[0], tensor({{-1.0 / 16, 0, -1.0 / 16}, {-2.0 / 16, -1.0 / 16, 0}}), 1e-7);
+}
+
+TEST(Positions, AreThoseOfThePaper) {
+  const Tensor p = sinusoidal_positions(4, 6);
+  EXPECT_NEAR(p[2][0].item(), std::sin(2.0), 1e-6);
+  EXPECT_NEAR(p[3][5].item(), std::cos(3 / std::pow(10000.0, 4.0 / 6)), 1e-6);
+  EXPECT_CLOSE(sinusoidal_positions(2, 6, 2), p.narrow(0, 2, 2), 0);
+  RelativeBias bias(2, {.buckets = 8, .max_distance = 16});
+  const Tensor b = bias(40, 40);
+  EXPECT_CLOSE(b.slice(1, 1).slice(2, 1), b.slice(1, 0, -1).slice(2, 0, -1), 0);  // the same along each diagonal
+  EXPECT_NE(b[0][10][9].item(), b[0][9][10].item());
+  EXPECT_NE(error_of([] { return Positions(PositionKind::learned, 4, 6)(zeros({1, 5, 6})); }), "");
+}
+
+TEST(LowRankAttention, MixesPlaces) {
+  manual_seed(5);
+  LowRankAttention a(8, 2, 20, 4);
+  const Attended out = a(randn({3, 17, 8}), true);
+  EXPECT_EQ(out.weights.shape(), (Shape{3, 2, 17, 4}));
+  EXPECT_EQ(out.output.shape(), (Shape{3, 17, 8}));
+  EXPECT_NE(error_of([&] { return a(randn({1, 21, 8})).output; }), "");
+}
+
+TEST(GumbelSoftmax, DrawsAsOftenAsItShould) {
+  Generator random(9);
+  const Tensor logits = log(tensor({0.1, 0.2, 0.7})).expand({20000, 3});
+  EXPECT_CLOSE(gumbel_softmax(logits, 1, true, &random).mean({0}), tensor({0.1, 0.2, 0.7}), 0.02);
+}
+
+// --- models --------------------------------------------------------------------------------------------------------
+
+TranslatorOptions small_translator() {
+  TranslatorOptions o;
+  o.d_model = 16, o.heads = 2, o.ffn = 32, o.encoder_layers = o.decoder_layers = 2, o.dropout = 0;
+  o.source_vocabulary = 11, o.target_vocabulary = 9;
+  return o;
+}
+
+Seq2SeqOptions small_seq2seq() {
+  return {.source_vocabulary = 11, .target_vocabulary = 9, .embedding = 8, .hidden = 6};
+}
+
+template <class F>
+void for_each_translator(const F& f) {
+  manual_seed(6);
+  for (const bool norm_first : {false, true}) {
+    TranslatorOptions o = small_translator();
+    o.norm_first = norm_first;
+    o.positions = norm_first ? PositionKind::learned : PositionKind::sinusoidal;
+    Transformer model(o);
+    model.eval();
+    f(model);
+  }
+  for (const Cell cell : {Cell::gru, Cell::lstm})
+    for (const int kind : {0, 1, 2, 3}) {
+      Seq2SeqOptions o = small_seq2seq();
+      o.cell = cell;
+      o.num_layers = 2;
+      o.input_feeding = kind != 1;
+      if (kind == 1) o.attention = Score::general;
+      if (kind == 2) o.attention = {};
+      o.coverage = kind == 3;
+      Seq2Seq model(o);
+      model.eval();
+      f(model);
+    }
+}
+
+Tensor ids(std::initializer_list<std::vector<int64_t>> rows) {
+  std::vector<int64_t> all;
+  for (const auto& row : rows) all.insert(all.end(), row.begin(), row.end());
+  return from_vector(all, {int64_t(rows.size()), int64_t(rows.begin()->size())});
+}
+
+TEST(Models, PaddingChangesNothing) {
+  for_each_translator([](const Seq2SeqModel& model) {
+    const Tensor target = ids({{1, 4, 5, 6}});
+    Tensor weights;
+    const Tensor alone = model(ids({{7, 8, 2}}), target, &weights);
+    const Tensor padded = model(ids({{7, 8, 2, 0, 0}, {3, 4, 5, 6, 2}}), ids({{1, 4, 5, 6}, {1, 7, 8, 8}}));
+    EXPECT_CLOSE(alone[0], padded[0], 1e-6);
+    if (weights.defined()) {
+      EXPECT_CLOSE(weights.sum({-1}), ones({1, 4}), 1e-6);
+    }
+  });
+}
+
+TEST(Models, StepByStepIsTheWhole) {
+  Generator random(3);
+  for_each_translator([&](const Seq2SeqModel& model) {
+    NoGrad guard;
+    for (int round = 0; round < 20; ++round) {
+      const Tensor source = randint(3, 11, {3, 1 + random.below(6)}, {.dtype = int64}, &random);
+      const Tensor target = randint(1, 9, {3, 1 + random.below(7)}, {.dtype = int64}, &random);
+      const Tensor whole = model(source, target);
+      auto stream = model.start(source);
+      Tensor order = from_vector<int64_t>({0, 1, 2}, {3});
+      for (int64_t t = 0; t < target.size(1); ++t) {
+        const Tensor logits = stream->step(target.narrow(1, t, 1).index_select(0, order));
+        EXPECT_CLOSE(logits, whole.select(1, t).index_select(0, order), 1e-5);
+        const Tensor turn = from_vector<int64_t>({2, 0, 1}, {3});
+        stream->reorder(turn);
+        order = order.index_select(0, turn);
+      }
+    }
+  });
+}
+
+TEST(Models, TokensAheadAreNotSeen) {
+  for_each_translator([](const Seq2SeqModel& model) {
+    const Tensor source = ids({{7, 8, 2}});
+    const Tensor a = model(source, ids({{1, 4, 5, 6}})), b = model(source, ids({{1, 4, 7, 8}}));
+    EXPECT_CLOSE(a.narrow(1, 0, 2), b.narrow(1, 0, 2), 1e-6);
+    EXPECT_GT(difference(a.select(1, 3), b.select(1, 3)), 1e-4);
+  });
+}
+
+TEST(Gpt, GeneratesWithCachesWhatItPredictsWithout) {
+  manual_seed(8);
+  for (const bool is_rotary : {false, true}) {
+    Gpt model(
+        {.vocabulary = 13, .block = 12, .layers = 2, .heads = 4, .d_model = 16, .rotary = is_rotary, .kv_heads = 2});
+    model.eval();
+    NoGrad guard;
+    const Tensor tokens = randint(0, 13, {2, 12});
+    const Tensor whole = model(tokens);
+    auto stream = model.start();
+    EXPECT_CLOSE(stream->step(tokens.narrow(1, 0, 5)), whole.select(1, 4), 1e-5);
+    for (int64_t t = 5; t < 12; ++t) EXPECT_CLOSE(stream->step(tokens.narrow(1, t, 1)), whole.select(1, t), 1e-5);
+    EXPECT_NE(error_of([&] { return model(randint(0, 13, {1, 13})); }), "");
+    if (!is_rotary) {
+      EXPECT_NE(error_of([&] { return stream->step(tokens.narrow(1, 0, 1)); }), "");
+    }
+  }
+}
+
+TEST(Bert, HidesTokensAndIgnoresPadding) {
+  manual_seed(9);
+  Bert model({.vocabulary = 50, .max_length = 16, .layers = 2, .heads = 2, .d_model = 16, .ffn = 32});
+  model.eval();
+  const Tensor one = model(ids({{7, 8, 9}})), padded = model(ids({{7, 8, 9, 0, 0}, {5, 6, 7, 8, 9}}));
+  EXPECT_CLOSE(one[0], padded[0].narrow(0, 0, 3), 1e-6);
+  EXPECT_EQ(model.predict(one).shape(), (Shape{1, 3, 50}));
+  Generator random(1);
+  const Tensor tokens = randint(5, 50, {100, 100}, {.dtype = int64}, &random);
+  const MaskedTokens m = mask_tokens(tokens, 0.15, 5, 4, 50, -100, random);
+  const Tensor asked = m.targets != -100.0;
+  EXPECT_NEAR(asked.to(float64).mean().item(), 0.15, 0.01);
+  EXPECT_TRUE(equal(m.targets.masked_select(asked), tokens.masked_select(asked)));
+  EXPECT_NEAR((m.tokens.masked_select(asked) == 4.0).to(float64).mean().item(), 0.8, 0.03);
+}
+
+TEST(TextClassifier, AveragesWhatIsThere) {
+  manual_seed(10);
+  TextClassifier model({.vocabulary = 20, .max_length = 8, .d_model = 16, .heads = 2});
+  model.eval();
+  Tensor looks;
+  const Tensor one = model(ids({{7, 8, 9}}), &looks), padded = model(ids({{7, 8, 9, 0, 0}, {5, 6, 7, 8, 9}}));
+  EXPECT_CLOSE(one[0], padded[0], 1e-6);
+  EXPECT_NEAR(looks.sum().item(), 1, 1e-6);
+}
+
+TEST(TextClassifier, HasTheArticlesParameters) {
+  // Embedding(10000, 64), four projections of 64 x 64 with biases in two heads of 64 features, one output: see the
+  // fifth source article, whose model counts 673,281 with heads wider than ours.
+  TextClassifier model(
+      {.vocabulary = 10000, .max_length = 100, .d_model = 64, .heads = 2, .positions = PositionKind::sinusoidal});
+  EXPECT_EQ(model.parameter_count(), 640000 + 4 * (64 * 64 + 64) + 2 * 64 + 65);
+}
+
+// --- decoding ------------------------------------------------------------------------------------------------------
+
+// The best sentences of all there are up to max_length, by trying them.
+void try_all(const Seq2SeqModel& model, const Tensor& source, const DecodeOptions& o, int64_t vocabulary,
+             std::vector<int64_t>& tokens, double log_probability, std::vector<Hypothesis>& found) {
+  std::vector<int64_t> input = {o.bos};
+  input.insert(input.end(), tokens.begin(), tokens.end());
+  const Tensor logits = model(source, from_vector(input, {1, int64_t(input.size())}));
+  const std::vector<double> p = log_softmax(logits[0].select(0, -1), -1).to_vector();
+  const double factor = std::pow((5 + double(tokens.size())) / 6, o.length_penalty);
+  if (int64_t(tokens.size()) == o.max_length) {
+    found.push_back({tokens, log_probability / factor, {}});
+    return;
+  }
+  for (int64_t token = 0; token < vocabulary; ++token) {
+    if (token == o.eos) {
+      found.push_back({tokens, (log_probability + p[size_t(token)]) / factor, {}});
+      continue;
+    }
+    tokens.push_back(token);
+    try_all(model, source, o, vocabulary, tokens, log_probability + p[size_t(token)], found);
+    tokens.pop_back();
+  }
+}
+
+TEST(BeamSearch, OfFullWidthIsExhaustive) {
+  manual_seed(11);
+  for (const double penalty : {0.0, 1.0}) {
+    TranslatorOptions o = small_translator();
+    o.target_vocabulary = 5;
+    Transformer model(o);
+    model.eval();
+    NoGrad guard;
+    for (auto& [name, p] : model.named_parameters()) p.mul_(3);  // far from uniform
+    const Tensor source = randint(3, 11, {2, 4});
+    const DecodeOptions d{.max_length = 4, .beam = 5 * 5 * 5 * 5, .n_best = 4, .length_penalty = penalty};
+    auto stream = model.start(source);
+    const auto best = beam_search(*stream, 2, d);
+    for (int64_t row = 0; row < 2; ++row) {
+      std::vector<Hypothesis> all;
+      std::vector<int64_t> tokens;
+      try_all(model, source.narrow(0, row, 1), d, 5, tokens, 0, all);
+      std::stable_sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.score > b.score; });
+      ASSERT_EQ(best[size_t(row)].size(), 4u);
+      for (size_t i = 0; i < 4; ++i) {
+        EXPECT_NEAR(best[size_t(row)][i].score, all[i].score, 1e-4);
+        EXPECT_EQ(best[size_t(row)][i].tokens, all[i].tokens);
+      }
+    }
+  }
+}
+
+TEST(BeamSearch, OfOneIsGreedyAndRowsDoNotMix) {
+  for_each_translator([](const Seq2SeqModel& model) {
+    NoGrad guard;
+    const Tensor source = randint(3, 11, {4, 5});
+    const DecodeOptions d{.max_length = 10, .keep_attention = true};
+    auto together = model.start(source);
+    const auto all = beam_search(*together, 4, d);
+    for (int64_t row = 0; row < 4; ++row) {
+      auto alone = model.start(source.narrow(0, row, 1));
+      const auto one = beam_search(*alone, 1, d);
+      EXPECT_EQ(one[0][0].tokens, all[size_t(row)][0].tokens);
+      std::vector<int64_t> greedy = {1};
+      while (greedy.size() <= 10) {
+        const Tensor logits = model(source.narrow(0, row, 1), from_vector(greedy, {1, int64_t(greedy.size())}));
+        const int64_t token = int64_t(logits[0].select(0, -1).argmax().item());
+        if (token == 2) break;
+        greedy.push_back(token);
+      }
+      greedy.erase(greedy.begin());
+      EXPECT_EQ(greedy, one[0][0].tokens);
+      if (one[0][0].attention.defined()) {
+        EXPECT_EQ(one[0][0].attention.shape(), (Shape{int64_t(greedy.size()), 5}));
+      }
+    }
+  });
+}
+
+TEST(Sampling, KeepsToItsLimits) {
+  Generator random(1);
+  const Tensor logits = log(tensor({0.5, 0.3, 0.15, 0.05}));
+  std::map<int64_t, int> plain, top_k, top_p;
+  for (int i = 0; i < 4000; ++i) {
+    ++plain[sample_token(logits, {}, random)];
+    ++top_k[sample_token(logits, {.top_k = 2}, random)];
+    ++top_p[sample_token(logits, {.top_p = 0.81}, random)];
+  }
+  EXPECT_NEAR(plain[0] / 4000.0, 0.5, 0.03);
+  EXPECT_NEAR(plain[3] / 4000.0, 0.05, 0.02);
+  EXPECT_EQ(top_k.size(), 2u);
+  EXPECT_NEAR(top_k[0] / 4000.0, 0.625, 0.03);
+  EXPECT_EQ(top_p.size(), 3u);
+  EXPECT_EQ(sample_token(logits, {.temperature = 0}, random), 0);
+  EXPECT_EQ(sample_token(logits, {.temperature = 0, .repetition_penalty = 3}, random, {0}),
+            1);  // 3 log 0.5 < log 0.3
+}
+
+}  // namespace
+}  // namespace gradus::nn
