@@ -139,6 +139,14 @@ Schedule::Rule one_cycle(const OneCycleLROptions& o, double start, double peak, 
 
 }  // namespace
 
+InverseSqrtLR::InverseSqrtLR(Optimizer& optimizer, const InverseSqrtLROptions& o)
+    : Schedule(optimizer, [o](int64_t step, double base) {
+        const double t = double(step + 1), warmup = double(o.warmup);
+        return base * std::min(t / warmup, std::sqrt(warmup / t));
+      }) {
+  check(o.warmup > 0, "InverseSqrtLR: warmup ", o.warmup, " must be positive");
+}
+
 OneCycleLR::OneCycleLR(Optimizer& optimizer, const OneCycleLROptions& o)
     : Schedule(optimizer,
                one_cycle(checked(o), o.max_lr / o.div_factor, o.max_lr, o.max_lr / o.div_factor / o.final_div_factor),

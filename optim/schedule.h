@@ -87,6 +87,15 @@ struct NoamLR : Schedule {
   explicit NoamLR(Optimizer& optimizer, const NoamLROptions& options);
 };
 
+// Up to the base over `warmup` steps, then down as sqrt(warmup / t): fairseq's inverse_sqrt, the curve of Noam's with
+// the highest rate for its base.
+struct InverseSqrtLROptions {
+  int64_t warmup = 4000;
+};
+struct InverseSqrtLR : Schedule {
+  explicit InverseSqrtLR(Optimizer& optimizer, const InverseSqrtLROptions& options = {});
+};
+
 // Up to max_lr over the first pct_start of the steps, then down to almost nothing, along cosines, the
 // momentum the other way: Smith and Topin 2018, in PyTorch's form. Ignores the base.
 struct OneCycleLROptions {

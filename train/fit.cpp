@@ -122,7 +122,9 @@ class Run {
   void epoch(const NextResult& next) {
     const data::LoaderOptions& order = loader_.options();
     int64_t number = loader_.state().epoch + 1;
-    int64_t total = order.drop_last ? loader_.batches() * order.batch_size : loader_.size();
+    int64_t total = options_.samples_per_epoch > 0 ? options_.samples_per_epoch
+                    : order.drop_last              ? loader_.batches() * order.batch_size
+                                                   : loader_.size();
     int64_t in_group = 0;
     model_.train();
     optimizer_.zero_grad();

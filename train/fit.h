@@ -58,6 +58,8 @@ struct FitOptions {
   bool tensorboard = false;                    // whether `out` gets event files too
 
   std::FILE* progress = stdout;  // null: silent
+  // What BatchResult::samples adds up to in an epoch, for the bar; 0: as many as the loader has.
+  int64_t samples_per_epoch = 0;
 };
 
 // Trains until `epochs` are done; the model is left in training mode. The loss becoming NaN or infinite

@@ -1,7 +1,6 @@
 #include "config.h"
 
-#include <charconv>
-
+#include "examples/metadata.h"
 #include "nn/activation.h"
 #include "nn/conv.h"
 #include "nn/dropout.h"
@@ -13,6 +12,7 @@
 namespace image_classifier {
 
 using namespace gradus;
+using namespace examples;
 
 nn::Sequential make_model(const std::string& name, const Shape& image, int64_t classes) {
   const int64_t inputs = numel(image);
@@ -48,75 +48,6 @@ nn::Sequential make_model(const std::string& name, const Shape& image, int64_t c
   return model;
 }
 
-namespace {
-
-std::string join(const std::vector<std::string>& parts, char separator) {
-  std::string all;
-  for (const std::string& part : parts) all += (all.empty() ? "" : std::string(1, separator)) + part;
-  return all;
-}
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find(separator, at), text.size());
-    parts.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
-}
-
-// The shortest text that reads back as the same number.
-std::string text(double number) {
-  char buffer[32];
-  return std::string(buffer, std::to_chars(buffer, buffer + sizeof(buffer), number).ptr);
-}
-std::string texts(const std::vector<double>& numbers) {
-  std::vector<std::string> parts;
-  for (double x : numbers) parts.push_back(text(x));
-  return join(parts, ',');
-}
-
-// Reads the entries of a checkpoint's metadata.
-struct Reader {
-  const train::Metadata& metadata;
-  const std::string& path;
-
-  const std::string& get(const std::string& key) const {
-    const auto entry = metadata.find(key);
-    check(entry != metadata.end(), printable(path), ": no checkpoint of image_classifier: its metadata lacks '", key,
-          "'");
-    return entry->second;
-  }
-  template <class Number>
-  Number parse(const std::string& key, const std::string& value, Number low, Number high) const {
-    Number number = 0;
-    const char* end = value.data() + value.size();
-    const auto result = std::from_chars(value.data(), end, number);
-    check(result.ec == std::errc() && result.ptr == end && number >= low && number <= high, printable(path),
-          ": metadata '", key, "' is '", printable(value), "', expected a number from ", low, " to ", high);
-    return number;
-  }
-  template <class Number>
-  Number number(const std::string& key, Number low, Number high) const {
-    return parse<Number>(key, get(key), low, high);
-  }
-  std::vector<double> numbers(const std::string& key, double low, double high) const {
-    std::vector<double> all;
-    for (const std::string& part : split(get(key), ',')) all.push_back(parse<double>(key, part, low, high));
-    return all;
-  }
-  std::string one_of(const std::string& key, const std::vector<std::string>& known) const {
-    const std::string& value = get(key);
-    for (const std::string& k : known) {
-      if (k == value) return value;
-    }
-    fail({printable(path), ": metadata '", key, "' is '", printable(value), "', expected one of ", join(known, ',')});
-  }
-};
-
-}  // namespace
-
 train::Metadata to_metadata(const Options& options, const Recipe& recipe) {
   std::vector<std::string> classes;
   for (const std::string& name : recipe.classes) classes.push_back(printable(name));
@@ -141,7 +72,7 @@ train::Metadata to_metadata(const Options& options, const Recipe& recipe) {
 }
 
 Options options_from(const train::Metadata& metadata, const std::string& path) {
-  const Reader read = {metadata, path};
+  const MetadataReader read = {"image_classifier", metadata, path};
   constexpr int64_t many = int64_t(1) << 40;
   Options options;
   options.data = read.get("data");
@@ -160,7 +91,7 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
 }
 
 Recipe recipe_from(const train::Metadata& metadata, const std::string& path) {
-  const Reader read = {metadata, path};
+  const MetadataReader read = {"image_classifier", metadata, path};
   Recipe recipe;
   recipe.model = read.one_of("model", model_names);
   for (const std::string& n : split(read.get("image"), ',')) {

@@ -1,58 +1,16 @@
 // Learns to tell images apart: train, evaluate, predict, show, demo. See README.md.
-#include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "commands.h"
 #include "data_sets.h"
-#include "tensor/io/file.h"
+#include "examples/arguments.h"
 #include "tensor/kernels/cpu/threads.h"
-#include "train/interrupt.h"
 
 using namespace image_classifier;
+using examples::learning_rate, examples::many, examples::one_of, examples::path, examples::whole;
 
 namespace {
-
-constexpr int64_t many = 1'000'000'000;
-
-CLI::Validator whole(int64_t low, int64_t high) {
-  return CLI::Validator(
-      [low, high](std::string& text) {
-        int64_t value = 0;
-        const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-        return ok ? ""
-                  : "'" + text + "' is not a whole number from " + std::to_string(low) + " to " +
-                        std::to_string(high);
-      },
-      high == many ? "from " + std::to_string(low) : std::to_string(low) + " to " + std::to_string(high));
-}
-
-CLI::Validator learning_rate() {
-  return CLI::Validator(
-      [](std::string& text) {
-        double value = 0;
-        const bool ok = CLI::detail::lexical_cast(text, value) && value > 0 && value <= 1000;
-        return ok ? "" : "'" + text + "' is not a number above 0 and up to 1000";
-      },
-      "above 0");
-}
-
-CLI::Validator one_of(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : "|") + name;
-  return CLI::Validator(
-      [names, list](std::string& text) {
-        const bool ok = std::find(names.begin(), names.end(), text) != names.end();
-        return ok ? "" : "'" + text + "' is none of " + list;
-      },
-      list);
-}
-
-// A path; not the nothing that an unset variable of a shell leaves.
-CLI::Validator path() {
-  return CLI::Validator([](std::string& text) { return text.empty() ? "the path is empty" : ""; }, "PATH");
-}
 
 CLI::Validator data_argument() {
   return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
@@ -143,10 +101,7 @@ void train_command(CLI::App& command, Arguments& a) {
     restore("--augment", &Options::augment);
     restore("--seed", &Options::seed);
     options.resume = path;
-    if (command.count("--out") == 0) {
-      const size_t slash = path.rfind('/');
-      options.out = slash == std::string::npos ? "." : path.substr(0, slash);
-    }
+    if (command.count("--out") == 0) options.out = examples::folder_of(path);
   }
   train(options);
 }
@@ -200,23 +155,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   add_threads(*demo_app, a);
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForAllHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::RequiredError& e) {
-    const bool command = app.get_subcommands().empty();
-    std::fprintf(
-        stderr, "error: %s\n",
-        command ? "expected a command: train|evaluate|predict|show|demo (--help says what they do)" : e.what());
-    return 2;
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "error: %s (--help lists what there is)\n", gradus::printable(e.what()).c_str());
-    return 2;
-  }
-
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|demo")) return *status;
   gradus::set_num_threads(a.threads);
   if (*train_app) train_command(*train_app, a);
   if (*evaluate_app) evaluate(a.evaluate);
@@ -228,24 +167,11 @@ int run(int argc, char** argv) {
     train({.samples = demo_samples, .epochs = 2, .out = demo_out});
     show({.checkpoint = demo_out});
   }
-  gradus::check(std::fflush(stdout) == 0 && !std::ferror(stdout), "standard output: cannot write to it");
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further (ulimit -f) is an error as a full disk is
-  try {
-    return run(argc, argv);
-  } catch (const gradus::train::Interrupted& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    return gradus::train::interrupted_exit_code;
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "error: out of memory\n");
-  } catch (const std::exception& e) {
-    std::fflush(stdout);  // what went well comes first
-    std::fprintf(stderr, "error: %s\n", e.what());
-  }
-  return 1;
+  return examples::guarded([&] { return run(argc, argv); });
 }

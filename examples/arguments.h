@@ -1,0 +1,113 @@
+// What the programs' command lines share: checks of values, and one way to fail.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tensor/error.h"
+#include "tensor/io/file.h"
+#include "train/interrupt.h"
+
+namespace examples {
+
+inline constexpr int64_t many = 1'000'000'000;
+
+inline CLI::Validator whole(int64_t low, int64_t high) {
+  return CLI::Validator(
+      [low, high](std::string& text) {
+        int64_t value = 0;
+        const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return ok ? ""
+                  : "'" + text + "' is not a whole number from " + std::to_string(low) + " to " +
+                        std::to_string(high);
+      },
+      high == many ? "from " + std::to_string(low) : std::to_string(low) + " to " + std::to_string(high));
+}
+
+inline CLI::Validator learning_rate() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double value = 0;
+        const bool ok = CLI::detail::lexical_cast(text, value) && value > 0 && value <= 1000;
+        return ok ? "" : "'" + text + "' is not a number above 0 and up to 1000";
+      },
+      "above 0");
+}
+
+inline CLI::Validator one_of(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : "|") + name;
+  return CLI::Validator(
+      [names, list](std::string& text) {
+        const bool ok = std::find(names.begin(), names.end(), text) != names.end();
+        return ok ? "" : "'" + text + "' is none of " + list;
+      },
+      list);
+}
+
+// A path; not the nothing that an unset variable of a shell leaves.
+inline CLI::Validator path() {
+  return CLI::Validator([](std::string& text) { return text.empty() ? "the path is empty" : ""; }, "PATH");
+}
+
+// "0 to 1", for --help.
+inline std::string range_text(double low, double high) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%g to %g", low, high);
+  return text;
+}
+
+inline std::string folder_of(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  return slash == std::string::npos ? "." : file.substr(0, slash);
+}
+
+// Reads the command line; what the program ends with where there is nothing to run: after --help, or a wrong usage,
+// which is one line on stderr and status 2. `commands` are named where none was given.
+inline std::optional<int> parse(CLI::App& app, int argc, char** argv, const std::string& commands) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::RequiredError& e) {
+    const std::string missing = app.get_subcommands().empty() && !commands.empty()
+                                    ? "expected a command: " + commands + " (--help says what they do)"
+                                    : e.what();
+    std::fprintf(stderr, "error: %s\n", missing.c_str());
+    return 2;
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "error: %s (--help lists what there is)\n", gradus::printable(e.what()).c_str());
+    return 2;
+  }
+  return {};
+}
+
+// Runs a program: what it returns, or 1 after one line that says what went wrong, or 130 after a Ctrl-C.
+template <class Run>
+int guarded(const Run& run) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further (ulimit -f) is an error as a full disk is
+  try {
+    const int status = run();
+    gradus::check(std::fflush(stdout) == 0 && !std::ferror(stdout), "standard output: cannot write to it");
+    return status;
+  } catch (const gradus::train::Interrupted& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return gradus::train::interrupted_exit_code;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "error: out of memory\n");
+  } catch (const std::exception& e) {
+    std::fflush(stdout);  // what went well comes first
+    std::fprintf(stderr, "error: %s\n", e.what());
+  }
+  return 1;
+}
+
+}  // namespace examples

@@ -1,0 +1,82 @@
+// What the programs keep in a checkpoint besides numbers: their options, as text.
+#pragma once
+
+#include <charconv>
+#include <string>
+#include <vector>
+
+#include "tensor/error.h"
+#include "tensor/io/file.h"
+#include "train/checkpoint.h"
+
+namespace examples {
+
+inline std::string join(const std::vector<std::string>& parts, char separator) {
+  std::string all;
+  for (const std::string& part : parts) all += (all.empty() ? "" : std::string(1, separator)) + part;
+  return all;
+}
+
+inline std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(separator, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+// The shortest text that reads back as the same number.
+inline std::string text(double number) {
+  char buffer[32];
+  return std::string(buffer, std::to_chars(buffer, buffer + sizeof(buffer), number).ptr);
+}
+inline std::string texts(const std::vector<double>& numbers) {
+  std::vector<std::string> parts;
+  for (double x : numbers) parts.push_back(text(x));
+  return join(parts, ',');
+}
+
+// Reads the entries of a checkpoint's metadata.
+struct MetadataReader {
+  const char* program;
+  const gradus::train::Metadata& metadata;
+  const std::string& path;
+
+  const std::string& get(const std::string& key) const {
+    const auto entry = metadata.find(key);
+    gradus::check(entry != metadata.end(), gradus::printable(path), ": no checkpoint of ", program,
+                  ": its metadata lacks '", key, "'");
+    return entry->second;
+  }
+  template <class Number>
+  Number parse(const std::string& key, const std::string& value, Number low, Number high) const {
+    Number number = 0;
+    const char* end = value.data() + value.size();
+    const auto result = std::from_chars(value.data(), end, number);
+    gradus::check(result.ec == std::errc() && result.ptr == end && number >= low && number <= high,
+                  gradus::printable(path), ": metadata '", key, "' is '", gradus::printable(value),
+                  "', expected a number from ", low, " to ", high);
+    return number;
+  }
+  template <class Number>
+  Number number(const std::string& key, Number low, Number high) const {
+    return parse<Number>(key, get(key), low, high);
+  }
+  std::vector<double> numbers(const std::string& key, double low, double high) const {
+    std::vector<double> all;
+    for (const std::string& part : split(get(key), ',')) all.push_back(parse<double>(key, part, low, high));
+    return all;
+  }
+  std::string one_of(const std::string& key, const std::vector<std::string>& known) const {
+    const std::string& value = get(key);
+    for (const std::string& k : known) {
+      if (k == value) return value;
+    }
+    gradus::fail({gradus::printable(path), ": metadata '", key, "' is '", gradus::printable(value),
+                  "', expected one of ", join(known, ',')});
+  }
+};
+
+}  // namespace examples

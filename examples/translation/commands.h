@@ -1,0 +1,33 @@
+// What the program does. Each throws Error where it cannot.
+#pragma once
+
+#include "config.h"
+
+namespace translation {
+
+struct SearchOptions {
+  int64_t beam = 1, n_best = 1, max_length = 200;
+  double length_penalty = 0.6, coverage_penalty = 0;
+};
+
+struct EvaluateOptions {
+  std::string checkpoint = "out/translation";
+  std::string part = "test";  // or validation
+  std::string output = "";    // a file for the translations, one a line
+  int64_t samples = 10;       // to show
+  SearchOptions search = {};
+};
+
+struct TranslateOptions {
+  std::string checkpoint = "out/translation";
+  std::vector<std::string> sentences;  // none: lines of standard input
+  std::string attention = "";          // an SVG file
+  bool show_attention = false;         // in the terminal
+  SearchOptions search = {};
+};
+
+void train(const Options& options);
+void evaluate(const EvaluateOptions& options);
+void translate(const TranslateOptions& options);
+
+}  // namespace translation

@@ -1,0 +1,178 @@
+// Learns to translate, and translates: train, evaluate, translate, demo. See README.md.
+#include <filesystem>
+
+#include "commands.h"
+#include "corpora.h"
+#include "examples/arguments.h"
+#include "tensor/kernels/cpu/threads.h"
+
+using namespace translation;
+using examples::many, examples::one_of, examples::path, examples::whole;
+
+namespace {
+
+CLI::Validator number(double low, double high) { return CLI::Range(low, high, examples::range_text(low, high)); }
+
+// What each option may be.
+CLI::Validator allowed(const std::string& name) {
+  if (name == "data")
+    return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
+                          "grammar|pairs:FILE.tsv|parallel:DIR");
+  if (name == "model") return one_of(model_names);
+  if (name == "tokens") return one_of(token_names);
+  if (name == "schedule") return one_of(schedule_names);
+  if (name == "cell") return one_of(cell_names);
+  if (name == "score") return one_of(score_names);
+  if (name == "activation") return one_of(activation_names);
+  if (name == "dropout" || name == "label-smoothing" || name == "teacher-forcing") return number(0, 1);
+  if (name == "lr") return examples::learning_rate();
+  if (name == "clip" || name == "weight-decay") return number(0, 1e6);
+  if (name == "pairs") return whole(100, 1000000);
+  if (name == "epochs" || name == "seed") return whole(0, many);
+  if (name == "vocabulary") return whole(261, 1000000);
+  if (name == "src" || name == "tgt") return path();
+  return whole(1, name == "size" || name == "ffn" ? 65536 : many);
+}
+
+void add_train(CLI::App& command, Options& o) {
+  each_option([&](const char* name, auto member, const char* help) {
+    auto& value = o.*member;
+    const std::string flag = std::string("--") + name;
+    using Value = std::remove_reference_t<decltype(value)>;
+    if constexpr (std::is_same_v<Value, bool>) {
+      command.add_flag(flag, value, help);
+    } else {
+      CLI::Option* option = command.add_option(flag, value, help)->check(allowed(name));
+      const bool usual = [&] {  // whether the value shown is the one that will be used
+        if constexpr (std::is_same_v<Value, std::string>)
+          return !value.empty();
+        else
+          return value > Value();
+      }();
+      if (usual) option->capture_default_str();
+    }
+  });
+  command.add_option("--workers", o.workers, "threads that prepare batches")
+      ->check(whole(0, 256))
+      ->capture_default_str();
+  command.add_option("--save-every", o.save_every, "updates between checkpoints within an epoch (0: none)")
+      ->check(whole(0, many))
+      ->capture_default_str();
+  command.add_option("--log", o.log, "log.csv alone, or TensorBoard's files too")
+      ->check(one_of({"csv", "tensorboard"}))
+      ->capture_default_str();
+  command.add_option("--out", o.out, "folder for checkpoints and logs")->check(path())->capture_default_str();
+  command
+      .add_option("--resume", o.resume,
+                  "go on from this checkpoint (a file or a folder) with the options it was trained with")
+      ->check(path());
+}
+
+void add_search(CLI::App& command, SearchOptions& o) {
+  command.add_option("--beam", o.beam, "sentences kept at each step (1: greedy)")
+      ->check(whole(1, 1000))
+      ->capture_default_str();
+  command.add_option("--max-length", o.max_length, "tokens at most")->check(whole(1, 100000))->capture_default_str();
+  command.add_option("--length-penalty", o.length_penalty, "how much longer sentences are favoured")
+      ->check(number(0, 10))
+      ->capture_default_str();
+  command.add_option("--coverage-penalty", o.coverage_penalty, "how much words left out count against a sentence")
+      ->check(number(0, 10))
+      ->capture_default_str();
+}
+
+void add_checkpoint(CLI::App& command, std::string& checkpoint) {
+  command.add_option("--checkpoint", checkpoint, "a .safetensors file, or the folder that train wrote")
+      ->check(path())
+      ->capture_default_str();
+}
+
+void add_threads(CLI::App& command, int& threads) {
+  command.add_option("--threads", threads, "threads that compute; the result does not depend on them")
+      ->check(whole(1, 1024))
+      ->capture_default_str();
+}
+
+// With --resume, an option that is not given is what it was when the checkpoint was written.
+void train_command(CLI::App& command, Options options) {
+  if (!options.resume.empty()) {
+    const std::string file = gradus::train::find_checkpoint(options.resume);
+    const Options saved = options_from(gradus::load_safetensors(file).metadata, file);
+    each_option([&](const char* name, auto member, const char*) {
+      if (command.count(std::string("--") + name) == 0) options.*member = saved.*member;
+    });
+    options.resume = file;
+    if (command.count("--out") == 0) options.out = examples::folder_of(file);
+  }
+  train(options);
+}
+
+int run(int argc, char** argv) {
+  Options train_options;
+  EvaluateOptions evaluate_options;
+  TranslateOptions translate_options;
+  evaluate_options.search.beam = 5;
+  int threads = gradus::num_threads();
+  std::string demo_out = "out/translation";
+  CLI::App app("Learns to translate. COMMAND --help lists a command's options.");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+
+  CLI::App* train_app = app.add_subcommand("train", "train a model and save it");
+  add_train(*train_app, train_options);
+  CLI::App* evaluate_app = app.add_subcommand("evaluate", "score a trained model on sentences it has not seen");
+  add_checkpoint(*evaluate_app, evaluate_options.checkpoint);
+  evaluate_app->add_option("--part", evaluate_options.part, "which of the held-out sentences")
+      ->check(one_of({"test", "validation"}))
+      ->capture_default_str();
+  evaluate_app->add_option("--output", evaluate_options.output, "a file for the translations, one a line")
+      ->check(path());
+  evaluate_app->add_option("--samples", evaluate_options.samples, "translations to show")
+      ->check(whole(0, many))
+      ->capture_default_str();
+  add_search(*evaluate_app, evaluate_options.search);
+  CLI::App* translate_app = app.add_subcommand("translate", "translate sentences, or the lines of standard input");
+  add_checkpoint(*translate_app, translate_options.checkpoint);
+  translate_app->add_option("SENTENCES", translate_options.sentences, "what to translate");
+  add_search(*translate_app, translate_options.search);
+  translate_app->add_option("--n-best", translate_options.search.n_best, "translations to give")
+      ->check(whole(1, 1000))
+      ->capture_default_str();
+  translate_app->add_flag("--show-attention", translate_options.show_attention,
+                          "draw which word looked at which in the terminal");
+  translate_app->add_option("--attention", translate_options.attention, "draw it as an SVG picture")->check(path());
+  CLI::App* demo_app =
+      app.add_subcommand("demo", "learn English to Chinese from made-up sentences, then translate one");
+  demo_app->add_option("--out", demo_out, "folder for the checkpoint and the picture")
+      ->check(path())
+      ->capture_default_str();
+  for (CLI::App* command : {train_app, evaluate_app, translate_app, demo_app}) add_threads(*command, threads);
+
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|translate|demo")) return *status;
+  gradus::check(
+      translate_options.search.n_best <= translate_options.search.beam || translate_options.search.beam == 1,
+      "--n-best ", translate_options.search.n_best, " of --beam ", translate_options.search.beam);
+  translate_options.search.beam = std::max(translate_options.search.beam, translate_options.search.n_best);
+  gradus::set_num_threads(threads);
+  if (*train_app) train_command(*train_app, train_options);
+  if (*evaluate_app) evaluate(evaluate_options);
+  if (*translate_app) translate(translate_options);
+  if (*demo_app) {
+    std::error_code ignored;  // training says what is wrong with the folder
+    std::filesystem::remove(demo_out + "/last.safetensors", ignored);
+    train({.pairs = 30000, .epochs = 2, .out = demo_out});
+    const std::string sentence = "I am a dog";
+    std::printf("\n%s\n", sentence.c_str());
+    translate({.checkpoint = demo_out,
+               .sentences = {sentence},
+               .attention = demo_out + "/attention.svg",
+               .show_attention = true});
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return examples::guarded([&] { return run(argc, argv); });
+}
