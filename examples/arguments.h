@@ -56,16 +56,45 @@ inline CLI::Validator path() {
   return CLI::Validator([](std::string& text) { return text.empty() ? "the path is empty" : ""; }, "PATH");
 }
 
-// "0 to 1", for --help.
-inline std::string range_text(double low, double high) {
+// Makes --NAME of one option in a program's list; its value is shown as the default unless it stands for another.
+template <class Value>
+void add_option(CLI::App& command, const std::string& name, Value& value, const std::string& help,
+                const CLI::Validator& allowed) {
+  if constexpr (std::is_same_v<Value, bool>) {
+    command.add_flag("--" + name, value, help);
+  } else {
+    CLI::Option* option = command.add_option("--" + name, value, help)->check(allowed);
+    bool usual = true;
+    if constexpr (std::is_same_v<Value, std::string>)
+      usual = !value.empty();
+    else
+      usual = value > Value();
+    if (usual) option->capture_default_str();
+  }
+}
+
+// A number between the two.
+inline CLI::Validator number(double low, double high) {
   char text[64];
   std::snprintf(text, sizeof text, "%g to %g", low, high);
-  return text;
+  return CLI::Range(low, high, text);
 }
 
 inline std::string folder_of(const std::string& file) {
   const size_t slash = file.rfind('/');
   return slash == std::string::npos ? "." : file.substr(0, slash);
+}
+
+inline void add_threads(CLI::App& command, int& threads) {
+  command.add_option("--threads", threads, "threads that compute; the result does not depend on them")
+      ->check(whole(1, 1024))
+      ->capture_default_str();
+}
+
+inline void add_checkpoint(CLI::App& command, std::string& checkpoint) {
+  command.add_option("--checkpoint", checkpoint, "a .safetensors file, or the folder that train wrote")
+      ->check(path())
+      ->capture_default_str();
 }
 
 // Reads the command line; what the program ends with where there is nothing to run: after --help, or a wrong usage,

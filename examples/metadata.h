@@ -2,7 +2,9 @@
 #pragma once
 
 #include <charconv>
+#include <concepts>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tensor/error.h"
@@ -31,6 +33,11 @@ inline std::vector<std::string> split(const std::string& text, char separator) {
 inline std::string text(double number) {
   char buffer[32];
   return std::string(buffer, std::to_chars(buffer, buffer + sizeof(buffer), number).ptr);
+}
+inline std::string text(const std::string& value) { return value; }
+template <std::integral I>  // bool too: 0 or 1
+std::string text(I value) {
+  return std::to_string(value);
 }
 inline std::string texts(const std::vector<double>& numbers) {
   std::vector<std::string> parts;
@@ -63,6 +70,17 @@ struct MetadataReader {
   template <class Number>
   Number number(const std::string& key, Number low, Number high) const {
     return parse<Number>(key, get(key), low, high);
+  }
+  // Into an option of any type.
+  template <class Value>
+  void into(const std::string& key, Value& value) const {
+    constexpr double most = 1e12;
+    if constexpr (std::is_same_v<Value, std::string>)
+      value = get(key);
+    else if constexpr (std::is_same_v<Value, bool>)
+      value = number<int64_t>(key, 0, 1) == 1;
+    else
+      value = number<Value>(key, std::is_signed_v<Value> ? Value(-most) : Value(0), Value(most));
   }
   std::vector<double> numbers(const std::string& key, double low, double high) const {
     std::vector<double> all;

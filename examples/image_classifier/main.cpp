@@ -8,7 +8,8 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace image_classifier;
-using examples::learning_rate, examples::many, examples::one_of, examples::path, examples::whole;
+using examples::add_checkpoint, examples::add_threads, examples::learning_rate, examples::many, examples::one_of,
+    examples::path, examples::whole;
 
 namespace {
 
@@ -24,18 +25,6 @@ struct Arguments {
   ShowOptions show;
   int threads = gradus::num_threads();
 };
-
-void add_threads(CLI::App& command, Arguments& a) {
-  command.add_option("--threads", a.threads, "threads that compute; the result does not depend on them")
-      ->check(whole(1, 1024))
-      ->capture_default_str();
-}
-
-void add_checkpoint(CLI::App& command, std::string& checkpoint) {
-  command.add_option("--checkpoint", checkpoint, "a .safetensors file, or the folder that train wrote")
-      ->check(path())
-      ->capture_default_str();
-}
 
 void add_train(CLI::App& command, Arguments& a) {
   Options& o = a.train;
@@ -118,7 +107,7 @@ int run(int argc, char** argv) {
       ->add_option("--resume", a.train.resume,
                    "go on from this checkpoint (a file or a folder) with the options it was trained with")
       ->check(path());
-  add_threads(*train_app, a);
+  add_threads(*train_app, a.threads);
 
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
   add_checkpoint(*evaluate_app, a.evaluate.checkpoint);
@@ -130,19 +119,19 @@ int run(int argc, char** argv) {
   evaluate_app->add_option("--workers", a.evaluate.workers, "threads that prepare batches")
       ->check(whole(0, 256))
       ->capture_default_str();
-  add_threads(*evaluate_app, a);
+  add_threads(*evaluate_app, a.threads);
 
   CLI::App* predict_app = app.add_subcommand("predict", "say what is on images (PNG, JPEG, BMP, PGM, PPM)");
   add_checkpoint(*predict_app, a.predict.checkpoint);
   predict_app->add_option("--top", a.predict.top, "classes to list")->check(whole(1, many))->capture_default_str();
   predict_app->add_flag("--invert", a.predict.invert, "turn light and dark round, for ink on paper");
   predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
-  add_threads(*predict_app, a);
+  add_threads(*predict_app, a.threads);
 
   CLI::App* show_app = app.add_subcommand("show", "draw test images in the terminal, with the model's answers");
   add_checkpoint(*show_app, a.show.checkpoint);
   show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
-  add_threads(*show_app, a);
+  add_threads(*show_app, a.threads);
 
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
@@ -153,7 +142,7 @@ int run(int argc, char** argv) {
   demo_app->add_option("--samples", demo_samples, "digits to draw for training (0: 10000)")
       ->check(whole(0, many))
       ->capture_default_str();
-  add_threads(*demo_app, a);
+  add_threads(*demo_app, a.threads);
 
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|demo")) return *status;
   gradus::set_num_threads(a.threads);

@@ -8,16 +8,6 @@ using namespace gradus;
 
 namespace {
 
-constexpr double most = 1e12;
-
-std::string text_of(const std::string& value) { return value; }
-std::string text_of(bool value) { return value ? "1" : "0"; }
-std::string text_of(double value) { return examples::text(value); }
-template <std::integral I>
-std::string text_of(I value) {
-  return std::to_string(value);
-}
-
 size_t index_of(const std::vector<std::string>& names, const std::string& name) {
   const size_t i = size_t(std::find(names.begin(), names.end(), name) - names.begin());
   check(i < names.size(), "'", printable(name), "' is none of ", examples::join(names, ','));
@@ -48,7 +38,7 @@ Options settle(Options o) {
 
 train::Metadata to_metadata(const Options& options) {
   train::Metadata metadata = {{"program", "translation"}};
-  each_option([&](const char* name, auto member, const char*) { metadata[name] = text_of(options.*member); });
+  each_option([&](const char* name, auto member, const char*) { metadata[name] = examples::text(options.*member); });
   return metadata;
 }
 
@@ -56,16 +46,7 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   const examples::MetadataReader read = {"translation", metadata, path};
   read.get("program");
   Options options;
-  each_option([&](const char* name, auto member, const char*) {
-    auto& value = options.*member;
-    using Value = std::remove_reference_t<decltype(value)>;
-    if constexpr (std::is_same_v<Value, std::string>)
-      value = read.get(name);
-    else if constexpr (std::is_same_v<Value, bool>)
-      value = read.number<int64_t>(name, 0, 1) == 1;
-    else
-      value = read.number<Value>(name, std::is_signed_v<Value> ? Value(-most) : Value(0), Value(most));
-  });
+  each_option([&](const char* name, auto member, const char*) { read.into(name, options.*member); });
   return options;
 }
 

@@ -3,15 +3,14 @@
 
 #include "commands.h"
 #include "corpora.h"
-#include "examples/arguments.h"
+#include "examples/resume.h"
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace translation;
-using examples::many, examples::one_of, examples::path, examples::whole;
+using examples::add_checkpoint, examples::add_threads, examples::many, examples::number, examples::one_of,
+    examples::path, examples::whole;
 
 namespace {
-
-CLI::Validator number(double low, double high) { return CLI::Range(low, high, examples::range_text(low, high)); }
 
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
@@ -36,21 +35,7 @@ CLI::Validator allowed(const std::string& name) {
 
 void add_train(CLI::App& command, Options& o) {
   each_option([&](const char* name, auto member, const char* help) {
-    auto& value = o.*member;
-    const std::string flag = std::string("--") + name;
-    using Value = std::remove_reference_t<decltype(value)>;
-    if constexpr (std::is_same_v<Value, bool>) {
-      command.add_flag(flag, value, help);
-    } else {
-      CLI::Option* option = command.add_option(flag, value, help)->check(allowed(name));
-      const bool usual = [&] {  // whether the value shown is the one that will be used
-        if constexpr (std::is_same_v<Value, std::string>)
-          return !value.empty();
-        else
-          return value > Value();
-      }();
-      if (usual) option->capture_default_str();
-    }
+    examples::add_option(command, name, o.*member, help, allowed(name));
   });
   command.add_option("--workers", o.workers, "threads that prepare batches")
       ->check(whole(0, 256))
@@ -79,32 +64,6 @@ void add_search(CLI::App& command, SearchOptions& o) {
   command.add_option("--coverage-penalty", o.coverage_penalty, "how much words left out count against a sentence")
       ->check(number(0, 10))
       ->capture_default_str();
-}
-
-void add_checkpoint(CLI::App& command, std::string& checkpoint) {
-  command.add_option("--checkpoint", checkpoint, "a .safetensors file, or the folder that train wrote")
-      ->check(path())
-      ->capture_default_str();
-}
-
-void add_threads(CLI::App& command, int& threads) {
-  command.add_option("--threads", threads, "threads that compute; the result does not depend on them")
-      ->check(whole(1, 1024))
-      ->capture_default_str();
-}
-
-// With --resume, an option that is not given is what it was when the checkpoint was written.
-void train_command(CLI::App& command, Options options) {
-  if (!options.resume.empty()) {
-    const std::string file = gradus::train::find_checkpoint(options.resume);
-    const Options saved = options_from(gradus::load_safetensors(file).metadata, file);
-    each_option([&](const char* name, auto member, const char*) {
-      if (command.count(std::string("--") + name) == 0) options.*member = saved.*member;
-    });
-    options.resume = file;
-    if (command.count("--out") == 0) options.out = examples::folder_of(file);
-  }
-  train(options);
 }
 
 int run(int argc, char** argv) {
@@ -154,7 +113,11 @@ int run(int argc, char** argv) {
       "--n-best ", translate_options.search.n_best, " of --beam ", translate_options.search.beam);
   translate_options.search.beam = std::max(translate_options.search.beam, translate_options.search.n_best);
   gradus::set_num_threads(threads);
-  if (*train_app) train_command(*train_app, train_options);
+  if (*train_app) {
+    examples::restore_options(
+        *train_app, train_options, [](auto f) { each_option(f); }, options_from);
+    train(train_options);
+  }
   if (*evaluate_app) evaluate(evaluate_options);
   if (*translate_app) translate(translate_options);
   if (*demo_app) {
