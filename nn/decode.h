@@ -31,6 +31,15 @@ class Seq2SeqModel {
   virtual std::unique_ptr<TokenStream> start(const Tensor& source) const = 0;
 };
 
+// A model that writes one text on.
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  // tokens (batch, n): logits (batch, n, vocabulary) of the token behind each.
+  virtual Tensor operator()(const Tensor& tokens) const = 0;
+  virtual std::unique_ptr<TokenStream> start() const = 0;  // any number of rows, the same in each step
+};
+
 struct Hypothesis {
   std::vector<int64_t> tokens;  // without begin and end
   double score = 0;             // log probability, end included, with the penalties

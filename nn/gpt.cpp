@@ -90,6 +90,42 @@ void Gpt::visit(Visitor& v) {
   if (head_) v("head", *head_);
 }
 
+RecurrentLm::RecurrentLm(const RecurrentLmOptions& o)
+    : options_(o),
+      embedding_(o.vocabulary, o.embedding),
+      layers_(make_recurrent(o.cell, o.embedding, o.hidden, {.num_layers = o.layers, .dropout = o.dropout})),
+      output_(o.hidden, o.vocabulary) {}
+
+Tensor RecurrentLm::operator()(const Tensor& tokens) const {
+  Call call(*this);
+  const Tensor x = dropout(embedding_(tokens), options_.dropout, training());
+  return call(output_(dropout((*layers_)(x).output, options_.dropout, training())));
+}
+
+class RecurrentLm::Stream : public TokenStream {
+ public:
+  explicit Stream(const RecurrentLm& model) : model_(model) {}
+  Tensor step(const Tensor& tokens) override {
+    NoGrad guard;
+    const RecurrentOutput out = (*model_.layers_)(model_.embedding_(tokens), {}, state_);
+    state_ = out.state;
+    return model_.output_(out.output.select(1, -1));
+  }
+  void reorder(const Tensor& rows) override { state_.reorder(rows); }
+
+ private:
+  const RecurrentLm& model_;
+  RecurrentState state_;
+};
+
+std::unique_ptr<TokenStream> RecurrentLm::start() const { return std::make_unique<Stream>(*this); }
+
+void RecurrentLm::visit(Visitor& v) {
+  v("embedding", embedding_);
+  v("layers", *layers_);
+  v("output", output_);
+}
+
 Bert::Bert(const BertOptions& o)
     : options_(o),
       embedding_(o.vocabulary, o.d_model, {.padding_idx = o.pad}),

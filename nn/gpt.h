@@ -2,6 +2,7 @@
 // and a classifier of sentences.
 #pragma once
 
+#include "nn/recurrent.h"
 #include "nn/transformer.h"
 
 namespace gradus::nn {
@@ -20,13 +21,13 @@ struct GptOptions {
 
 // Predicts each token from those before it. Normalises before each sub-layer and once at the end. Weights begin normal
 // with deviation 0.02, those that write into the residual stream with 0.02 / sqrt(2 layers), as GPT-2's.
-class Gpt : public Module {
+class Gpt : public Module, public LanguageModel {
  public:
   explicit Gpt(const GptOptions& options);
-  // tokens (batch, n) with n <= block: logits (batch, n, vocabulary).
-  Tensor operator()(const Tensor& tokens) const;
-  // For generating: keeps keys and values. Goes on past `block` with rotary positions only; else throws Error.
-  std::unique_ptr<TokenStream> start() const;
+  // tokens (batch, n) with n <= block.
+  Tensor operator()(const Tensor& tokens) const override;
+  // Keeps keys and values. Goes on past `block` with rotary positions only; else throws Error.
+  std::unique_ptr<TokenStream> start() const override;
   void visit(Visitor& v) override;
   const char* type() const override { return "Gpt"; }
   const GptOptions& options() const { return options_; }
@@ -39,6 +40,30 @@ class Gpt : public Module {
   Positions positions_;
   TransformerEncoder blocks_;
   std::optional<Linear> head_;
+};
+
+struct RecurrentLmOptions {
+  int64_t vocabulary = 0;
+  Cell cell = Cell::lstm;
+  int64_t embedding = 128, hidden = 256, layers = 2;
+  double dropout = 0;
+};
+
+// Predicts each token from those before it by what a recurrent layer remembers of them: Mikolov et al. 2010.
+class RecurrentLm : public Module, public LanguageModel {
+ public:
+  explicit RecurrentLm(const RecurrentLmOptions& options);
+  Tensor operator()(const Tensor& tokens) const override;
+  std::unique_ptr<TokenStream> start() const override;
+  void visit(Visitor& v) override;
+  const char* type() const override { return "RecurrentLm"; }
+
+ private:
+  class Stream;
+  RecurrentLmOptions options_;
+  Embedding embedding_;
+  std::unique_ptr<Recurrent> layers_;
+  Linear output_;
 };
 
 struct BertOptions {

@@ -118,6 +118,18 @@ void Recurrent::visit(Visitor& v) {
   }
 }
 
+void RecurrentState::reorder(const Tensor& rows) {
+  for (Tensor* x : {&h, &c})
+    if (x->defined()) *x = x->index_select(1, rows);
+}
+
+std::unique_ptr<Recurrent> make_recurrent(Cell cell, int64_t input_size, int64_t hidden_size,
+                                          const RecurrentOptions& options) {
+  if (cell == Cell::lstm) return std::make_unique<LSTM>(input_size, hidden_size, options);
+  if (cell == Cell::gru) return std::make_unique<GRU>(input_size, hidden_size, options);
+  return std::make_unique<RNN>(input_size, hidden_size, options, cell == Cell::rnn_relu);
+}
+
 std::string Recurrent::describe() const {
   std::string text = std::to_string(input_) + ", " + std::to_string(hidden_);
   if (options_.num_layers > 1) text += ", num_layers=" + std::to_string(options_.num_layers);

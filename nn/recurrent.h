@@ -2,6 +2,8 @@
 // weights and order of gates. Batches come first: (batch, time, features).
 #pragma once
 
+#include <memory>
+
 #include "nn/module.h"
 
 namespace gradus::nn {
@@ -10,8 +12,9 @@ enum class Cell { rnn_tanh, rnn_relu, gru, lstm };
 
 // What a layer hands on from step to step.
 struct RecurrentState {
-  Tensor h;  // (layers * directions, batch, hidden)
-  Tensor c;  // the same of an LSTM's cells; undefined otherwise
+  Tensor h;                          // (layers * directions, batch, hidden)
+  Tensor c;                          // the same of an LSTM's cells; undefined otherwise
+  void reorder(const Tensor& rows);  // row i of the batch becomes what row rows[i] was
 };
 
 struct RecurrentOptions {
@@ -69,5 +72,8 @@ struct LSTM : Recurrent {
       : Recurrent(Cell::lstm, input_size, hidden_size, options) {}
   const char* type() const override { return "LSTM"; }
 };
+
+std::unique_ptr<Recurrent> make_recurrent(Cell cell, int64_t input_size, int64_t hidden_size,
+                                          const RecurrentOptions& options);
 
 }  // namespace gradus::nn

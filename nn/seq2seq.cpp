@@ -2,16 +2,6 @@
 
 namespace gradus::nn {
 
-namespace {
-
-std::unique_ptr<Recurrent> make_recurrent(Cell cell, int64_t input, int64_t hidden, const RecurrentOptions& options) {
-  if (cell == Cell::lstm) return std::make_unique<LSTM>(input, hidden, options);
-  if (cell == Cell::gru) return std::make_unique<GRU>(input, hidden, options);
-  return std::make_unique<RNN>(input, hidden, options, cell == Cell::rnn_relu);
-}
-
-}  // namespace
-
 Seq2Seq::Seq2Seq(const Seq2SeqOptions& o)
     : options_(o),
       source_embedding_(o.source_vocabulary, o.embedding, {.padding_idx = o.pad}),
@@ -99,8 +89,7 @@ Tensor Seq2Seq::operator()(const Tensor& source, const Tensor& target, Tensor* w
 void Seq2Seq::Work::reorder(const Tensor& rows) {
   for (Tensor* x : {&memory, &prepared, &seen, &coverage})
     if (x->defined()) *x = x->index_select(0, rows);
-  for (Tensor* x : {&state.h, &state.c})
-    if (x->defined()) *x = x->index_select(1, rows);
+  state.reorder(rows);
   if (keep) keep = KeepMask(keep->kept.index_select(0, rows));
 }
 

@@ -1,0 +1,20 @@
+// What the program does. Each throws Error where it cannot.
+#pragma once
+
+#include "config.h"
+
+namespace language_model {
+
+struct GenerateOptions {
+  std::string checkpoint = "out/language_model";
+  std::string prompt = "\n";
+  int64_t tokens = 500, top_k = 0;
+  double temperature = 0.8, top_p = 1, repetition_penalty = 1;
+  uint64_t seed = 1;
+};
+
+void train(const Options& options);
+void evaluate(const std::string& checkpoint);
+void generate(const GenerateOptions& options);
+
+}  // namespace language_model
