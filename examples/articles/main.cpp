@@ -1,0 +1,126 @@
+// Five articles on attention, their examples computed anew: what they print, what is right, and why.
+#include <cmath>
+#include <cstdio>
+
+#include "examples/arguments.h"
+#include "nn/attention.h"
+#include "nn/embedding.h"
+#include "tensor/kernels/cpu/threads.h"
+
+using namespace gradus;
+
+namespace {
+
+// Numbers in brackets, four digits each; one alone without.
+std::string text(const Tensor& x) {
+  std::string all;
+  for (const double number : x.to_vector()) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.4f", number);
+    all += (all.empty() ? "" : " ") + std::string(digits);
+  }
+  return x.numel() == 1 ? all : "[" + all + "]";
+}
+
+void show(const char* where, const char* theirs, const std::string& ours, const char* why) {
+  std::printf("\n%s\n  article  %s\n  here     %s\n  because  %s\n", where, theirs, ours.c_str(), why);
+}
+
+// One query against keys that are values too: (d), (n, d).
+Attended look(const Tensor& query, const Tensor& keys, double scale) {
+  return attend(query.unsqueeze(0), keys, keys, {.scale = scale});
+}
+
+void encoder_and_decoder() {
+  show("A0, section 4.3: weights from the scores [1 0 0 0 0]", "0.732 for the first",
+       text(softmax(tensor({1, 0, 0, 0, 0}), 0)), "e / (e + 4); 0.7311 is e / (e + 1), as if there were two scores");
+
+  const Tensor query = tensor({1, 0, 0, 0, 0});
+  const Tensor keys = arange(1, 6).unsqueeze(1) * query;  // c_i = [i 0 0 0 0]
+  const Attended plain = look(query, keys, 1), scaled = look(query, keys, 1 / std::sqrt(5.0));
+  show("A0, section 4.3: h = [1 0 0 0 0] looks at c_i = [i 0 0 0 0]", "a vector of scores for each position",
+       "scores " + text(matmul(keys, query)) + ", weights " + text(plain.weights),
+       "a score is the product of two vectors: one number for each position");
+  show("A0, section 4.2: the context", "score times value for each position, and no sum",
+       text(plain.output) + ", divided by sqrt(5) before the softmax " + text(scaled.output),
+       "the context is the sum of the values, each times its weight");
+}
+
+void language_models() {
+  const Tensor q = tensor({{1, 2}, {3, 4}, {5, 6}}), k = tensor({{1, 0}, {0, 1}, {1, 1}});
+  const Tensor scores = matmul(q, k.t());
+  show("A1, section 4.2: Q K^T of three queries and keys", "a vector [q1 k1, q2 k2, q3 k3]",
+       to_string(scores.shape()) + ": " + text(scores[0]) + " " + text(scores[1]) + " " + text(scores[2]),
+       "each query meets each key; the article's vector is the diagonal");
+
+  const Tensor three = tensor({{1, 2, 3}}).unsqueeze(0).transpose(1, 2), hide = tensor({0, 0, -1e9});
+  const Attended seen = attend(tensor({{{1}}}), three, three, {.keep = KeepMask(hide == 0.0)});
+  show("A1, section 4.1: a mask that hides the last of the values [1 2 3]",
+       (text(attend(tensor({{{1}}}), three, three).output + hide) + " by softmax(Q K^T / sqrt(d)) V + mask").c_str(),
+       text(seen.output) + ", from the weights " + text(seen.weights),
+       "a mask goes to the scores, before the softmax; what the article calls additive attention is v . tanh(W q + U "
+       "k)");
+
+  manual_seed(1);
+  const nn::MultiheadAttention layer(512, 1, {.bias = false});
+  const Tensor x = randn({32, 64, 512});
+  const NoGrad guard;
+  show("A1, section 5.2: SelfAttention(512) of (32, 64, 512)", "an output of (32, 64, 512)",
+       to_string(layer(x).output.shape()) + ", from " + std::to_string(layer.parameter_count()) + " weights",
+       "that is right: four matrices of 512 x 512");
+  const Tensor query = randn({32, 64, 512}), key = randn({32, 64, 512});
+  const auto largest = [&](double scale) {
+    return text(attend(query, key, key, {.scale = scale}).weights.amax({-1}).mean());
+  };
+  show("A1, section 5.2: the same without sqrt(d_k)", "scores are not divided",
+       "they deviate by " + text(matmul(query, key.transpose(1, 2)).std()) + "; the largest of 64 weights is " +
+           largest(1) + " on average, and " + largest(1 / std::sqrt(512.0)) + " with the division",
+       "a sum of 512 products of deviation 1 has deviation sqrt(512): the softmax sees one key and has no gradient");
+}
+
+void vision() {
+  const Tensor once = softmax(tensor({1, 2, 3}), 0), twice = softmax(once, 0);
+  Tensor sharp = zeros({64});
+  sharp[0].fill_(1);
+  show("A2, section 3.2: softmax of weights that are a softmax already", "H = softmax(a) C",
+       text(once) + " becomes " + text(twice) + "; of 64 keys none can have more than " +
+           text(softmax(sharp, 0).max()),
+       "weights lie between 0 and 1, so a second softmax makes them nearly equal");
+}
+
+void transformer() {
+  const Tensor scores = tensor({1, 2, 3}), values = tensor({1, 2, 3});
+  const Tensor plain = softmax(scores, 0), scaled = softmax(scores / std::sqrt(3.0), 0);
+  show("A4, section 4.3: softmax([1 2 3])", "[1/6 1/3 1/2]",
+       text(plain) + ", divided by sqrt(3) before " + text(scaled), "those are shares of the sum, without exp");
+  show("A4, section 4.3: the output for the values [1 2 3]", "[1/6 2/3 3/2]",
+       text(dot(plain, values)) + ", divided by sqrt(3) before " + text(dot(scaled, values)),
+       "weights times values are added up: one number");
+
+  nn::Embedding words(10000, 64);
+  nn::Linear query(64, 2 * 64), key(64, 2 * 64), value(64, 2 * 64), out(2 * 64, 64), answer(64, 1);
+  const int64_t attention =
+      query.parameter_count() + key.parameter_count() + value.parameter_count() + out.parameter_count();
+  show("A4, section 5.2: parameters of the text classifier",
+       "none: Sequential gives the attention one input, it needs two",
+       std::to_string(words.parameter_count() + attention + answer.parameter_count()) + " = " +
+           std::to_string(words.parameter_count()) + " + " + std::to_string(attention) + " + " +
+           std::to_string(answer.parameter_count()),
+       "embedding, attention of two heads with 64 features each, and one output, when written right");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Computes the examples of five articles on attention, and prints theirs beside ours.");
+  if (const auto status = examples::parse(app, argc, argv, "")) return *status;
+  encoder_and_decoder();
+  language_models();
+  vision();
+  transformer();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return examples::guarded([&] { return run(argc, argv); });
+}

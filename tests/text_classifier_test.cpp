@@ -1,0 +1,72 @@
+// The program as a user runs it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tensor/io/file.h"
+#include "tests/paths.h"
+
+namespace gradus {
+namespace {
+
+using gradus::testing::shell;
+using gradus::testing::TempDir;
+
+struct Outcome {
+  int status;
+  std::string output;
+};
+Outcome run(const std::string& arguments) {
+  Outcome r;
+  r.status = shell(gradus::testing::program("text_classifier") + " " + arguments, &r.output);
+  return r;
+}
+
+// Sentences that one word decides.
+void write_sentences(const std::string& path) {
+  std::string tsv;
+  for (int i = 0; i < 300; ++i) {
+    const std::string word = i % 2 ? "good" : "bad", filling = "word" + std::to_string(i % 5);
+    tsv +=
+        (i % 3 ? "a " + word + " film " + filling : filling + " it is " + word) + "\t" + std::to_string(i % 2) + "\n";
+  }
+  write_file(path, tsv);
+}
+
+TEST(TextClassifier, LearnsJudgesAndResumes) {
+  TempDir dir;
+  write_sentences(dir / "s.tsv");
+  const std::string options = "train --data " + (dir / "s.tsv") + " --size 16 --epochs 6 --lr 0.02 ";
+  const Outcome trained = run(options + "--threads 1 --out " + (dir / "out"));
+  ASSERT_EQ(trained.status, 0) << trained.output;
+  EXPECT_TRUE(trained.output.ends_with("test accuracy: 100.00%\n")) << trained.output;
+  EXPECT_EQ(run("evaluate --checkpoint " + (dir / "out/best.safetensors")).output, "test accuracy: 100.00%\n");
+  const Outcome judged = run("classify --checkpoint " + (dir / "out") + " 'a good film' 'it is BAD' '' '\U0001F642'");
+  EXPECT_EQ(judged.status, 0) << judged.output;
+  EXPECT_TRUE(judged.output.starts_with("positive ")) << judged.output;
+  EXPECT_NE(judged.output.find("\nnegative "), std::string::npos) << judged.output;
+  EXPECT_NE(judged.output.find("looked at:"), std::string::npos);
+
+  ASSERT_EQ(run(options + "--out " + (dir / "two")).status, 0);
+  EXPECT_EQ(read_file(dir / "out/last.safetensors"), read_file(dir / "two/last.safetensors"));
+}
+
+TEST(TextClassifier, SaysWhatIsWrong) {
+  TempDir dir;
+  write_file(dir / "label.tsv", "fine\t1\nbad\tno\n");
+  write_file(dir / "few.tsv", "fine\t1\n");
+  for (const auto& [arguments, says] : std::vector<std::pair<std::string, std::string>>{
+           {"train --data " + (dir / "label.tsv"), "line 2 has the label no, expected 0 or 1"},
+           {"train --data " + (dir / "few.tsv"), "1 sentences are too few"},
+           {"classify --checkpoint " + (dir / "nowhere") + " hello", "nowhere"},
+           {"train --size 15 --heads 2 --data " + (dir / "few.tsv"), "too few"},
+           {"", "expected a command: train|evaluate|classify"}}) {
+    const Outcome r = run(arguments);
+    EXPECT_TRUE(r.status == 1 || r.status == 2) << r.output;
+    EXPECT_EQ(std::count(r.output.begin(), r.output.end(), '\n'), 1) << r.output;
+    EXPECT_NE(r.output.find(says), std::string::npos) << r.output << "should say: " << says;
+  }
+}
+
+}  // namespace
+}  // namespace gradus
