@@ -7,6 +7,19 @@
 
 namespace examples {
 
+// --log, --out and --resume of any Options.
+template <class Options>
+void add_run_options(CLI::App& command, Options& o) {
+  command.add_option("--log", o.log, "log.csv alone, or TensorBoard's files too")
+      ->check(one_of({"csv", "tensorboard"}))
+      ->capture_default_str();
+  command.add_option("--out", o.out, "folder for checkpoints and logs")->check(path())->capture_default_str();
+  command
+      .add_option("--resume", o.resume,
+                  "go on from this checkpoint (a file or a folder) with the options it was trained with")
+      ->check(path());
+}
+
 // Fills in, from the checkpoint that options.resume means (a file or a folder), each option that was not given, and the
 // folder of the checkpoint as options.out. `each_option` is the program's list, `options_from` reads a checkpoint's.
 template <class Options, class EachOption, class OptionsFrom>

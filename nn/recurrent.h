@@ -38,7 +38,6 @@ class Recurrent : public Module {
   RecurrentOutput operator()(const Tensor& x, const Tensor& lengths = {}, const RecurrentState& initial = {}) const;
   void visit(Visitor& v) override;
   std::string describe() const override;
-  int64_t hidden_size() const { return hidden_; }
   int64_t output_size() const { return hidden_ * (options_.bidirectional ? 2 : 1); }
 
  protected:

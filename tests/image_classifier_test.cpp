@@ -22,7 +22,7 @@ namespace gradus {
 namespace {
 
 namespace fs = std::filesystem;
-using gradus::testing::shell;
+using gradus::testing::Outcome;
 using gradus::testing::TempDir;
 
 const std::string& program() {
@@ -30,14 +30,8 @@ const std::string& program() {
   return path;
 }
 
-struct Outcome {
-  int status;
-  std::string output;
-};
 Outcome run(const std::string& arguments, const std::string& before = "") {
-  Outcome r;
-  r.status = shell(before + " " + program() + " " + arguments, &r.output);
-  return r;
+  return gradus::testing::run_program("image_classifier", arguments, before);
 }
 
 std::string last_line(const std::string& text) {

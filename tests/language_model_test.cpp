@@ -9,18 +9,10 @@
 namespace gradus {
 namespace {
 
-using gradus::testing::shell;
+using gradus::testing::Outcome;
 using gradus::testing::TempDir;
 
-struct Outcome {
-  int status;
-  std::string output;
-};
-Outcome run(const std::string& arguments) {
-  Outcome r;
-  r.status = shell(gradus::testing::program("language_model") + " " + arguments, &r.output);
-  return r;
-}
+Outcome run(const std::string& arguments) { return gradus::testing::run_program("language_model", arguments); }
 
 // A text that is easy to foresee.
 void write_text(const std::string& path) {

@@ -41,6 +41,12 @@ int shell(const std::string& command, std::string* output) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+Outcome run_program(const std::string& name, const std::string& arguments, const std::string& before) {
+  Outcome r;
+  r.status = shell(before + " " + program(name) + " " + arguments, &r.output);
+  return r;
+}
+
 std::string python(const std::string& modules) {
   const char* set = std::getenv("GRADUS_PYTHON");
   const std::string interpreter = set ? set : "python3";

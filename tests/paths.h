@@ -27,6 +27,13 @@ class TempDir {
 // Runs a command with the shell; `output` receives what it wrote to stdout and stderr. Returns its exit status.
 int shell(const std::string& command, std::string* output = nullptr);
 
+// What a built example program did with these arguments; `before` stands in front of it in the shell's line.
+struct Outcome {
+  int status;
+  std::string output;
+};
+Outcome run_program(const std::string& name, const std::string& arguments, const std::string& before = "");
+
 // A Python ($GRADUS_PYTHON, else python3) that can import these modules ("numpy, safetensors"); "" if there is none.
 std::string python(const std::string& modules);
 

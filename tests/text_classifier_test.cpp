@@ -9,18 +9,10 @@
 namespace gradus {
 namespace {
 
-using gradus::testing::shell;
+using gradus::testing::Outcome;
 using gradus::testing::TempDir;
 
-struct Outcome {
-  int status;
-  std::string output;
-};
-Outcome run(const std::string& arguments) {
-  Outcome r;
-  r.status = shell(gradus::testing::program("text_classifier") + " " + arguments, &r.output);
-  return r;
-}
+Outcome run(const std::string& arguments) { return gradus::testing::run_program("text_classifier", arguments); }
 
 // Sentences that one word decides.
 void write_sentences(const std::string& path) {

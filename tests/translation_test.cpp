@@ -9,17 +9,11 @@
 namespace gradus {
 namespace {
 
-using gradus::testing::shell;
+using gradus::testing::Outcome;
 using gradus::testing::TempDir;
 
-struct Outcome {
-  int status;
-  std::string output;
-};
 Outcome run(const std::string& arguments, const std::string& before = "") {
-  Outcome r;
-  r.status = shell(before + " " + gradus::testing::program("translation") + " " + arguments, &r.output);
-  return r;
+  return gradus::testing::run_program("translation", arguments, before);
 }
 
 void expect_error(const Outcome& r, int status, const std::string& says) {

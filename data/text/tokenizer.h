@@ -58,7 +58,6 @@ class VocabularyTokenizer : public Tokenizer {
   std::string decode(const std::vector<int64_t>& ids) const override;
   std::string token(int64_t id) const override;
   std::string to_json() const override;
-  bool contains(const std::string& token) const { return ids_.count(token) > 0; }
 
  private:
   TokenUnit unit_;

@@ -42,17 +42,6 @@ void append(std::string& to, char32_t c) {
   to.append(reinterpret_cast<char*>(bytes), size_t(n));
 }
 
-std::string normalize(std::string_view text, int options) {
-  utf8proc_uint8_t* result = nullptr;
-  const utf8proc_ssize_t n =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), utf8proc_ssize_t(text.size()), &result,
-                   utf8proc_option_t(options | UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  check(n >= 0, "normalising text: ", utf8proc_errmsg(n));
-  std::string normal(reinterpret_cast<char*>(result), size_t(n));
-  std::free(result);
-  return normal;
-}
-
 utf8proc_category_t category(char32_t c) { return utf8proc_category(utf8proc_int32_t(c)); }
 
 }  // namespace
@@ -96,20 +85,22 @@ std::string mend_utf8(std::string_view text) {
   return mended;
 }
 
-std::string nfc(std::string_view text) { return normalize(text, 0); }
-std::string nfkc(std::string_view text) { return normalize(text, UTF8PROC_COMPAT); }
+std::string nfc(std::string_view text) {
+  utf8proc_uint8_t* result = nullptr;
+  const utf8proc_ssize_t n =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), utf8proc_ssize_t(text.size()), &result,
+                   utf8proc_option_t(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  check(n >= 0, "normalising text: ", utf8proc_errmsg(n));
+  std::string normal(reinterpret_cast<char*>(result), size_t(n));
+  std::free(result);
+  return normal;
+}
 
 std::string lower(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   for (const char32_t c : decode_utf8(text)) append(result, char32_t(utf8proc_tolower(utf8proc_int32_t(c))));
   return result;
-}
-
-std::string upper_first(std::string_view text) {
-  std::u32string points = decode_utf8(text);
-  if (!points.empty()) points[0] = char32_t(utf8proc_toupper(utf8proc_int32_t(points[0])));
-  return encode_utf8(points);
 }
 
 bool is_space(char32_t c) {
@@ -128,11 +119,6 @@ bool is_number(char32_t c) {
 }
 
 bool is_upper(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LU; }
-
-bool is_han(char32_t c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x323AF) ||
-         (c >= 0xF900 && c <= 0xFAFF) || c == 0x3007;
-}
 
 int64_t display_width(std::string_view text) {
   int64_t width = 0;

@@ -17,17 +17,13 @@ std::string mend_utf8(std::string_view text);
 
 // Unicode Normalization Form C: characters that look the same are the same (e + accent becomes one code point).
 std::string nfc(std::string_view text);
-// Form KC too maps wide, superscript and ligature forms to plain ones.
-std::string nfkc(std::string_view text);
 // Each code point by its simple mapping, as the Unicode Character Database has it.
 std::string lower(std::string_view text);
-std::string upper_first(std::string_view text);
 
 bool is_space(char32_t c);  // what Python's str.split() splits at
 bool is_letter(char32_t c);
 bool is_number(char32_t c);  // any kind: digits, fractions, Roman numerals
 bool is_upper(char32_t c);
-bool is_han(char32_t c);                       // a Chinese character
 int64_t display_width(std::string_view text);  // columns in a terminal: Chinese characters take two, accents none
 
 // The words between white space.

@@ -35,16 +35,7 @@ int run(int argc, char** argv) {
   each_option([&](const char* name, auto member, const char* help) {
     examples::add_option(*train_app, name, train_options.*member, help, allowed(name));
   });
-  train_app->add_option("--log", train_options.log, "log.csv alone, or TensorBoard's files too")
-      ->check(one_of({"csv", "tensorboard"}))
-      ->capture_default_str();
-  train_app->add_option("--out", train_options.out, "folder for checkpoints and logs")
-      ->check(path())
-      ->capture_default_str();
-  train_app
-      ->add_option("--resume", train_options.resume,
-                   "go on from this checkpoint (a file or a folder) with the options it was trained with")
-      ->check(path());
+  examples::add_run_options(*train_app, train_options);
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on the held-out text");
   add_checkpoint(*evaluate_app, evaluated);
   CLI::App* generate_app = app.add_subcommand("generate", "write");

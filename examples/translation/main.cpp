@@ -43,14 +43,7 @@ void add_train(CLI::App& command, Options& o) {
   command.add_option("--save-every", o.save_every, "updates between checkpoints within an epoch (0: none)")
       ->check(whole(0, many))
       ->capture_default_str();
-  command.add_option("--log", o.log, "log.csv alone, or TensorBoard's files too")
-      ->check(one_of({"csv", "tensorboard"}))
-      ->capture_default_str();
-  command.add_option("--out", o.out, "folder for checkpoints and logs")->check(path())->capture_default_str();
-  command
-      .add_option("--resume", o.resume,
-                  "go on from this checkpoint (a file or a folder) with the options it was trained with")
-      ->check(path());
+  examples::add_run_options(command, o);
 }
 
 void add_search(CLI::App& command, SearchOptions& o) {
