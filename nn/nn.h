@@ -8,7 +8,6 @@
 #include "nn/decode.h"
 #include "nn/dropout.h"
 #include "nn/embedding.h"
-#include "nn/gpt.h"
 #include "nn/init.h"
 #include "nn/linear.h"
 #include "nn/module.h"
@@ -17,4 +16,5 @@
 #include "nn/positions.h"
 #include "nn/recurrent.h"
 #include "nn/seq2seq.h"
+#include "nn/text_models.h"
 #include "nn/transformer.h"

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <map>
 
-#include "nn/gpt.h"
 #include "nn/recurrent.h"
 #include "nn/seq2seq.h"
+#include "nn/text_models.h"
 #include "tensor/io/safetensors.h"
 #include "tests/errors.h"
 #include "tests/paths.h"

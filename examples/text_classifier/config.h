@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/text/tokenizer.h"
-#include "nn/gpt.h"
+#include "nn/text_models.h"
 #include "train/checkpoint.h"
 
 namespace text_classifier {

@@ -1,4 +1,4 @@
-#include "nn/gpt.h"
+#include "nn/text_models.h"
 
 #include <cmath>
 
