@@ -10,7 +10,7 @@ namespace {
 
 MultiheadOptions attention_of(const TransformerOptions& o) {
   MultiheadOptions a = o.attention;
-  a.dropout = o.dropout;
+  a.dropout = o.attention_dropout.value_or(o.dropout);
   a.bias = o.bias;
   return a;
 }
@@ -24,8 +24,9 @@ Tensor residual(const Tensor& x, const LayerNorm& norm, const TransformerOptions
 
 template <class Layer>
 Tensor feed_forward(const Layer& layer, const Tensor& x) {
-  const Tensor inner = layer.options.activation(layer.linear1(x));
-  return layer.linear2(dropout(inner, layer.options.dropout, layer.training()));
+  const TransformerOptions& o = layer.options;
+  const Tensor inner = o.activation(layer.linear1(x));
+  return layer.linear2(dropout(inner, o.activation_dropout.value_or(o.dropout), layer.training()));
 }
 
 MultiheadCall with_weights(MultiheadCall call, bool wanted) {
@@ -76,7 +77,7 @@ void TransformerEncoderLayer::visit(Visitor& v) {
 
 TransformerDecoderLayer::TransformerDecoderLayer(const TransformerOptions& o)
     : self_attn(o.d_model, o.heads, attention_of(o)),
-      multihead_attn(o.d_model, o.heads, {.dropout = o.dropout, .bias = o.bias}),
+      multihead_attn(o.d_model, o.heads, {.dropout = attention_of(o).dropout, .bias = o.bias}),
       linear1(o.d_model, o.ffn, {.bias = o.bias}),
       linear2(o.ffn, o.d_model, {.bias = o.bias}),
       norm1({o.d_model}, {.bias = o.bias}),

@@ -17,6 +17,9 @@ struct TransformerOptions {
   int64_t d_model = 512, heads = 8, ffn = 2048;
   int64_t encoder_layers = 6, decoder_layers = 6;
   double dropout = 0.1;
+  // Of attention's weights and of the inner features of the two linear layers: `dropout` unless given, which is
+  // PyTorch's way; Vaswani et al. drop neither.
+  std::optional<double> attention_dropout = {}, activation_dropout = {};
   bool norm_first = false;  // normalise before each sub-layer (and once at the end) rather than after it: Xiong 2020
   ActivationFunction activation = relu;
   bool bias = true;

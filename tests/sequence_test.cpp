@@ -146,6 +146,27 @@ TEST(Transformer, LayersEqualPyTorch) {
 
 // --- masks ---------------------------------------------------------------------------------------------------------
 
+// Each of the three dropouts alone: all of what it is asked to drop is gone, and nothing else.
+TEST(Transformer, DropsWhatItIsAskedTo) {
+  const auto layer = [](double sums, double attention, double inner) {
+    manual_seed(3);
+    return TransformerEncoderLayer({.d_model = 8,
+                                    .heads = 2,
+                                    .ffn = 16,
+                                    .dropout = sums,
+                                    .attention_dropout = attention,
+                                    .activation_dropout = inner});
+  };
+  const Tensor x = randn({2, 5, 8});
+  const TransformerEncoderLayer none = layer(0, 0, 0), sums = layer(1, 0, 0), weights = layer(0, 1, 0),
+                                inner = layer(0, 0, 1);
+  const Tensor attended = none.norm1(x + none.self_attn(x).output);
+  EXPECT_CLOSE(sums(x), none.norm2(none.norm1(x)), 1e-6);
+  const Tensor only_bias = weights.norm1(x + weights.self_attn.out_proj.bias);
+  EXPECT_CLOSE(weights(x), none.norm2(only_bias + none.linear2(relu(none.linear1(only_bias)))), 1e-6);
+  EXPECT_CLOSE(inner(x), none.norm2(attended + none.linear2.bias), 1e-6);
+}
+
 TEST(Attention, MasksCombineAndEmptyRowsAreZero) {
   EXPECT_TRUE(equal(causal_mask(2, 3).kept, tensor({{1, 1, 0}, {1, 1, 1}}) > 0));
   EXPECT_TRUE(equal(window_mask(3, 3, 1, 0).kept, tensor({{1, 0, 0}, {1, 1, 0}, {0, 1, 1}}) > 0));

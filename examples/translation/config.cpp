@@ -60,7 +60,7 @@ Model make_model(const Options& o, const data::Tokenizer& source, const data::To
     const nn::ActivationFunction activations[] = {relu, nn::exact_gelu, silu};
     nn::TranslatorOptions t;
     t.d_model = o.size, t.heads = o.heads, t.ffn = o.ffn, t.encoder_layers = t.decoder_layers = o.layers;
-    t.dropout = o.dropout;
+    t.dropout = o.dropout, t.attention_dropout = o.attention_dropout, t.activation_dropout = o.activation_dropout;
     t.norm_first = o.norm_first;
     t.activation = activations[index_of(activation_names, o.activation)];
     t.source_vocabulary = source.size(), t.target_vocabulary = target.size();

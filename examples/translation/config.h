@@ -32,7 +32,7 @@ struct Options {
   std::string model = "seq2seq_attention";
   int64_t size = 0;  // features: hidden of the recurrent models, d_model of the Transformer
   int64_t layers = 0, heads = 4, ffn = 0;
-  double dropout = -1;
+  double dropout = -1, attention_dropout = 0, activation_dropout = 0;
   std::string cell = "gru", score = "additive", activation = "relu";
   bool no_input_feeding = false, coverage = false, norm_first = false;
   double teacher_forcing = 1;
@@ -67,6 +67,8 @@ void each_option(F f) {
   f("heads", &Options::heads, "heads of the Transformer");
   f("ffn", &Options::ffn, "inner features of the Transformer (default: twice the size)");
   f("dropout", &Options::dropout, "share of features that are dropped (default: 0.1 of the grammar, else 0.3)");
+  f("attention-dropout", &Options::attention_dropout, "share of the Transformer's attention that is dropped");
+  f("activation-dropout", &Options::activation_dropout, "share of its inner features that is dropped");
   f("cell", &Options::cell, "of the recurrent models");
   f("score", &Options::score, "how seq2seq_attention compares");
   f("activation", &Options::activation, "of the Transformer");

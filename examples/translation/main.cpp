@@ -23,7 +23,7 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "cell") return one_of(cell_names);
   if (name == "score") return one_of(score_names);
   if (name == "activation") return one_of(activation_names);
-  if (name == "dropout" || name == "label-smoothing" || name == "teacher-forcing") return number(0, 1);
+  if (name.ends_with("dropout") || name == "label-smoothing" || name == "teacher-forcing") return number(0, 1);
   if (name == "lr") return examples::learning_rate();
   if (name == "clip" || name == "weight-decay") return number(0, 1e6);
   if (name == "pairs") return whole(100, 1000000);
