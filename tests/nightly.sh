@@ -38,6 +38,7 @@ if [ -n "${GRADUS_SOURCES:-}" ] ||
 else
   skip "pinned dependencies" "GRADUS_SOURCES is not set and github.com does not answer"
 fi
+step "texts" tests/texts.sh
 if [ -e "${GRADUS_DATA:-../shared/data}/fashion-mnist" ]; then
   step "real data" tests/real_data.sh
 else
