@@ -5,7 +5,9 @@
 #include "examples/arguments.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
-#include "tensor/kernels/cpu/threads.h"
+#include "nn/seq2seq.h"
+#include "nn/transformer.h"
+#include "optim/adam.h"
 
 using namespace gradus;
 
@@ -44,6 +46,23 @@ void encoder_and_decoder() {
   show("A0, section 4.2: the context", "score times value for each position, and no sum",
        text(plain.output) + ", divided by sqrt(5) before the softmax " + text(scaled.output),
        "the context is the sum of the values, each times its weight");
+
+  // A model as the article draws it learns to say a sentence of five words backwards.
+  manual_seed(1);
+  const nn::Seq2Seq model({.source_vocabulary = 10, .target_vocabulary = 10, .embedding = 16, .hidden = 16});
+  const Tensor source = tensor({{3, 4, 5, 6, 7}}).to(int64), target_in = tensor({{1, 7, 6, 5, 4}}).to(int64);
+  const auto loss = [&] { return cross_entropy(model(source, target_in).flatten(0, 1), source.flip({1}).flatten()); };
+  const double before = loss().item();
+  optim::Adam optimizer(model.parameters(), {.lr = 0.01});
+  for (int i = 0; i < 50; ++i) {
+    optimizer.zero_grad();
+    loss().backward();
+    optimizer.step();
+  }
+  show("A0, section 5.2: a listing that trains an attention model", "an optimiser, and a model without a variable",
+       std::to_string(model.parameter_count()) + " weights; 50 updates bring the loss of one sentence from " +
+           text(tensor(before)) + " to " + text(loss()),
+       "what has no weights cannot learn; the listing's shapes and types do not fit either");
 }
 
 void language_models() {
@@ -79,6 +98,21 @@ void language_models() {
 }
 
 void vision() {
+  manual_seed(1);
+  const Tensor keys = randn({4, 8}), toward_key = randn({8, 1}), toward_query = randn({8, 1});
+  const auto weights_for = [&](const Tensor& query, bool additive) {
+    const Tensor sums = matmul(keys, toward_key) + matmul(query, toward_query);  // W [key; query], a column of scores
+    if (!additive) return softmax(sums.squeeze(1), 0);
+    return softmax(tanh(keys * toward_key.t() + query * toward_query.t()).sum({1}), 0);  // v . tanh(W q + U k)
+  };
+  const Tensor one = randn({1, 8}), other = randn({1, 8});
+  show("A2, section 3.1: weights from W [x; y]", "softmax of W [x_t; y_t] over the places t",
+       "for one query " + text(weights_for(one, false)) + " and for another " + text(weights_for(other, false)) +
+           "; with a tanh between " + text(weights_for(one, true)) + " and " + text(weights_for(other, true)),
+       "W [x; y] is a number of x plus a number of y, and the softmax cancels what all places share; also, y_t is "
+       "what "
+       "is being predicted");
+
   const Tensor once = softmax(tensor({1, 2, 3}), 0), twice = softmax(once, 0);
   Tensor sharp = zeros({64});
   sharp[0].fill_(1);
@@ -86,9 +120,31 @@ void vision() {
        text(once) + " becomes " + text(twice) + "; of 64 keys none can have more than " +
            text(softmax(sharp, 0).max()),
        "weights lie between 0 and 1, so a second softmax makes them nearly equal");
+
+  const Tensor patches = randn({1, 3, 224, 224}).unflatten(3, {14, 16}).unflatten(2, {14, 16});
+  show("A2, section 5.2: the tokens of a picture", "what a BERT tokeniser makes of it",
+       to_string(patches.permute({0, 2, 4, 1, 3, 5}).flatten(3, 5).flatten(1, 2).shape()) +
+           " from a picture of 224 x 224 in three colours",
+       "a tokeniser cuts text; a picture is cut into patches, here 14 x 14 of 16 x 16 pixels: Dosovitskiy et al. "
+       "2021");
 }
 
 void transformer() {
+  {
+    manual_seed(1);
+    nn::TransformerEncoderLayer layer({.d_model = 16, .heads = 2, .ffn = 32});
+    layer.eval();
+    const NoGrad guard;
+    const Tensor sentence = randn({1, 3, 16}), reversed = sentence.flip({1});
+    const nn::Positions positions(nn::PositionKind::sinusoidal, 3, 16);
+    const auto apart = [&](const Tensor& a, const Tensor& b) {
+      return text(abs(layer(a).mean({1}) - layer(b).mean({1})).max());
+    };
+    show("A4, section 2.4: where positions belong", "behind the attention",
+         "\"dog bites man\" and \"man bites dog\" differ by " + apart(sentence, reversed) + " without them, by " +
+             apart(positions(sentence), positions(reversed)) + " with positions before the first layer",
+         "attention sees a set of places, not a row of them; and each sub-layer has a residual around it");
+  }
   const Tensor scores = tensor({1, 2, 3}), values = tensor({1, 2, 3});
   const Tensor plain = softmax(scores, 0), scaled = softmax(scores / std::sqrt(3.0), 0);
   show("A4, section 4.3: softmax([1 2 3])", "[1/6 1/3 1/2]",
