@@ -405,6 +405,41 @@ for suffix, adam in (("", True), (", no Adam", False)):
     item("tiny MLP 2-16-16-1, batch 1" + suffix, lambda adam=adam: tiny_step(adam))
 item("tiny MLP 2-16-16-1, batch 1, forward", tiny_forward)
 
+
+class Seq2Seq(nn.Module):
+    """nn::Seq2Seq: a bidirectional encoder, and a decoder that is fed with what it saw the step before. All sentences
+    are full, so that this one needs no masks."""
+
+    def __init__(self, words, h):
+        super().__init__()
+        self.source, self.target = nn.Embedding(words, h, padding_idx=0), nn.Embedding(words, h, padding_idx=0)
+        self.encoder, self.decoder = nn.GRU(h, h, bidirectional=True, batch_first=True), nn.GRUCell(2 * h, h)
+        self.query, self.key, self.v = nn.Linear(h, h, bias=False), nn.Linear(2 * h, h), nn.Linear(h, 1, bias=False)
+        self.bridge, self.combine, self.output = nn.Linear(2 * h, h), nn.Linear(3 * h, h), nn.Linear(h, words)
+
+    def forward(self, source, target):
+        memory, last = self.encoder(self.source(source))
+        state = torch.tanh(self.bridge(torch.cat([last[0], last[1]], 1)))
+        keys, words, seen, outputs = self.key(memory), self.target(target), torch.zeros_like(state), []
+        for word in words.unbind(1):
+            state = self.decoder(torch.cat([word, seen], 1), state)
+            scores = self.v(torch.tanh(self.query(state).unsqueeze(1) + keys)).squeeze(2)
+            context = torch.bmm(torch.softmax(scores, 1).unsqueeze(1), memory).squeeze(1)
+            seen = torch.tanh(self.combine(torch.cat([context, state], 1)))
+            outputs.append(seen)
+        return self.output(torch.stack(outputs, 1))
+
+
+def translate(batch, places, words):
+    source, target, following = (torch.randint(1, words, (batch, places)) for _ in range(3))
+    return step(Seq2Seq(words, 256), lambda m: F.cross_entropy(m(source, target).flatten(0, 1), following.flatten()), True)
+
+
+item(
+    "GRU seq2seq, additive attention, hidden 256, batch 64, 20->20, vocabulary 8000",
+    lambda: translate(64, 20, 8000),
+)
+
 # --- serving --------------------------------------------------------------------------------------------------------
 
 

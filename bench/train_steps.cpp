@@ -54,10 +54,23 @@ Call tiny(bool adam) {
       tiny_model(), [=](nn::Sequential& m) { return m(x).sum(); }, adam);
 }
 
+// Teacher forcing, with input feeding: the decoder goes step by step.
+nn::Seq2SeqOptions seq2seq_options() { return {.source_vocabulary = 8000, .target_vocabulary = 8000}; }
+
+Call translate(const nn::Seq2SeqOptions& o, int64_t batch, int64_t source_places, int64_t places) {
+  const auto words = [&](int64_t n) { return randint(1, o.target_vocabulary, {batch, n}); };  // 0 is padding
+  Tensor source = words(source_places), target = words(places), next = words(places).flatten();
+  return step(
+      nn::Seq2Seq(o), [=](nn::Seq2Seq& m) { return cross_entropy(m(source, target).flatten(0, 1), next); }, true);
+}
+
 std::vector<Item> items() {
   // A layer's product counts three times, forward and for both gradients; the first layer's input needs none.
   const double mlp = 2. * 64 * (784 * 256 * 2 + 256 * 128 * 3 + 128 * 10 * 3);
   const double cnn = 2. * 64 * (784 * 9 * 16 * 2 + 196 * 144 * 32 * 3 + 1568 * 128 * 3 + 128 * 10 * 3);
+  const double h = 256, encoder = 2 * (2 * h) * 3 * h, decoder = (3 * h) * 3 * h, attention = 2 * h * h + h * h,
+               looking = 20 * (h + 2 * h), combine = 3 * h * h, words = h * 8000;
+  const double seq2seq = 3 * 2. * 64 * 20 * (encoder + decoder + attention + looking + combine + words);
   std::vector<Item> all;
   auto add = [&](const char* name, double flops, std::function<Call()> make) {
     all.push_back({.group = "steps", .name = name, .flops = flops, .make = std::move(make)});
@@ -68,6 +81,8 @@ std::vector<Item> items() {
   add("CNN 16-pool-32-pool-128-10, batch 64, no Adam", cnn, [] {
     return classify(cnn_model(), {64, 1, 28, 28}, false);
   });
+  add("GRU seq2seq, additive attention, hidden 256, batch 64, 20->20, vocabulary 8000", seq2seq,
+      [] { return translate(seq2seq_options(), 64, 20, 20); });
   add("tiny MLP 2-16-16-1, batch 1, forward", 0, [] {
     auto model = std::make_shared<nn::Sequential>(tiny_model());
     return [=, x = randn({1, 2})] { (*model)(x); };

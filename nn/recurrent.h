@@ -8,7 +8,7 @@
 
 namespace gradus::nn {
 
-enum class Cell { rnn_tanh, rnn_relu, gru, lstm };
+using gradus::Cell;
 
 // What a layer hands on from step to step.
 struct RecurrentState {
@@ -28,9 +28,53 @@ struct RecurrentOutput {
   RecurrentState state;  // after each sequence's last step
 };
 
+// The weights of one cell: uniform within 1 / sqrt(hidden), as PyTorch.
+struct RecurrentWeights {
+  Tensor ih, hh, bias_ih,
+      bias_hh;  // (gates * hidden, input), (gates * hidden, hidden), (gates * hidden) or undefined
+  RecurrentWeights(Cell cell, int64_t input_size, int64_t hidden_size, bool bias);
+  // x (batch, time, input), state (batch, hidden).
+  RecurrentSteps run(Cell cell, const Tensor& x, const RecurrentState& state, const Tensor& lengths = {},
+                     bool reverse = false) const;
+  void visit(Visitor& v, const std::string& suffix);
+};
+
+// One step of one layer, for loops that look at every state. Its weights are weight_ih, weight_hh, bias_ih, bias_hh.
+class RecurrentCell : public Module {
+ public:
+  // x (batch, input); the state before and after it: h and, of an LSTM, c, (batch, hidden). Zero unless given.
+  RecurrentState operator()(const Tensor& x, const RecurrentState& state = {}) const;
+  void visit(Visitor& v) override { weights_.visit(v, ""); }
+  std::string describe() const override;
+
+ protected:
+  RecurrentCell(Cell cell, int64_t input_size, int64_t hidden_size, bool bias);
+
+ private:
+  Cell cell_;
+  int64_t input_, hidden_;
+  RecurrentWeights weights_;
+};
+
+struct RNNCell : RecurrentCell {
+  RNNCell(int64_t input_size, int64_t hidden_size, bool bias = true, bool use_relu = false)
+      : RecurrentCell(use_relu ? Cell::rnn_relu : Cell::rnn_tanh, input_size, hidden_size, bias) {}
+  const char* type() const override { return "RNNCell"; }
+};
+struct GRUCell : RecurrentCell {
+  GRUCell(int64_t input_size, int64_t hidden_size, bool bias = true)
+      : RecurrentCell(Cell::gru, input_size, hidden_size, bias) {}
+  const char* type() const override { return "GRUCell"; }
+};
+struct LSTMCell : RecurrentCell {
+  LSTMCell(int64_t input_size, int64_t hidden_size, bool bias = true)
+      : RecurrentCell(Cell::lstm, input_size, hidden_size, bias) {}
+  const char* type() const override { return "LSTMCell"; }
+};
+
 // weight_ih_l0 (gates * hidden, input), weight_hh_l0 (gates * hidden, hidden), bias_ih_l0, bias_hh_l0, then those of
 // the other direction ("_reverse") and of further layers. Gates: LSTM input, forget, cell, output; GRU reset, update,
-// new. All uniform within 1 / sqrt(hidden).
+// new.
 class Recurrent : public Module {
  public:
   // x (batch, time, input). `lengths` (batch) int64: how long each sequence really is; beyond that nothing changes.
@@ -44,16 +88,10 @@ class Recurrent : public Module {
   Recurrent(Cell cell, int64_t input_size, int64_t hidden_size, const RecurrentOptions& options);
 
  private:
-  struct Weights {
-    Tensor ih, hh, bias_ih, bias_hh;
-  };
-  RecurrentOutput run(const Weights& w, const Tensor& x, const Tensor& lengths, bool reverse,
-                      const RecurrentState& initial) const;
-
   Cell cell_;
   int64_t input_, hidden_;
   RecurrentOptions options_;
-  std::vector<Weights> weights_;  // by layer, then direction
+  std::vector<RecurrentWeights> weights_;  // by layer, then direction
 };
 
 struct RNN : Recurrent {

@@ -127,6 +127,23 @@ TEST_P(Bounds, Products) {
   }
 }
 
+TEST_P(Bounds, Recurrence) {
+  for (const Cell cell : {Cell::rnn_tanh, Cell::rnn_relu, Cell::gru, Cell::lstm}) {
+    for (int64_t n = 1; n <= 40; ++n, release()) {
+      const int64_t batch = 3, time = 2, gates = gates_of(cell) * n;
+      Recurrence r{.cell = cell, .batch = batch, .time = time, .hidden = n, .reverse = false, .lengths = nullptr};
+      r.x = array(batch * time * gates), r.w = array(gates * n), r.bias = array(gates);
+      r.h0 = array(batch * n), r.c0 = array(batch * n);
+      r.y = array(batch * time * n), r.h = array(batch * n), r.c = array(batch * n);
+      r.before = array(batch * time * n), r.kept = array(batch * time * kept_of(cell) * n);
+      table().recurrent(r);
+      EXPECT_EQ(static_cast<float*>(r.h)[batch * n - 1], static_cast<float*>(r.y)[batch * time * n - 1]);
+      table().recurrent_grad(r, r.y, r.h, r.c, array(batch * time * gates), array(batch * time * gates),
+                             array(batch * n), array(batch * n));
+    }
+  }
+}
+
 TEST_P(Bounds, ConvolutionsAndPools) {
   for (int64_t width = 1; width <= 40; ++width, release()) {
     Conv2d c{2, 3, 4, width, 5, 3, 3, 4, width};

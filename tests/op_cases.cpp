@@ -85,6 +85,7 @@ const std::vector<Row>& op_table() {
     add_products(t);
     add_losses(t);
     add_attention(t);
+    add_recurrent(t);
     return t;
   }();
   return table.rows;

@@ -92,6 +92,7 @@ void add_reductions(Table& t);
 void add_products(Table& t);
 void add_losses(Table& t);
 void add_attention(Table& t);
+void add_recurrent(Table& t);
 
 const std::vector<Row>& op_table();
 

@@ -1,7 +1,46 @@
-// Rows of ops/attention.cpp.
+// Rows of ops/attention.cpp and ops/recurrent.cpp.
 #include "tests/op_cases.h"
 
 namespace gradus::optable {
+
+namespace {
+
+// Inputs, weight, bias, h0, c0 and lengths; without the latter two, `bounded` being false, goes the bias.
+Case sequences(Cell cell, bool bounded, int64_t batch, int64_t time, int64_t hidden, Sample lengths) {
+  const int64_t rows = gates_of(cell) * hidden;
+  const Sample state = real({batch, hidden}, -1, 1), bias = real({rows}, -1, 1);
+  return {real({batch, time, rows}),
+          real({rows, hidden}, -1, 1),
+          bounded ? bias : constant(bias),
+          state,
+          cell == Cell::lstm ? state : constant(state),
+          std::move(lengths)};
+}
+Sample lengths(const std::vector<double>& numbers) {
+  Sample s = given({int64_t(numbers.size())}, numbers);
+  s.dtype = int64;
+  return s;
+}
+template <Cell cell, bool reverse, bool bounded>
+Outputs run_cell(X x) {
+  const RecurrentSteps r = recurrent(cell, x[0], x[1], bounded ? x[2] : Tensor(), x[3],
+                                     cell == Cell::lstm ? x[4] : Tensor(), bounded ? x[5] : Tensor(), reverse);
+  if (!r.c.defined()) return std::pair(r.output, r.h);
+  return std::vector<Tensor>{r.output, r.h, r.c};
+}
+// PyTorch's values are those of layers, in nn.safetensors.
+template <Cell cell>
+void add_cell(Table& t) {
+  const std::vector<Case> bounded = {
+      sequences(cell, true, 3, 4, 2, lengths({2, 0, 4})), sequences(cell, true, 1, 1, 3, lengths({1})),
+      sequences(cell, true, 2, 0, 2, lengths({0, 0})), sequences(cell, true, 0, 2, 2, lengths({}))};
+  const RowOptions options = {.large = sequences(cell, true, 37, 5, 33, integer({37}, 0, 6))};
+  t.add("recurrent", run_cell<cell, false, true>, "", bounded, options);
+  t.add("recurrent", run_cell<cell, true, true>, "", bounded, options);
+  t.add("recurrent", run_cell<cell, false, false>, "", {sequences(cell, false, 2, 3, 2, lengths({}))});
+}
+
+}  // namespace
 
 void add_attention(Table& t) {
   const Sample no_input = constant(real({0}));
@@ -81,6 +120,13 @@ void add_attention(Table& t) {
         return gumbel_softmax(x[0], 0.7, true);
       },
       "", {{real({3, 5})}}, at_tie);
+}
+
+void add_recurrent(Table& t) {
+  add_cell<Cell::rnn_tanh>(t);
+  add_cell<Cell::rnn_relu>(t);
+  add_cell<Cell::gru>(t);
+  add_cell<Cell::lstm>(t);
 }
 
 }  // namespace gradus::optable

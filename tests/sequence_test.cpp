@@ -108,6 +108,61 @@ TEST(Recurrent, EqualsPyTorch) {
   expect_recurrent("rnn_relu", layer, g);
 }
 
+template <class Layer>
+void expect_cell(const std::string& name, Layer layer) {
+  SCOPED_TRACE(name);
+  Golden g(name);
+  layer = g.load(std::move(layer));
+  RecurrentState before{g.in("h0"), {}};
+  if (g.has("in/c0")) before.c = g.in("c0");
+  const RecurrentState after = layer(g.in("x"), before);
+  std::map<std::string, Tensor> outputs = {{"h", after.h}};
+  if (after.c.defined()) outputs["c"] = after.c;
+  g.expect(layer, outputs);
+}
+
+TEST(RecurrentCell, EqualsPyTorch) {
+  expect_cell("rnn_cell", RNNCell(5, 4, true, true));
+  expect_cell("gru_cell", GRUCell(5, 4, false));
+  expect_cell("lstm_cell", LSTMCell(5, 4));
+  EXPECT_EQ(GRUCell(5, 4).state_dict()[0].first, "weight_ih");
+  EXPECT_NE(error_of([] { return GRUCell(5, 4)(zeros({2, 4})).h; }), "");
+}
+
+// What a sequence becomes does not depend on how long its neighbours are, in either direction or layer.
+TEST(Recurrent, PaddingChangesNothing) {
+  manual_seed(11);
+  for (const Cell cell : {Cell::rnn_tanh, Cell::rnn_relu, Cell::gru, Cell::lstm}) {
+    const auto layer = make_recurrent(cell, 5, 20, {.num_layers = 2, .bidirectional = true});
+    const Tensor x = randn({3, 9, 5});
+    const RecurrentOutput all = (*layer)(x, from_vector<int64_t>({4, 9, 0}, {3}));
+    const RecurrentOutput alone = (*layer)(x.narrow(0, 0, 1).narrow(1, 0, 4));
+    EXPECT_CLOSE(all.output[0].narrow(0, 0, 4), alone.output[0], 1e-6);
+    EXPECT_CLOSE(all.state.h.select(1, 0), alone.state.h.select(1, 0), 1e-6);
+    EXPECT_EQ(abs(all.output[0].narrow(0, 4, 5)).max().item(), 0);
+    EXPECT_EQ(abs(all.output[2]).max().item(), 0);
+  }
+}
+
+// The gradients of the kernel are those of the form by ops, which gradients of gradients go through.
+TEST(Recurrent, EqualsTheComposedForm) {
+  manual_seed(12);
+  for (const Cell cell : {Cell::rnn_tanh, Cell::rnn_relu, Cell::gru, Cell::lstm})
+    for (const bool reverse : {false, true}) {
+      const auto made = [](const Shape& shape) { return (randn(shape) * 0.2).detach().requires_grad_(); };
+      const int64_t rows = gates_of(cell) * 24;
+      std::vector<Tensor> inputs = {made({5, 7, rows}), made({rows, 24}), made({rows}), made({5, 24})};
+      if (cell == Cell::lstm) inputs.push_back(made({5, 24}));
+      const RecurrentSteps out =
+          recurrent(cell, inputs[0], inputs[1], inputs[2], inputs[3], cell == Cell::lstm ? inputs[4] : Tensor(),
+                    from_vector<int64_t>({7, 3, 0, 1, 6}, {5}), reverse);
+      Tensor loss = (out.output * randn({5, 7, 24})).sum() + (out.h * randn({5, 24})).sum();
+      if (out.c.defined()) loss = loss + (out.c * randn({5, 24})).sum();
+      const std::vector<Tensor> composed = grad({loss}, inputs, {.create_graph = true}), fused = grad({loss}, inputs);
+      for (size_t i = 0; i < inputs.size(); ++i) EXPECT_CLOSE(fused[i], composed[i].detach(), 1e-5);
+    }
+}
+
 TEST(MultiheadAttention, EqualsPyTorch) {
   for (const std::string name : {"mha", "mha_sizes"}) {
     SCOPED_TRACE(name);

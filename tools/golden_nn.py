@@ -107,6 +107,15 @@ def main():
             nn.init.normal_(p, 0, 0.3)
     case("encoder", stack, {"x": many}, lambda m, x: {"output": m(x["x"])})
 
+    def cell(module, x):
+        after = module(x["x"], (x["h0"], x["c0"]) if "c0" in x else x["h0"])
+        return {"h": after[0], "c": after[1]} if "c0" in x else {"h": after}
+
+    for name, module in {"rnn_cell": nn.RNNCell(5, 4, nonlinearity="relu"), "gru_cell": nn.GRUCell(5, 4, bias=False),
+                         "lstm_cell": nn.LSTMCell(5, 4)}.items():
+        states = ["h0", "c0"] if name == "lstm_cell" else ["h0"]
+        case(name, module, {"x": torch.randn(3, 5)} | {key: torch.randn(3, 4) for key in states}, cell)
+
     out = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "nn.safetensors"
     save_file({key: value.contiguous() for key, value in tensors.items()}, out)
     print(f"{len(tensors)} tensors in {out}")

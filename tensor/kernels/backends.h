@@ -1,6 +1,8 @@
 // The backends that dispatch.cpp chooses from. Each fills a table with what it has.
 #pragma once
 
+#include <concepts>
+
 #include "tensor/kernels/table.h"
 
 namespace gradus {
@@ -8,6 +10,13 @@ namespace gradus {
 namespace reference {
 // Every entry, for any dtype; those that make no sense for it throw Error naming the kernel and the dtype.
 void fill_table(KernelTable& table, DType dtype);
+
+// Defined for float and double in reference_recurrent.cpp.
+template <std::floating_point T>
+void recurrent(const Recurrence& r);
+template <std::floating_point T>
+void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da, void* dh0,
+                    void* dc0);
 }  // namespace reference
 
 // Of the tables of float32 and bfloat16, what the instruction set makes faster.

@@ -232,3 +232,71 @@ struct AdagradUpdate {  // Duchi, Hazan and Singer 2011
     p = p - rate * g / (sqrt(sum) + eps);
   }
 };
+
+// --- recurrent cells -----------------------------------------------------------------------------------------------
+
+// What goes from step to step, of one hidden unit; only an LSTM has c.
+template <class V>
+struct CellState {
+  V h, c;
+};
+
+// One step: Elman 1990; Cho et al. 2014, equations 5-8, the reset gate applied after the product as PyTorch does;
+// Hochreiter and Schmidhuber 1997 with forget gates. x and a: what the input and the state before, each with its bias,
+// give every gate. kept: kept_of(cell) numbers for cell_grad.
+template <Cell cell, class V>
+inline CellState<V> cell_step(const V* x, const V* a, CellState<V> before, V* kept) {
+  if constexpr (cell == Cell::lstm) {
+    const V in = sigmoid(x[0] + a[0]), forget = sigmoid(x[1] + a[1]), fresh = tanh(x[2] + a[2]);
+    const V out = sigmoid(x[3] + a[3]), c = fma(forget, before.c, in * fresh);
+    kept[0] = in, kept[1] = forget, kept[2] = fresh, kept[3] = out, kept[4] = before.c;
+    return {out * tanh(c), c};
+  } else if constexpr (cell == Cell::gru) {
+    const V reset = sigmoid(x[0] + a[0]), update = sigmoid(x[1] + a[1]), fresh = tanh(fma(reset, a[2], x[2]));
+    kept[0] = reset, kept[1] = update, kept[2] = fresh, kept[3] = a[2];
+    return {fma(update, before.h - fresh, fresh), before.c};
+  } else {
+    constexpr Unary function = cell == Cell::rnn_relu ? Unary::relu : Unary::tanh;
+    kept[0] = apply<function>(x[0] + a[0], V(0), V(0));
+    return {kept[0], before.c};
+  }
+}
+
+// The gradients dx and da of x and a, given that of the state after; gives what reaches the state before by itself,
+// not through a.
+template <Cell cell, class V>
+inline CellState<V> cell_grad(const V* kept, V h_before, CellState<V> g, V* dx, V* da) {
+  const auto through = [](V y, V dy) { return apply_grad<Unary::sigmoid>(y, dy, V(0), V(0)); };
+  const auto through_tanh = [](V y, V dy) { return apply_grad<Unary::tanh>(y, dy, V(0), V(0)); };
+  CellState<V> before{V(0), V(0)};
+  if constexpr (cell == Cell::lstm) {
+    const V in = kept[0], forget = kept[1], fresh = kept[2], out = kept[3];
+    const V y = tanh(fma(forget, kept[4], in * fresh)), dc = g.c + through_tanh(y, g.h * out);
+    dx[0] = through(in, dc * fresh);
+    dx[1] = through(forget, dc * kept[4]);
+    dx[2] = through_tanh(fresh, dc * in);
+    dx[3] = through(out, g.h * y);
+    before.c = dc * forget;
+  } else if constexpr (cell == Cell::gru) {
+    const V reset = kept[0], update = kept[1], fresh = kept[2];
+    dx[2] = through_tanh(fresh, g.h * (V(1) - update));
+    dx[1] = through(update, g.h * (h_before - fresh));
+    dx[0] = through(reset, dx[2] * kept[3]);
+    before.h = g.h * update;
+  } else {
+    constexpr Unary function = cell == Cell::rnn_relu ? Unary::relu : Unary::tanh;
+    dx[0] = apply_grad<function>(kept[0], g.h, V(0), V(0));
+  }
+  for (int i = 0; i < gates_of(cell); ++i) da[i] = dx[i];
+  if constexpr (cell == Cell::gru) da[2] = dx[2] * kept[0];
+  return before;
+}
+
+// Calls f.operator()<cell>().
+template <class F>
+inline void for_cell(Cell cell, const F& f) {
+  if (cell == Cell::rnn_tanh) f.template operator()<Cell::rnn_tanh>();
+  if (cell == Cell::rnn_relu) f.template operator()<Cell::rnn_relu>();
+  if (cell == Cell::gru) f.template operator()<Cell::gru>();
+  if (cell == Cell::lstm) f.template operator()<Cell::lstm>();
+}

@@ -12,6 +12,7 @@
 
 #include "tensor/device.h"
 #include "tensor/dtype.h"
+#include "tensor/kernels/cell.h"
 #include "tensor/kernels/philox.h"
 #include "tensor/kernels/view.h"
 
@@ -81,6 +82,21 @@ struct CrossEntropy {
   double label_smoothing = 0;
 };
 
+// A recurrent layer that reads sequences, given what the inputs make of its gates. h and c go from step to step; a
+// sequence that has ended keeps them and puts out zeros.
+struct Recurrence {
+  Cell cell;
+  int64_t batch, time, hidden;
+  bool reverse;              // from a sequence's last step to its first
+  const int64_t* lengths;    // (batch), at most `time`; null: all are `time`
+  const void* x = nullptr;   // (batch, time, gates_of(cell) * hidden): W_ih x + b_ih
+  const void* w = nullptr;   // W_hh: (gates_of(cell) * hidden, hidden)
+  const void *packed_w = nullptr, *bias = nullptr;  // what `pack` made of w's transpose, or null; b_hh, or null
+  const void *h0 = nullptr, *c0 = nullptr;          // (batch, hidden); c0 and c are an LSTM's
+  void *y = nullptr, *h = nullptr, *c = nullptr;    // (batch, time, hidden): each step's h; (batch, hidden): the last
+  void *before = nullptr, *kept = nullptr;  // for the gradient, or both null: (batch, time, hidden), h before each step,
+};                                          // and (batch, time, kept_of(cell) * hidden)
+
 struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, first; };
 struct AdamStep { double lr, beta1, beta2, eps, weight_decay; bool decoupled; int64_t step; };  // step counts from 1
 struct RmspropStep { double lr, alpha, eps, weight_decay, momentum; bool centered; };
@@ -148,6 +164,11 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   K(pack, (const View& b, void* packed))                                                                          \
   /* the same with packed_b, always from its panels: sooner where rows are few, and rounded differently there */   \
   K(matmul_packed, (const Matmul& m))                                                                             \
+  K(recurrent, (const Recurrence& r))                                                                             \
+  /* from the gradients of y, h and c; da: of W_hh h + b_hh, (batch, time, gates_of(cell) * hidden), which is dx */ \
+  /* itself but for a GRU. The gradient of W_hh is then da^T before. */                                           \
+  K(recurrent_grad, (const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da,     \
+                     void* dh0, void* dc0))                                                                       \
   K(conv2d, (const Conv2d& c, const void* x, const void* w, const void* bias, void* y)) /* bias may be null */     \
   K(conv2d_grad_input, (const Conv2d& c, const void* g, const void* w, void* dx))                                 \
   K(conv2d_grad_weight, (const Conv2d& c, const void* x, const void* g, void* dw))                                \

@@ -19,6 +19,7 @@
 #include "tensor/kernels/cpu/gemm.inl"
 #include "tensor/kernels/cpu/gemm_small.inl"
 #include "tensor/kernels/cpu/gemm_packed.inl"
+#include "tensor/kernels/cpu/recurrent.inl"
 #include "tensor/kernels/cpu/gemm_bfloat16.inl"
 #include "tensor/kernels/cpu/conv_frame.inl"
 #include "tensor/kernels/cpu/conv_channels.inl"
@@ -37,6 +38,7 @@ inline void fill_kernels(KernelTable& table, DType dtype) {
   fill_indexing(table);
   fill_optimisers(table);
   fill_products(table);
+  fill_recurrent(table);
   fill_convolutions(table);
   fill_pools(table);
 }

@@ -1,0 +1,173 @@
+// Recurrent layers over whole sequences: one kernel forward, one backward.
+#include "autograd/ops/common.h"
+
+namespace gradus {
+namespace {
+
+// What the kernel is told of a sequence besides its tensors.
+struct Reading {
+  Cell cell;
+  bool reverse;
+  int64_t batch, time, hidden;
+
+  int gates() const { return gates_of(cell); }
+  int64_t outputs() const { return batch * time * hidden; }
+  int64_t states() const { return batch * hidden; }
+  // Of output, h and c, which are one after the other in one tensor.
+  int64_t results() const { return outputs() + states() * (cell == Cell::lstm ? 2 : 1); }
+  Recurrence kernel(const Tensor& w, const Tensor& lengths) const {
+    return {.cell = cell,
+            .batch = batch,
+            .time = time,
+            .hidden = hidden,
+            .reverse = reverse,
+            .lengths = lengths.defined() ? lengths.data<int64_t>() : nullptr,
+            .w = data_of(w)};
+  }
+};
+
+// Where h and c are in all results, or in the gradient of them.
+void* h_of(const Reading& r, const Tensor& all) {
+  return static_cast<char*>(data_of(all)) + r.outputs() * int64_t(size_of(all.dtype()));
+}
+void* c_of(const Reading& r, const Tensor& all) {
+  return r.cell == Cell::lstm ? static_cast<char*>(h_of(r, all)) + r.states() * int64_t(size_of(all.dtype()))
+                              : nullptr;
+}
+
+// One step by ops. x: W_ih x + b_ih (batch, gates * hidden); the state before, (batch, hidden).
+RecurrentSteps step(Cell cell, const Tensor& x, const RecurrentSteps& before, const Tensor& w, const Tensor& bias) {
+  const Tensor a = linear(before.h, w, bias);
+  if (cell == Cell::rnn_tanh) return {{}, tanh(x + a), {}};
+  if (cell == Cell::rnn_relu) return {{}, relu(x + a), {}};
+  const int64_t hidden = before.h.size(1);
+  if (cell == Cell::gru) {
+    const std::vector<Tensor> in = x.split(hidden, 1), state = a.split(hidden, 1);
+    const Tensor reset = sigmoid(in[0] + state[0]), update = sigmoid(in[1] + state[1]);
+    const Tensor fresh = tanh(in[2] + reset * state[2]);
+    return {{}, fresh + update * (before.h - fresh), {}};
+  }
+  const std::vector<Tensor> gates = (x + a).split(hidden, 1);
+  const Tensor c = sigmoid(gates[1]) * before.c + sigmoid(gates[0]) * tanh(gates[2]);
+  return {{}, sigmoid(gates[3]) * tanh(c), c};
+}
+
+// All results by ops, for when gradients of gradients are wanted. inputs: as those of the recorded op.
+Tensor composed(const Reading& r, const std::vector<Tensor>& inputs, const Tensor& lengths) {
+  const Tensor& x = inputs[0];
+  RecurrentSteps state{{}, inputs[3], inputs[4]};
+  const Tensor going = lengths.defined() ? arange(r.time) < lengths.unsqueeze(1) : Tensor();  // (batch, time)
+  std::vector<Tensor> outputs(size_t(r.time));
+  for (int64_t i = 0; i < r.time; ++i) {
+    const int64_t t = r.reverse ? r.time - 1 - i : i;
+    RecurrentSteps next = step(r.cell, x.select(1, t), state, inputs[1], inputs[2]);
+    outputs[size_t(t)] = next.h;
+    if (lengths.defined()) {
+      const Tensor on = going.select(1, t).unsqueeze(1);
+      outputs[size_t(t)] = next.h.masked_fill(logical_not(on), 0);
+      next.h = where(on, next.h, state.h);
+      if (next.c.defined()) next.c = where(on, next.c, state.c);
+    }
+    state = next;
+  }
+  std::vector<Tensor> results;
+  if (r.time > 0) results.push_back(stack(outputs, 1).flatten());
+  results.push_back(state.h.flatten());
+  if (state.c.defined()) results.push_back(state.c.flatten());
+  return cat(results);
+}
+
+Gradients composed_gradients(const Reading& r, const Tensor& g, const Kept& k) {
+  std::vector<Tensor> inputs, wanted;
+  for (int i = 0; i < 5; ++i) {
+    Tensor x = k.input(i);
+    // A place in the graph of its own, in case one tensor is two of the inputs.
+    if (x.defined() && k.needs(i)) wanted.push_back(x = x.view(x.shape()));
+    inputs.push_back(x);
+  }
+  const std::vector<Tensor> found = grad({composed(r, inputs, k.extra(0))}, wanted,
+                                         {.grad_outputs = {g}, .create_graph = true, .allow_unused = true});
+  Gradients all;
+  size_t next = 0;
+  for (int i = 0; i < 5; ++i) {
+    const bool has = inputs[size_t(i)].defined() && k.needs(i);
+    const Tensor dx = has ? found[next++] : Tensor();
+    all.emplace_back(has && !dx.defined() ? zeros_like(inputs[size_t(i)].detach()) : dx);  // of no steps
+  }
+  return all;
+}
+
+void check_inputs(const Reading& r, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& h0,
+                  const Tensor& c0, const Tensor& lengths) {
+  const char* op = "recurrent";
+  check_computable(op, x);
+  const int64_t rows = r.gates() * r.hidden;
+  check(w.shape() == Shape{rows, r.hidden} && x.size(2) == rows, op, ": ", r.gates(), " gates of ", r.hidden,
+        " units need inputs (batch, time, ", rows, ") and weights ", Shape{rows, r.hidden}, ", got ", x.shape(),
+        " and ", w.shape());
+  check(!bias.defined() || bias.shape() == Shape{rows}, op, ": bias ", bias.defined() ? bias.shape() : Shape{},
+        ", expected ", Shape{rows});
+  check(c0.defined() == (r.cell == Cell::lstm), op, ": an LSTM has c, other cells have none");
+  for (const Tensor& s : {h0, c0})
+    check(!s.defined() || s.shape() == Shape{r.batch, r.hidden}, op, ": state ", s.defined() ? s.shape() : Shape{},
+          ", expected ", Shape{r.batch, r.hidden});
+  if (!lengths.defined()) return;
+  check(lengths.shape() == Shape{r.batch} && lengths.dtype() == int64, op, ": lengths must be (", r.batch,
+        ") of int64, got ", lengths.shape(), " of ", lengths.dtype());
+  check_indices(op, lengths, r.time + 1, "lengths, that of the inputs being the last");
+}
+
+}  // namespace
+
+RecurrentSteps recurrent(Cell cell, const Tensor& inputs, const Tensor& weight, const Tensor& bias, const Tensor& h0,
+                         const Tensor& c0, const Tensor& lengths, bool reverse) {
+  check(inputs.dim() == 3 && h0.dim() == 2, "recurrent: inputs ", inputs.shape(), " must be (batch, time, gates), h ",
+        h0.shape(), " (batch, hidden)");
+  const Tensor w = match("recurrent", weight, inputs), b = match("recurrent", bias, inputs),
+               h = match("recurrent", h0, inputs), c = match("recurrent", c0, inputs);
+  const Reading r{cell, reverse, inputs.size(0), inputs.size(1), h0.size(1)};
+  check_inputs(r, inputs, w, b, h, c, lengths);
+  const bool recorded = any_requires_grad({inputs, w, b, h, c});
+  const auto numbers = [](const Tensor& t) { return t.defined() ? plain(t) : t; };
+  const Tensor x = plain(inputs), weights = plain(w), biases = numbers(b), h_first = plain(h), c_first = numbers(c);
+  const Tensor ends = numbers(lengths);
+  const Tensor y = empty({r.results()}, inputs.options());
+  Tensor before, kept;
+  if (recorded) {
+    before = empty({r.batch * r.time, r.hidden}, inputs.options());
+    kept = empty({r.batch * r.time, kept_of(cell) * r.hidden}, inputs.options());
+  }
+  flops_counted() += 2 * r.outputs() * r.gates() * r.hidden;
+  const auto packed = packed_weight(w, r.batch);
+  Recurrence run = r.kernel(weights, ends);
+  run.x = data_of(x), run.packed_w = packed.get(), run.bias = data_of(biases);
+  run.h0 = data_of(h_first), run.c0 = data_of(c_first);
+  run.y = data_of(y), run.h = h_of(r, y), run.c = c_of(r, y);
+  run.before = data_of(before), run.kept = data_of(kept);
+  kernels(x).recurrent(run);
+  auto rule = [r](const Tensor& gradient, const Kept& k) {
+    if (grad_enabled()) return composed_gradients(r, gradient, k);
+    const Tensor g = plain(gradient), w_kept = plain(k.input(1)), to = k.extra(0), h_before = k.extra(1),
+                 of_steps = k.extra(2);
+    const TensorOptions options = g.options();
+    const Shape gates{r.batch * r.time, r.gates() * r.hidden}, state{r.batch, r.hidden};
+    const Tensor dx = empty(gates, options), da = r.cell == Cell::gru ? empty(gates, options) : dx;
+    const Tensor dh = empty(state, options), dc = r.cell == Cell::lstm ? empty(state, options) : Tensor();
+    Recurrence back = r.kernel(w_kept, to);
+    back.before = data_of(h_before), back.kept = data_of(of_steps);
+    kernels(g).recurrent_grad(back, data_of(g), h_of(r, g), c_of(r, g), data_of(dx), data_of(da), data_of(dh),
+                              data_of(dc));
+    flops_counted() += 2 * r.outputs() * r.gates() * r.hidden;
+    Tensor dw, db;
+    if (k.needs(1)) dw = matmul(da.t(), h_before);
+    if (k.needs(2)) db = da.sum({0});
+    return grads(dx.view({r.batch, r.time, gates[1]}), dw, db, dh, dc);
+  };
+  const Tensor all = record("recurrent", {inputs, w, b, h, c}, y, Keep::inputs, rule, {ends, before, kept});
+  const Shape state{r.batch, r.hidden};
+  return {all.narrow(0, 0, r.outputs()).view({r.batch, r.time, r.hidden}),
+          all.narrow(0, r.outputs(), r.states()).view(state),
+          cell == Cell::lstm ? all.narrow(0, r.outputs() + r.states(), r.states()).view(state) : Tensor()};
+}
+
+}  // namespace gradus
