@@ -52,7 +52,7 @@ TEST(TextClassifier, SaysWhatIsWrong) {
            {"train --data " + (dir / "few.tsv"), "1 sentences are too few"},
            {"classify --checkpoint " + (dir / "nowhere") + " hello", "nowhere"},
            {"train --size 15 --heads 2 --data " + (dir / "few.tsv"), "too few"},
-           {"", "expected a command: train|evaluate|classify"}}) {
+           {"", "expected a command: train|evaluate|export|classify"}}) {
     const Outcome r = run(arguments);
     EXPECT_TRUE(r.status == 1 || r.status == 2) << r.output;
     EXPECT_EQ(std::count(r.output.begin(), r.output.end(), '\n'), 1) << r.output;

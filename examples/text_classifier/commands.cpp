@@ -2,18 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 
-#include "data/dataset.h"
-#include "data/loader.h"
-#include "data/text/batches.h"
-#include "data/text/corpus.h"
-#include "data/text/unicode.h"
 #include "data/text/words.h"
 #include "examples/metadata.h"
+#include "examples/sentiment.h"
 #include "optim/optim.h"
 #include "tensor/io/file.h"
-#include "train/fit.h"
 
 namespace text_classifier {
 
@@ -21,76 +15,11 @@ using namespace gradus;
 
 namespace {
 
-struct Sentence {
-  std::string text;
-  int64_t label;  // 1: positive
-};
-
-// A tenth each to validate and to test with, the same for every seed of the training.
-struct Sentences {
-  std::vector<Sentence> training, validation, test;
-
-  explicit Sentences(const std::string& data) {
-    std::vector<Sentence> all;
-    if (data == "rt-polarity") {
-      const std::string stem = data::find_data("rt-polarity") + "/rt-polarity";
-      for (const int64_t label : {0, 1})
-        for (const std::string& line : data::read_lines(stem + (label ? ".pos" : ".neg")))
-          all.push_back({line, label});
-    } else {
-      for (const data::SentencePair& pair : data::read_tsv(data)) {
-        check(pair.target == "0" || pair.target == "1", printable(data), ": line ", all.size() + 1, " has the label ",
-              printable(pair.target), ", expected 0 or 1");
-        all.push_back({pair.source, pair.target == "1"});
-      }
-    }
-    check(all.size() >= 10, printable(data), ": ", all.size(), " sentences are too few to learn from");
-    Generator random(1);
-    for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[size_t(random.below(int64_t(i)))]);
-    for (size_t i = 0; i < all.size(); ++i)
-      (i % 10 == 0 ? test : i % 10 == 1 ? validation : training).push_back(std::move(all[i]));
-  }
-};
-
-struct Batch {
-  Tensor tokens, labels;  // (batch, longest) int64, (batch) float32
-};
-
-// A sentence without words is one unknown word.
-data::Ids encode(const data::Tokenizer& tokenizer, const std::string& text, int64_t max_length) {
-  data::Ids ids = tokenizer.encode(text);
-  if (ids.empty()) ids.push_back(tokenizer.specials().unk);
-  if (int64_t(ids.size()) > max_length) ids.resize(size_t(max_length));
-  return ids;
-}
-
-data::DataLoader<Batch> make_loader(const std::vector<Sentence>& sentences, const data::Tokenizer& tokenizer,
-                                    const Options& o, bool shuffle) {
-  auto rows = std::make_shared<std::vector<data::Ids>>();
-  auto labels = std::make_shared<std::vector<float>>();
-  for (const Sentence& s : sentences) {
-    rows->push_back(encode(tokenizer, s.text, o.max_length));
-    labels->push_back(float(s.label));
-  }
-  return {int64_t(rows->size()),
-          {.batch_size = o.batch, .shuffle = shuffle, .seed = o.seed},
-          [rows, labels](std::span<const int64_t> samples, int64_t) -> Batch {
-            std::vector<data::Ids> some;
-            std::vector<float> answers;
-            for (const int64_t i : samples) {
-              some.push_back((*rows)[size_t(i)]);
-              answers.push_back((*labels)[size_t(i)]);
-            }
-            return {data::pad_rows(some, 0), from_vector(answers, {int64_t(answers.size())})};
-          }};
-}
-
-train::BatchResult step_of(const nn::TextClassifier& model, Batch& b) {
-  const Tensor logits = model(b.tokens).squeeze(1);
-  const Tensor right = (logits.detach() > 0) == (b.labels > 0.5);
-  return {binary_cross_entropy_with_logits(logits, b.labels),
-          b.labels.numel(),
-          {{"accuracy", right.to(float32).mean().item()}}};
+data::DataLoader<examples::SentenceBatch> make_loader(const std::vector<examples::Sentence>& sentences,
+                                                      const data::Tokenizer& tokenizer, const Options& o,
+                                                      bool shuffle) {
+  return examples::sentence_loader(sentences, tokenizer, o.max_length,
+                                   {.batch_size = o.batch, .shuffle = shuffle, .seed = o.seed});
 }
 
 // A model read back from a checkpoint.
@@ -117,18 +46,12 @@ struct Trained {
   }
 };
 
-double accuracy_of(nn::TextClassifier& model, data::DataLoader<Batch>& loader) {
-  return train::evaluate(model, loader, [&](Batch& b) { return step_of(model, b); })[1].second;
-}
-
 }  // namespace
 
 void train(const Options& o) {
-  const Sentences sentences(o.data);
-  std::vector<std::string> texts;
-  for (const Sentence& s : sentences.training) texts.push_back(s.text);
-  const auto tokenizer =
-      data::VocabularyTokenizer::train(data::TokenUnit::word, texts, {.min_count = o.min_count, .lowercase = true});
+  const examples::Sentences sentences(o.data);
+  const auto tokenizer = data::VocabularyTokenizer::train(
+      data::TokenUnit::word, examples::texts_of(sentences.training), {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
   nn::TextClassifier model = make_model(o, tokenizer.size());
   auto loader = make_loader(sentences.training, tokenizer, o, true);
@@ -142,7 +65,7 @@ void train(const Options& o) {
   std::fflush(stdout);
   train::Metadata metadata = to_metadata(o);
   metadata["tokenizer"] = tokenizer.to_json();
-  const auto step = [&](Batch& b) { return step_of(model, b); };
+  const auto step = [&](examples::SentenceBatch& b) { return examples::sentiment_step(model, b); };
   train::fit(model, optimizer, loader, step,
              {.epochs = o.epochs,
               .schedule = &schedule,
@@ -158,20 +81,36 @@ void train(const Options& o) {
 
 void evaluate(const std::string& checkpoint) {
   Trained trained(checkpoint);
-  const Sentences sentences(trained.options.data);
+  const examples::Sentences sentences(trained.options.data);
   auto loader = make_loader(sentences.test, *trained.tokenizer, trained.options, false);
-  std::printf("test accuracy: %.2f%%\n", 100 * accuracy_of(trained.model, loader));
+  std::printf("test accuracy: %.2f%%\n", 100 * examples::accuracy(trained.model, loader));
+}
+
+void export_ids(const std::string& checkpoint, const std::string& file) {
+  const Trained trained(checkpoint);
+  const examples::Sentences sentences(trained.options.data);
+  std::string lines;
+  const auto add = [&](const char* part, const std::vector<examples::Sentence>& some) {
+    for (const examples::Sentence& s : some) {
+      lines += part + ("\t" + std::to_string(s.label)) + "\t";
+      for (const int64_t id : examples::encode(*trained.tokenizer, s.text, trained.options.max_length))
+        lines += std::to_string(id) + " ";
+      lines.back() = '\n';
+    }
+  };
+  add("training", sentences.training);
+  add("validation", sentences.validation);
+  add("test", sentences.test);
+  write_file(file, lines);
 }
 
 void classify(const ClassifyOptions& options) {
   const Trained trained(options.checkpoint);
   const NoGrad guard;
-  const auto one = [&](const std::string& line) {
-    const std::string text = data::mend_utf8(line);
-    const data::Ids ids = encode(*trained.tokenizer, text, trained.options.max_length);
+  examples::each_text(options.sentences, [&](const std::string& text) {
+    const data::Ids ids = examples::encode(*trained.tokenizer, text, trained.options.max_length);
     Tensor looks;
-    const double p = sigmoid(trained.model(data::pad_rows({ids}, 0), &looks)).item();
-    std::printf("%s %5.1f%%  %s\n", p > 0.5 ? "positive" : "negative", 100 * std::max(p, 1 - p), text.c_str());
+    examples::print_judgement(sigmoid(trained.model(data::pad_rows({ids}, 0), &looks)).item(), text);
     // The words most looked at, as they were written.
     const std::vector<std::string> words = data::word_tokenize(data::nfc(data::lower(text)));
     const std::vector<double> weight = looks.to_vector();
@@ -182,13 +121,7 @@ void classify(const ClassifyOptions& options) {
     for (size_t i = 0; i < order.size() && i < 5; ++i)
       std::printf(" %s %.0f%%", words[order[i]].c_str(), 100 * weight[order[i]]);
     std::printf("\n");
-  };
-  for (const std::string& sentence : options.sentences) one(sentence);
-  if (options.sentences.empty())
-    for (std::string line; std::getline(std::cin, line);) {
-      one(line);
-      std::fflush(stdout);
-    }
+  });
 }
 
 }  // namespace text_classifier

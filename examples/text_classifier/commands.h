@@ -12,6 +12,8 @@ struct ClassifyOptions {
 
 void train(const Options& options);
 void evaluate(const std::string& checkpoint);
+// Writes the sentences as the model sees them, a line each: training, validation or test, tab, label, tab, token ids.
+void export_ids(const std::string& checkpoint, const std::string& file);
 void classify(const ClassifyOptions& options);
 
 }  // namespace text_classifier

@@ -22,7 +22,7 @@ CLI::Validator allowed(const std::string& name) {
 int run(int argc, char** argv) {
   Options train_options;
   ClassifyOptions classify_options;
-  std::string evaluated = train_options.out + "/best.safetensors";
+  std::string evaluated = train_options.out + "/best.safetensors", exported;
   int threads = gradus::num_threads();
   CLI::App app("Learns what people think of films. COMMAND --help lists a command's options.");
   app.require_subcommand(1);
@@ -35,12 +35,15 @@ int run(int argc, char** argv) {
   examples::add_run_options(*train_app, train_options);
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on the test sentences");
   add_checkpoint(*evaluate_app, evaluated);
+  CLI::App* export_app = app.add_subcommand("export", "write every sentence as its part, label and token numbers");
+  add_checkpoint(*export_app, evaluated);
+  export_app->add_option("FILE", exported, "where to write them")->check(path())->required();
   CLI::App* classify_app = app.add_subcommand("classify", "judge sentences, or the lines of standard input");
   add_checkpoint(*classify_app, classify_options.checkpoint);
   classify_app->add_option("SENTENCES", classify_options.sentences, "what to judge");
-  for (CLI::App* command : {train_app, evaluate_app, classify_app}) add_threads(*command, threads);
+  for (CLI::App* command : {train_app, evaluate_app, export_app, classify_app}) add_threads(*command, threads);
 
-  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|classify")) return *status;
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|export|classify")) return *status;
   gradus::set_num_threads(threads);
   if (*train_app) {
     examples::restore_options(
@@ -48,6 +51,7 @@ int run(int argc, char** argv) {
     train(train_options);
   }
   if (*evaluate_app) evaluate(evaluated);
+  if (*export_app) export_ids(evaluated, exported);
   if (*classify_app) classify(classify_options);
   return 0;
 }
