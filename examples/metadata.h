@@ -57,6 +57,12 @@ struct MetadataReader {
                   ": its metadata lacks '", key, "'");
     return entry->second;
   }
+  // Throws Error unless it was this program that wrote the checkpoint.
+  void check_program() const {
+    const std::string& wrote = get("program");
+    gradus::check(wrote == program, gradus::printable(path), ": a checkpoint of ", gradus::printable(wrote),
+                  ", not of ", program);
+  }
   template <class Number>
   Number parse(const std::string& key, const std::string& value, Number low, Number high) const {
     Number number = 0;

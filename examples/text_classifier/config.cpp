@@ -14,7 +14,7 @@ train::Metadata to_metadata(const Options& options) {
 
 Options options_from(const train::Metadata& metadata, const std::string& path) {
   const examples::MetadataReader read = {"text_classifier", metadata, path};
-  read.get("program");
+  read.check_program();
   Options options;
   each_option([&](const char* name, auto member, const char*) { read.into(name, options.*member); });
   return options;
