@@ -70,25 +70,32 @@ struct SentenceBatch {
   gradus::Tensor tokens, labels;  // (batch, longest) int64, (batch) float32
 };
 
+// Of the words a share may be read as unknown ones, others in each epoch: Iyyer et al. 2015, section 3.3.
 inline gradus::data::DataLoader<SentenceBatch> sentence_loader(const std::vector<Sentence>& sentences,
                                                                const gradus::data::Tokenizer& tokenizer,
                                                                int64_t max_length,
-                                                               const gradus::data::LoaderOptions& options) {
+                                                               const gradus::data::LoaderOptions& options,
+                                                               double word_dropout = 0) {
   auto rows = std::make_shared<std::vector<gradus::data::Ids>>();
   auto labels = std::make_shared<std::vector<float>>();
   for (const Sentence& s : sentences) {
     rows->push_back(encode(tokenizer, s.text, max_length));
     labels->push_back(float(s.label));
   }
+  const gradus::data::Specials named = tokenizer.specials();
   return {int64_t(rows->size()), options,
-          [rows, labels, pad = tokenizer.specials().pad](std::span<const int64_t> samples, int64_t) -> SentenceBatch {
+          [=, seed = options.seed](std::span<const int64_t> samples, int64_t epoch) -> SentenceBatch {
             std::vector<gradus::data::Ids> some;
             std::vector<float> answers;
             for (const int64_t i : samples) {
               some.push_back((*rows)[size_t(i)]);
               answers.push_back((*labels)[size_t(i)]);
+              if (word_dropout == 0) continue;
+              gradus::Generator random = gradus::data::sample_generator(seed, epoch, i);
+              for (int64_t& id : some.back())
+                if (random.uniform() < word_dropout) id = named.unk;
             }
-            return {gradus::data::pad_rows(some, pad), gradus::from_vector(answers, {int64_t(answers.size())})};
+            return {gradus::data::pad_rows(some, named.pad), gradus::from_vector(answers, {int64_t(answers.size())})};
           }};
 }
 

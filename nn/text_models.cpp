@@ -186,7 +186,9 @@ TextClassifier::TextClassifier(const TextClassifierOptions& o)
       positions_(o.positions, o.max_length, o.d_model),
       attention_(o.d_model, o.heads, {.dropout = o.dropout}),
       norm_(Shape{o.d_model}),
-      output_(o.d_model, o.classes) {}
+      output_(o.d_model, o.classes) {
+  embedding_.weight.detach().mul_(o.embedding_std);
+}
 
 Tensor TextClassifier::operator()(const Tensor& tokens, Tensor* looks) const {
   Call call(*this);

@@ -106,6 +106,7 @@ MaskedTokens mask_tokens(const Tensor& tokens, double share, int64_t specials, i
 struct TextClassifierOptions {
   int64_t vocabulary = 0, max_length = 256, d_model = 64, heads = 1, classes = 1;
   double dropout = 0.1;
+  double embedding_std = 1;  // of the embedding's first values; a small one is soon overcome by what is learnt
   PositionKind positions = PositionKind::learned;
   int64_t pad = 0;
 };

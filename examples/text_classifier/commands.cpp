@@ -17,9 +17,10 @@ namespace {
 
 data::DataLoader<examples::SentenceBatch> make_loader(const std::vector<examples::Sentence>& sentences,
                                                       const data::Tokenizer& tokenizer, const Options& o,
-                                                      bool shuffle) {
+                                                      bool training) {
   return examples::sentence_loader(sentences, tokenizer, o.max_length,
-                                   {.batch_size = o.batch, .shuffle = shuffle, .seed = o.seed});
+                                   {.batch_size = o.batch, .shuffle = training, .seed = o.seed},
+                                   training ? o.word_dropout : 0);
 }
 
 // A model read back from a checkpoint.

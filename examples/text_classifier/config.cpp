@@ -25,7 +25,8 @@ nn::TextClassifier make_model(const Options& o, int64_t vocabulary) {
                              .max_length = o.max_length,
                              .d_model = o.size,
                              .heads = o.heads,
-                             .dropout = o.dropout});
+                             .dropout = o.dropout,
+                             .embedding_std = o.embedding_std});
 }
 
 }  // namespace text_classifier

@@ -13,9 +13,9 @@ namespace text_classifier {
 struct Options {
   std::string data = "rt-polarity";  // this data set, or a file of lines: sentence, tab, 0 or 1
   int64_t size = 64, heads = 2, max_length = 64, min_count = 2;
-  double dropout = 0.3;
-  int64_t epochs = 6, batch = 64;
-  double lr = 2e-3, weight_decay = 0.01;
+  double dropout = 0.5, word_dropout = 0.3, embedding_std = 0.1;
+  int64_t epochs = 8, batch = 64;
+  double lr = 1e-3, weight_decay = 0.01;
   uint64_t seed = 1;
 
   // The rest changes no result.
@@ -31,6 +31,8 @@ void each_option(F f) {
   f("max-length", &Options::max_length, "words of a sentence that are looked at");
   f("min-count", &Options::min_count, "words that occur less often are unknown");
   f("dropout", &Options::dropout, "share of features that are dropped");
+  f("word-dropout", &Options::word_dropout, "share of words that are read as unknown ones");
+  f("embedding-std", &Options::embedding_std, "deviation of the embedding's first values");
   f("epochs", &Options::epochs, "times through the sentences");
   f("batch", &Options::batch, "sentences for one update");
   f("lr", &Options::lr, "the highest learning rate");

@@ -12,9 +12,9 @@ namespace {
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
   if (name == "data") return path();
-  if (name == "dropout") return number(0, 1);
+  if (name == "dropout" || name == "word-dropout") return number(0, 1);
   if (name == "lr") return examples::learning_rate();
-  if (name == "weight-decay") return number(0, 1e6);
+  if (name == "weight-decay" || name == "embedding-std") return number(0, 1e6);
   if (name == "epochs" || name == "seed") return whole(0, many);
   return whole(1, many);
 }
