@@ -255,7 +255,7 @@ void finetune(const TuneOptions& o) {
   const double count = std::ceil(o.labels * double(sentences.training.size()));
   sentences.training.resize(size_t(count));  // they are in random order
   auto loader = examples::sentence_loader(sentences.training, *tokenizer, encoder.max_length,
-                                          {.batch_size = o.batch, .shuffle = true, .seed = o.seed});
+                                          {.batch_size = o.batch, .shuffle = true, .seed = o.seed}, o.word_dropout);
   auto validation =
       examples::sentence_loader(sentences.validation, *tokenizer, encoder.max_length, {.batch_size = o.batch});
   const int64_t updates = o.epochs * loader.batches();

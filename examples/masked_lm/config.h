@@ -46,7 +46,7 @@ void each_option(F f) {
 // Of `finetune`.
 struct TuneOptions {
   std::string data = "rt-polarity";
-  double labels = 1, dropout = 0.3;
+  double labels = 1, dropout = 0.5, word_dropout = 0.2;
   int64_t epochs = 10, batch = 32;
   double lr = 5e-4, weight_decay = 0.01;
   uint64_t seed = 1;
@@ -63,6 +63,7 @@ void each_tune_option(F f) {
   f("data", &TuneOptions::data, "rt-polarity: the data set of that name, or a file of lines: sentence, tab, 0 or 1");
   f("labels", &TuneOptions::labels, "share of the sentences to learn from that are used");
   f("dropout", &TuneOptions::dropout, "share of features that are dropped");
+  f("word-dropout", &TuneOptions::word_dropout, "share of words that are read as unknown ones");
   f("epochs", &TuneOptions::epochs, "times through these sentences");
   f("batch", &TuneOptions::batch, "sentences for one update");
   f("lr", &TuneOptions::lr, "the highest learning rate");
