@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
 
 #include "tensor/io/file.h"
 #include "tests/paths.h"
@@ -38,6 +39,12 @@ TEST(TextClassifier, LearnsJudgesAndResumes) {
   EXPECT_TRUE(judged.output.starts_with("positive ")) << judged.output;
   EXPECT_NE(judged.output.find("\nnegative "), std::string::npos) << judged.output;
   EXPECT_NE(judged.output.find("looked at:"), std::string::npos);
+
+  ASSERT_EQ(run("export --checkpoint " + (dir / "out ") + (dir / "ids")).status, 0);
+  const std::string ids = read_file(dir / "ids");
+  const std::regex line("(training|validation|test)\t[01]\t([0-9]+ ){3}[0-9]+\n");
+  EXPECT_EQ(std::distance(std::sregex_iterator(ids.begin(), ids.end(), line), std::sregex_iterator()), 300);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), '\n'), 300);
 
   ASSERT_EQ(run(options + "--out " + (dir / "two")).status, 0);
   EXPECT_EQ(read_file(dir / "out/last.safetensors"), read_file(dir / "two/last.safetensors"));
