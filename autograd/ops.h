@@ -149,6 +149,7 @@ Tensor masked_softmax(const Tensor& scores, const KeepMask& keep);
 
 struct AttentionOptions {
   std::optional<KeepMask> keep = {};
+  bool is_causal = false;            // keeps what causal_mask(queries, keys) does besides, without making it
   Tensor bias = {};                  // added to the scores; broadcasts to (..., query, key)
   std::optional<double> scale = {};  // of the scores: 1 / sqrt(d) unless given
   double dropout = 0;                // of the weights; the caller sets 0 when evaluating
@@ -159,7 +160,7 @@ struct Attended {
 };
 // softmax(scale q k^T + bias) v: Vaswani et al. 2017, section 3.2.1. query (..., queries, d), key (..., keys, d), value
 // (..., keys, d_value). Where key and value have fewer heads (dimension -3), each serves as many heads of the query in
-// turn: Ainslie et al. 2023.
+// turn: Ainslie et al. 2023. Memory is linear in the lengths, forward and backward, unless the bias requires grad.
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const AttentionOptions& options = {});
 // The same, with the weights.

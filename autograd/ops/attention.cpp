@@ -20,10 +20,16 @@ std::pair<Tensor, Tensor> places(const char* op, int64_t queries, int64_t keys) 
 // A number that no score reaches; less a maximum that is a score, its exponential is 0.
 constexpr double hidden = -1e30;
 
-Tensor weights_of(const Tensor& scores, const AttentionOptions& o) {
+// `state`: dropout's random numbers, where they were drawn before.
+Tensor weights_of(const Tensor& scores, const AttentionOptions& o, std::optional<PhiloxState> state) {
   Tensor biased = o.bias.defined() ? scores + match("attention", o.bias, scores) : scores;
-  Tensor weights = o.keep ? masked_softmax(biased, *o.keep) : softmax(biased, -1);
-  return dropout(weights, o.dropout);
+  std::optional<KeepMask> keep = o.keep;
+  if (o.is_causal) {
+    const KeepMask causal = causal_mask(scores.size(-2), scores.size(-1));
+    keep = keep ? *keep & causal : causal;
+  }
+  Tensor weights = keep ? masked_softmax(biased, *keep) : softmax(biased, -1);
+  return state ? dropout_with(*state, weights, o.dropout) : dropout(weights, o.dropout);
 }
 
 // (..., heads, n, d) as (..., kv_heads, heads / kv_heads, n, d).
@@ -65,7 +71,9 @@ Tensor masked_softmax(const Tensor& scores, const KeepMask& keep) {
   return softmax(scores.masked_fill(drop, hidden), -1).masked_fill(drop, 0);
 }
 
-Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options) {
+namespace {
+
+void check_shapes(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options) {
   const char* op = "attention";
   check(query.dim() >= 2 && key.dim() == query.dim() && value.dim() == query.dim(), op, ": query ", query.shape(),
         ", key ", key.shape(), " and value ", value.shape(), " must have as many dimensions, two or more");
@@ -76,20 +84,148 @@ Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, con
     const int64_t heads = query.size(-3), kv_heads = key.size(-3);
     check(value.size(-3) == kv_heads && heads % kv_heads == 0, op, ": ", heads, " heads of the query do not fall to ",
           kv_heads, " of the key and ", value.size(-3), " of the value");
+  }
+  check(options.dropout >= 0 && options.dropout <= 1, op, ": dropout must be between 0 and 1, got ", options.dropout);
+  if (options.is_causal) places(op, query.size(-2), key.size(-2));
+}
+
+double scale_of(const Tensor& query, const AttentionOptions& options) {
+  return options.scale.value_or(1 / std::sqrt(double(query.size(-1))));
+}
+
+// By ops that have gradients of their own.
+Attended composed(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options,
+                  std::optional<PhiloxState> state = {}) {
+  if (query.dim() >= 3 && key.size(-3) != query.size(-3) && key.size(-3) > 1) {
+    const int64_t kv_heads = key.size(-3);
     AttentionOptions o = options;
+    o.scale = scale_of(query, options);
     if (o.keep) o.keep = KeepMask(grouped_like(o.keep->kept, kv_heads));
     o.bias = grouped_like(o.bias, kv_heads);
-    const Attended a = attend(grouped(query, kv_heads), key.unsqueeze(-3), value.unsqueeze(-3), o);
+    const Attended a = composed(grouped(query, kv_heads), key.unsqueeze(-3), value.unsqueeze(-3), o, state);
     return {a.output.flatten(-4, -3), a.weights.flatten(-4, -3)};
   }
-  const double scale = options.scale.value_or(1 / std::sqrt(double(query.size(-1))));
-  const Tensor weights = weights_of(matmul(query * scale, key.transpose(-2, -1)), options);
+  const Tensor scores = matmul(query * scale_of(query, options), key.transpose(-2, -1));
+  const Tensor weights = weights_of(scores, options, state);
   return {matmul(weights, value), weights};
+}
+
+// --- in one kernel -------------------------------------------------------------------------------------------------
+
+// Whether the kernel takes them as they are: one batch, heads of the query that fall evenly to those of key and value,
+// and nobody who wants the gradient of the bias, which is a sum over the weights themselves.
+bool fits_kernel(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& o) {
+  const DType dtype = query.dtype();
+  if ((dtype != float32 && dtype != float64) || key.dtype() != dtype || value.dtype() != dtype) return false;
+  if (o.bias.defined() && any_requires_grad({o.bias})) return false;
+  if (o.dropout > 1 - 0x1p-32) return false;
+  for (int d = 0; d + 3 < query.dim(); ++d)
+    if (key.size(d) != query.size(d) || value.size(d) != query.size(d)) return false;
+  if (query.dim() < 3) return true;
+  return key.size(-3) == value.size(-3) && key.size(-3) > 0 && query.size(-3) % key.size(-3) == 0;
+}
+
+// As (batch, heads, n, d), the numbers alone.
+Tensor four_dims(const Tensor& x) {
+  Tensor y = x.detach();
+  while (y.dim() < 4) y = y.unsqueeze(0);
+  return y.dim() == 4 ? y : y.flatten(0, -4);
+}
+Tensor with_unit_stride(const Tensor& x) {
+  const Tensor y = four_dims(x);
+  return y.strides()[3] == 1 || y.size(3) == 1 ? y : y.contiguous();
+}
+
+// Uninitialised, and such that each place has its heads side by side: they are merged without a copy.
+Tensor empty_heads(const Shape& shape, const TensorOptions& options) {
+  const int n = shape.size();
+  if (n < 3) return empty(shape, options);
+  Shape memory = shape;
+  std::swap(memory[n - 3], memory[n - 2]);
+  return empty(memory, options).transpose(-3, -2);
+}
+
+// What the kernels are told of a call, but for its tensors.
+struct Call {
+  double scale, dropout;
+  PhiloxState state;
+  bool causal;
+
+  Attention arguments(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& output, const Tensor& log_sum,
+                      const Tensor& keep, const Tensor& bias) const {
+    Attention a{.q = q.raw(), .k = k.raw(), .v = v.raw(), .output = four_dims(output).raw(), .log_sum = data_of(log_sum)};
+    if (keep.defined()) a.keep = keep.raw();
+    if (bias.defined()) a.bias = bias.raw();
+    a.causal = causal, a.scale = scale, a.dropout = dropout, a.state = state;
+    return a;
+  }
+  // Pairs of a query and a key that it sees.
+  int64_t pairs(const Tensor& q, const Tensor& k) const {
+    const int64_t queries = q.size(2), unseen = causal ? queries * (queries - 1) / 2 : 0;
+    return q.size(0) * q.size(1) * (queries * k.size(2) - unseen);
+  }
+};
+
+}  // namespace
+
+Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options) {
+  check_shapes(query, key, value, options);
+  return composed(query, key, value, options);
 }
 
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const AttentionOptions& options) {
-  return attend(query, key, value, options).output;
+  const char* op = "scaled_dot_product_attention";
+  check_shapes(query, key, value, options);
+  if (!fits_kernel(query, key, value, options)) return composed(query, key, value, options).output;
+  Shape pairs = query.shape(), shape = query.shape();
+  pairs[query.dim() - 1] = key.size(-2), shape[query.dim() - 1] = value.size(-1);
+  Tensor keep, bias;
+  if (options.keep) keep = four_dims(options.keep->kept.expand(pairs));
+  if (options.bias.defined()) bias = four_dims(match(op, options.bias, query).expand(pairs));
+  Call call{scale_of(query, options), options.dropout, {}, options.is_causal};
+  if (options.dropout > 0) call.state = default_generator().take(numel(pairs));
+
+  const Tensor q = with_unit_stride(query), k = with_unit_stride(key), v = with_unit_stride(value);
+  const Tensor y = empty_heads(shape, query.options()), log_sum = empty({q.size(0), q.size(1), q.size(2)}, q.options());
+  kernels(q).attention(call.arguments(q, k, v, y, log_sum, keep, bias));
+  flops_counted() += 2 * call.pairs(q, k) * (q.size(3) + v.size(3));
+  const auto rule = [call](const Tensor& g, const Kept& kept) {
+    const Tensor inputs[] = {kept.input(0), kept.input(1), kept.input(2)};
+    const Tensor mask = kept.extra(1), added = kept.extra(2);
+    if (grad_enabled()) {  // to be differentiated again
+      AttentionOptions o{.is_causal = call.causal, .scale = call.scale, .dropout = call.dropout};
+      const int dims = inputs[0].dim();
+      const auto like_scores = [&](const Tensor& x) {
+        Shape to = inputs[0].shape();
+        to[dims - 1] = inputs[1].size(-2);
+        return x.reshape(to);
+      };
+      if (mask.defined()) o.keep = KeepMask(like_scores(mask));
+      if (added.defined()) o.bias = like_scores(added);
+      std::optional<PhiloxState> state;
+      if (call.dropout > 0) state = call.state;
+      const Tensor again = composed(inputs[0], inputs[1], inputs[2], o, state).output;
+      std::vector<Tensor> wanted;
+      for (int i = 0; i < 3; ++i)
+        if (kept.needs(i)) wanted.push_back(inputs[i]);
+      const std::vector<Tensor> found = grad({again}, wanted, {.grad_outputs = {g}, .create_graph = true});
+      Gradients all;
+      for (int i = 0, next = 0; i < 3; ++i) all.push_back(kept.needs(i) ? found[size_t(next++)] : Tensor());
+      return all;
+    }
+    Tensor d[3], heads[3];
+    for (int i = 0; i < 3; ++i) {
+      d[i] = empty_heads(inputs[i].shape(), g.options());
+      heads[i] = with_unit_stride(inputs[i]);
+    }
+    const Attention a = call.arguments(heads[0], heads[1], heads[2], kept.output(), kept.extra(0), mask, added);
+    kernels(g).attention_grad(a, with_unit_stride(g).raw(), four_dims(d[0]).raw(), four_dims(d[1]).raw(),
+                              four_dims(d[2]).raw());
+    flops_counted() += 2 * call.pairs(heads[0], heads[1]) * (3 * heads[0].size(3) + 2 * heads[2].size(3));
+    return grads(d[0], d[1], d[2]);
+  };
+  return record(op, {query, key, value}, y, Keep::both, rule, {log_sum, keep, bias});
 }
 
 Tensor rotary(const Tensor& x, int64_t first, double base) {

@@ -46,6 +46,9 @@ inline void* data_of(const Tensor& x) {
   return static_cast<char*>(x.storage()->data()) + x.layout().offset * int64_t(size_of(x.dtype()));
 }
 
+// What dropout makes of x with those random numbers; p below 1.
+Tensor dropout_with(PhiloxState state, const Tensor& x, double p);
+
 // The packed form (tensor/kernels/table.h) of a weight (out, in), for products of so many rows with its transpose: from
 // the second such product of the same numbers on, null before and where it does not pay.
 std::shared_ptr<const void> packed_weight(const Tensor& weight, int64_t rows);

@@ -17,6 +17,12 @@ void recurrent(const Recurrence& r);
 template <std::floating_point T>
 void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da, void* dh0,
                     void* dc0);
+
+// Defined for float and double in reference_attention.cpp.
+template <std::floating_point T>
+void attention(const Attention& a);
+template <std::floating_point T>
+void attention_grad(const Attention& a, const View& g, const View& dq, const View& dk, const View& dv);
 }  // namespace reference
 
 // Of the tables of float32 and bfloat16, what the instruction set makes faster.

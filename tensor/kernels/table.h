@@ -97,6 +97,20 @@ struct Recurrence {
   void *before = nullptr, *kept = nullptr;  // for the gradient, or both null: (batch, time, hidden), h before each step,
 };                                          // and (batch, time, kept_of(cell) * hidden)
 
+// Scaled dot-product attention: output = dropout(softmax(scale q k^T + bias)) v for each sample and head, the softmax
+// being over the keys that a query may see. A query that sees none has output 0 and gradients 0. Of all views but `keep`
+// and `bias` the last dimension has unit stride.
+struct Attention {
+  View q, k, v;           // (batch, heads, queries, d), (batch, kv_heads, keys, d), (batch, kv_heads, keys, d_value)
+  View output;            // (batch, heads, queries, d_value); kv_heads divides heads, and each serves as many in turn
+  void* log_sum;          // (batch, heads, queries): log of the sum of exp(score), infinity where no key is seen
+  View keep{}, bias{};    // (batch, heads, queries, keys), keep of bool, any strides; or no data
+  bool causal = false;    // query i sees the keys up to i + keys - queries only, keys >= queries
+  double scale = 1;
+  double dropout = 0;     // of the weights, below 1: as the kernel `dropout` does with all of them, (batch, heads,
+  PhiloxState state = {};  // queries, keys)
+};
+
 struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, first; };
 struct AdamStep { double lr, beta1, beta2, eps, weight_decay; bool decoupled; int64_t step; };  // step counts from 1
 struct RmspropStep { double lr, alpha, eps, weight_decay, momentum; bool centered; };
@@ -169,6 +183,9 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   /* itself but for a GRU. The gradient of W_hh is then da^T before. */                                           \
   K(recurrent_grad, (const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da,     \
                      void* dh0, void* dc0))                                                                       \
+  K(attention, (const Attention& a))                                                                              \
+  /* g is laid out as output, which was computed before, and so was log_sum */                                    \
+  K(attention_grad, (const Attention& a, const View& g, const View& dq, const View& dk, const View& dv))          \
   K(conv2d, (const Conv2d& c, const void* x, const void* w, const void* bias, void* y)) /* bias may be null */     \
   K(conv2d_grad_input, (const Conv2d& c, const void* g, const void* w, void* dx))                                 \
   K(conv2d_grad_weight, (const Conv2d& c, const void* x, const void* g, void* dw))                                \

@@ -21,6 +21,7 @@
 #include "tensor/kernels/cpu/gemm_packed.inl"
 #include "tensor/kernels/cpu/recurrent.inl"
 #include "tensor/kernels/cpu/gemm_bfloat16.inl"
+#include "tensor/kernels/cpu/attention.inl"
 #include "tensor/kernels/cpu/conv_frame.inl"
 #include "tensor/kernels/cpu/conv_channels.inl"
 #include "tensor/kernels/cpu/conv.inl"
@@ -39,6 +40,7 @@ inline void fill_kernels(KernelTable& table, DType dtype) {
   fill_optimisers(table);
   fill_products(table);
   fill_recurrent(table);
+  fill_attention(table);
   fill_convolutions(table);
   fill_pools(table);
 }
