@@ -48,6 +48,35 @@ Call classify(nn::Sequential model, const Shape& shape, bool adam) {
       std::move(model), [=](nn::Sequential& m) { return cross_entropy(m(x), y); }, adam);
 }
 
+// Tokens of a random text; 0 is padding.
+Tensor tokens(int64_t vocabulary, const Shape& shape) { return randint(1, double(vocabulary), shape); }
+
+Call translator(const nn::TranslatorOptions& o, int64_t batch, int64_t places, double label_smoothing) {
+  const Tensor source = tokens(o.source_vocabulary, {batch, places});
+  const Tensor target = tokens(o.target_vocabulary, {batch, places});
+  const Tensor y = tokens(o.target_vocabulary, {batch * places});
+  return step(nn::Transformer(o), [=](nn::Transformer& m) {
+    return cross_entropy(m(source, target).flatten(0, 1), y, {.label_smoothing = label_smoothing});
+  });
+}
+
+Call language_model(const nn::GptOptions& o, int64_t batch) {
+  const Tensor x = tokens(o.vocabulary, {batch, o.block}), y = tokens(o.vocabulary, {batch * o.block});
+  return step(nn::Gpt(o), [=](nn::Gpt& m) { return cross_entropy(m(x).flatten(0, 1), y); });
+}
+
+// Operations of a step: the products forward and for both gradients. Of a causal attention the half that counts.
+double translator_flops(const nn::TranslatorOptions& o, double batch, double n) {
+  const double d = double(o.d_model), layer = 2 * d * double(4 * o.d_model + 2 * o.ffn), attention = 4 * n * d;
+  const double encoder = double(o.encoder_layers) * (layer + attention);
+  const double decoder = double(o.decoder_layers) * (layer + 8 * d * d + attention + 2 * (n + 1) * d);
+  return 3 * batch * n * (encoder + decoder + 2 * d * double(o.target_vocabulary));
+}
+double language_model_flops(const nn::GptOptions& o, double batch) {
+  const double d = double(o.d_model), n = double(o.block);
+  return 3 * batch * n * (double(o.layers) * (24 * d * d + 2 * (n + 1) * d) + 2 * d * double(o.vocabulary));
+}
+
 Call tiny(bool adam) {
   Tensor x = randn({1, 2});
   return step(
@@ -58,8 +87,8 @@ Call tiny(bool adam) {
 nn::Seq2SeqOptions seq2seq_options() { return {.source_vocabulary = 8000, .target_vocabulary = 8000}; }
 
 Call translate(const nn::Seq2SeqOptions& o, int64_t batch, int64_t source_places, int64_t places) {
-  const auto words = [&](int64_t n) { return randint(1, o.target_vocabulary, {batch, n}); };  // 0 is padding
-  Tensor source = words(source_places), target = words(places), next = words(places).flatten();
+  Tensor source = tokens(o.source_vocabulary, {batch, source_places});
+  Tensor target = tokens(o.target_vocabulary, {batch, places}), next = tokens(o.target_vocabulary, {batch * places});
   return step(
       nn::Seq2Seq(o), [=](nn::Seq2Seq& m) { return cross_entropy(m(source, target).flatten(0, 1), next); }, true);
 }
@@ -83,6 +112,30 @@ std::vector<Item> items() {
   });
   add("GRU seq2seq, additive attention, hidden 256, batch 64, 20->20, vocabulary 8000", seq2seq,
       [] { return translate(seq2seq_options(), 64, 20, 20); });
+  const auto add_translator = [&](const char* name, const nn::TranslatorOptions& o, int64_t batch, int64_t places,
+                                  double label_smoothing) {
+    add(name, translator_flops(o, double(batch), double(places)),
+        [=] { return translator(o, batch, places, label_smoothing); });
+  };
+  const auto add_language_model = [&](const char* name, const nn::GptOptions& o, int64_t batch) {
+    add(name, language_model_flops(o, double(batch)), [=] { return language_model(o, batch); });
+  };
+  nn::TranslatorOptions base, tiny_translator;
+  base.d_model = 256, base.heads = 8, base.ffn = 1024, base.encoder_layers = base.decoder_layers = 3;
+  base.dropout = 0, base.source_vocabulary = base.target_vocabulary = 8000;
+  add_translator("Transformer 3+3 layers, d 256, batch 64x25, vocabulary 8000", base, 64, 25, 0);
+  // fairseq's transformer_tiny, which is trained on Multi30k.
+  tiny_translator.d_model = 128, tiny_translator.heads = 4, tiny_translator.ffn = 256;
+  tiny_translator.encoder_layers = tiny_translator.decoder_layers = 4, tiny_translator.dropout = 0.3;
+  tiny_translator.attention_dropout = tiny_translator.activation_dropout = 0;
+  tiny_translator.source_vocabulary = tiny_translator.target_vocabulary = 10000;
+  tiny_translator.shared_embeddings = true;
+  add_translator("Transformer 4+4 layers, d 128, batch 256x16, vocabulary 10000, dropout", tiny_translator, 256, 16,
+                 0.1);
+  add_language_model("GPT 6 layers, d 384, batch 8x256", {.vocabulary = 65}, 8);
+  // nanoGPT's setting for a CPU.
+  add_language_model("GPT 4 layers, d 128, batch 12x64",
+                     {.vocabulary = 65, .block = 64, .layers = 4, .heads = 4, .d_model = 128, .bias = false}, 12);
   add("tiny MLP 2-16-16-1, batch 1, forward", 0, [] {
     auto model = std::make_shared<nn::Sequential>(tiny_model());
     return [=, x = randn({1, 2})] { (*model)(x); };
