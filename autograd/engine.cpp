@@ -8,7 +8,7 @@
 namespace gradus {
 namespace {
 
-class Pass {
+class Pass : private Kept::Sums {
  public:
   // With `wanted` null, gradients go into the leaves' .grad; else into `wanted`, one for each of its nodes.
   Pass(const GradOptions& options, const std::vector<std::shared_ptr<Node>>* wanted)
@@ -138,6 +138,12 @@ class Pass {
     return roots;
   }
 
+  // Of the node whose rule runs.
+  Tensor take(int i) override {
+    Tensor& sum = states_[inputs_of(states_[running_])[size_t(i)]].gradient;
+    return !create_graph_ && is_ours_alone(sum) ? std::move(sum) : Tensor();
+  }
+
   void accumulate(State& s, Gradient g) {
     Tensor& sum = s.gradient;
     if (g.part && create_graph_) g = Gradient(g.part->dense());
@@ -176,7 +182,8 @@ class Pass {
     for (size_t i = 0; i < inputs.size() && i < 64; ++i)
       if (inputs[i] && states_[inputs[i]].needed) needs |= uint64_t(1) << i;
     Gradients gradients;
-    if (g.defined() && needs) gradients = node->rule(g, Kept(node, needs));
+    running_ = index;
+    if (g.defined() && needs) gradients = node->rule(g, Kept(node, needs, *this));
     g = Tensor();
     check(gradients.empty() || gradients.size() == inputs.size(), node->op, ": the gradient rule gave ",
           gradients.size(), " gradients for ", inputs.size(), " inputs");
@@ -214,6 +221,7 @@ class Pass {
   }
 
   bool create_graph_, retain_;
+  Index running_ = 0;  // whose rule runs
   const std::vector<std::shared_ptr<Node>>* wanted_;
   std::vector<Tensor> captured_;
   std::vector<State> states_{1};  // of every node behind the outputs; the first stands for none

@@ -31,17 +31,25 @@ enum class Keep : uint8_t { none = 0, inputs = 1, output = 2, both = 3 };
 // while gradients of gradients are being recorded.
 class Kept {
  public:
-  Kept(const std::shared_ptr<Node>& node, uint64_t needed) : node_(node), needed_(needed) {}
+  // What a backward pass has gathered for the inputs so far.
+  struct Sums {
+    virtual Tensor take(int i) = 0;
+  };
+  Kept(const std::shared_ptr<Node>& node, uint64_t needed, Sums& sums) : node_(node), needed_(needed), sums_(sums) {}
   Tensor input(int i = 0) const;              // needs Keep::inputs
   Tensor output() const;                      // needs Keep::output
   Tensor extra(int i = 0) const;              // what `record` was given as extras; never part of the graph
   const Shape& input_shape(int i = 0) const;  // of an input whose gradient is wanted
   // Whether anybody wants input i's gradient. (Beyond the 64th the answer is always yes.)
   bool needs(int i) const { return i >= 64 || (needed_ >> i & 1); }
+  // The gradient that came for input i from elsewhere, if it lies in a buffer that is the pass's alone, else undefined:
+  // a rule that takes it adds its own in place and returns the sum, and a pass over both is saved.
+  Tensor take_sum(int i) const { return sums_.take(i); }
 
  private:
   const std::shared_ptr<Node>& node_;
   uint64_t needed_;
+  Sums& sums_;
 };
 
 // A gradient for one input: a tensor of its shape, undefined for none, or the part of it that is not zero.

@@ -154,6 +154,27 @@ TEST(Memory, ResidualsAreAddedAsProductsAreStored) {
   EXPECT_TRUE(equal(x, full({30, 50}, 2)));
 }
 
+TEST(Memory, ProductsAddToGradientsThatAreThere) {
+  const Tensor x = full({30, 40}, 2), y = full({20, 40}, 3);
+  const Tensor u = ones({50, 40}, {.requires_grad = true}), v = ones({50, 40}, {.requires_grad = true});
+  const auto allocations_of_backward = [&](const Tensor& first, const Tensor& second) {
+    u.zero_grad(), v.zero_grad();
+    const Tensor loss = linear(x, first).sum() + linear(y, second).sum();
+    return allocations_of([&] { return loss.backward(), Tensor(); });
+  };
+  EXPECT_EQ(allocations_of_backward(u, u), allocations_of_backward(u, v) - 1);
+  allocations_of_backward(u, u);
+  EXPECT_TRUE(equal(u.grad(), full({50, 40}, 30 * 2 + 20 * 3)));
+  // One that somebody else sees stays as it is.
+  Tensor seen;
+  const Tensor z = u * 1.0, shifted = z + 1.0;
+  shifted.register_hook([&](const Tensor& g) { return seen = g; });
+  u.zero_grad();
+  (linear(x, z).sum() + matmul(shifted, ones({40, 70})).sum()).backward();
+  EXPECT_TRUE(equal(seen, full({50, 40}, 70)));
+  EXPECT_TRUE(equal(u.grad(), full({50, 40}, 70 + 30 * 2)));
+}
+
 TEST(Memory, ReluTakesTemporaries) {
   const Tensor a = from_vector<float>({1, -2, 3}, {3}), w = from_vector<float>({2, 2, 2}, {3}).requires_grad_();
   EXPECT_EQ(allocations_of([&] { return relu(a * 2); }), 1);

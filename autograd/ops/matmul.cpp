@@ -41,18 +41,18 @@ View matrices(const Tensor& x, int64_t batch, int64_t batch_stride, int64_t rows
 }
 
 // a (..., m, k) b (..., k, n) + bias (n) + residual (..., m, n): the numbers alone. b has a's batch dimensions or none,
-// and perhaps a packed form; bias and residual, which may be undefined, are contiguous.
+// and perhaps a packed form; bias and residual, which may be undefined, are contiguous. `in_place`: into the residual.
 Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const void* packed_b = nullptr,
-               const Tensor& residual = {}) {
-  if (!has_unit_stride(a)) return product(plain(a), b, bias, packed_b, residual);
-  if (!has_unit_stride(b)) return product(a, plain(b), bias, nullptr, residual);
+               const Tensor& residual = {}, bool in_place = false) {
+  if (!has_unit_stride(a)) return product(plain(a), b, bias, packed_b, residual, in_place);
+  if (!has_unit_stride(b)) return product(a, plain(b), bias, nullptr, residual, in_place);
   int batch_dims = a.dim() - 2;
   int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   Shape shape = a.shape();
   shape[batch_dims + 1] = n;
   if (k == 0 && residual.defined()) return residual.clone();
   if (k == 0) return bias.defined() ? bias.detach().expand(shape).clone() : zeros(shape, a.options());
-  Tensor c = empty(shape, a.options());
+  Tensor c = in_place ? residual : empty(shape, a.options());
   if (c.numel() == 0) return c;
   flops_counted() += 2 * c.numel() * k;
 
@@ -127,14 +127,19 @@ Tensor plain_transposed(const Tensor& x) {
 
 // What rules are made of. Only where gradients of gradients are wanted do they pay for being recorded.
 Tensor transposed(const Tensor& x) { return grad_enabled() ? x.transpose(-2, -1) : plain_transposed(x); }
-Tensor times(const Tensor& a, const Tensor& b) { return grad_enabled() ? matmul(a, b) : product(a, b); }
+Tensor times(const Tensor& a, const Tensor& b, const Tensor& sum = {}) {  // + sum, in its place
+  return grad_enabled() ? matmul(a, b) : product(a, b, {}, nullptr, sum, sum.defined());
+}
 
 // The same for operands of two or more dimensions, with its gradient.
 Tensor recorded_product(const Tensor& a, const Tensor& b) {
   return record("matmul", {a, b}, product(a, b), Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor x = k.input(0), y = k.input(1), dx, dy;
-    if (k.needs(0)) dx = times(g, transposed(y));
-    if (k.needs(1)) dy = y.dim() == 2 ? times(transposed(rows_of(x)), rows_of(g)) : times(transposed(x), g);
+    if (k.needs(0)) dx = times(g, transposed(y), k.take_sum(0));
+    if (k.needs(1) && y.dim() == 2)
+      dy = times(transposed(rows_of(x)), rows_of(g), k.take_sum(1));
+    else if (k.needs(1))
+      dy = times(transposed(x), g, k.take_sum(1));
     return grads(dx, dy);
   });
 }
@@ -174,8 +179,8 @@ Tensor addmm(const Tensor& input, const Tensor& left, const Tensor& right) {
   return record("addmm", {c, a, b}, product(a, b, {}, nullptr, plain(c)), Keep::inputs,
                 [](const Tensor& g, const Kept& k) {
                   Tensor da, db;
-                  if (k.needs(1)) da = times(g, transposed(k.input(2)));
-                  if (k.needs(2)) db = times(transposed(k.input(1)), g);
+                  if (k.needs(1)) da = times(g, transposed(k.input(2)), k.take_sum(1));
+                  if (k.needs(2)) db = times(transposed(k.input(1)), g, k.take_sum(2));
                   return grads(g, da, db);
                 });
 }
@@ -206,8 +211,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   Tensor y = product(x, plain_transposed(w), b.is_contiguous() ? b : plain(b), packed.get());
   return record("linear", {x, w, b}, y, Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor dx, dw, db;
-    if (k.needs(0)) dx = times(g, k.input(1));
-    if (k.needs(1)) dw = times(transposed(rows_of(g)), rows_of(k.input(0)));
+    if (k.needs(0)) dx = times(g, k.input(1), k.take_sum(0));
+    if (k.needs(1)) dw = times(transposed(rows_of(g)), rows_of(k.input(0)), k.take_sum(1));
     if (k.needs(2)) db = sum_of_rows(g);
     return grads(dx, dw, db);
   });
