@@ -195,10 +195,23 @@ Tensor MultiheadAttention::projected(const Tensor& x, Part part) const {
   return split_heads(linear(x, weight, bias));
 }
 
+std::pair<Tensor, Tensor> MultiheadAttention::projected_keys_and_values(const Tensor& key,
+                                                                        const Tensor& value) const {
+  const bool same = key.storage() == value.storage() && key.node() == value.node() && key.shape() == value.shape() &&
+                    key.strides() == value.strides() && key.layout().offset == value.layout().offset;
+  if (!same || !in_proj_weight.defined()) return {projected(key, key_part), projected(value, value_part)};
+  // One memory for both, in one product.
+  const int64_t first = rows_before(key_part), rows = rows_before(value_part) - first;
+  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, 2 * rows) : Tensor();
+  const Tensor both = linear(key, in_proj_weight.narrow(0, first, 2 * rows), bias);
+  return {split_heads(both.narrow(-1, 0, rows)), split_heads(both.narrow(-1, rows, rows))};
+}
+
 KeyValueCache MultiheadAttention::project(const Tensor& key, const Tensor& value) const {
   Call call(*this);
   KeyValueCache cache;
-  cache.append(projected(key, key_part), projected(value, value_part));
+  const auto [k, v] = projected_keys_and_values(key, value);
+  cache.append(k, v);
   return cache;
 }
 
@@ -218,7 +231,8 @@ Attended MultiheadAttention::operator()(const Tensor& query, const Tensor& key, 
   Call call(*this);
   check(query.dim() == 3 && key.dim() == 3 && value.dim() == 3, "attention: query ", query.shape(), ", key ",
         key.shape(), " and value ", value.shape(), " must be (batch, places, features)");
-  Attended a = finish(projected(query, query_part), projected(key, key_part), projected(value, value_part), options);
+  const auto [k, v] = projected_keys_and_values(key, value);
+  Attended a = finish(projected(query, query_part), k, v, options);
   a.output = call(a.output);
   return a;
 }

@@ -117,7 +117,9 @@ class MultiheadAttention : public Module {
 
  private:
   enum Part { query_part, key_part, value_part };
-  Tensor projected(const Tensor& x, Part part) const;  // (batch, n, features) to (batch, heads, n, head_dim)
+  // (batch, n, features) to (batch, heads, n, head_dim).
+  Tensor projected(const Tensor& x, Part part) const;
+  std::pair<Tensor, Tensor> projected_keys_and_values(const Tensor& key, const Tensor& value) const;
   Tensor split_heads(const Tensor& x) const;
   Attended finish(Tensor query, Tensor key, const Tensor& value, const MultiheadCall& options) const;
   Attended combine(const Tensor& query, const Tensor& key, const Tensor& value, const MultiheadCall& options) const;
