@@ -164,15 +164,24 @@ BytePairTokenizer BytePairTokenizer::train(const std::vector<std::string>& texts
         if (at.empty() || at.back() != w) at.push_back(w);
         grown.push_back(key(left, right));
       };
-      for (size_t i = 0; i + 1 < ids.size(); ++i) {
-        if (ids[i] != best.left || ids[i + 1] != best.right) continue;
-        if (i > 0) change(ids[i - 1], best.left, -1);
-        if (i + 2 < ids.size()) change(best.right, ids[i + 2], -1);
-        ids[i] = merged;
-        ids.erase(ids.begin() + int64_t(i) + 1);
-        if (i > 0) change(ids[i - 1], merged, 1);
-        if (i + 1 < ids.size()) change(merged, ids[i + 1], 1);
+      size_t kept = 0;  // ids before it are those of the word when merged
+      for (size_t i = 0; i < ids.size(); ++kept) {
+        if (i + 1 == ids.size() || ids[i] != best.left || ids[i + 1] != best.right) {
+          ids[kept] = ids[i++];
+          continue;
+        }
+        if (kept > 0) {
+          change(ids[kept - 1], best.left, -1);
+          change(ids[kept - 1], merged, 1);
+        }
+        if (i + 2 < ids.size()) {
+          change(best.right, ids[i + 2], -1);
+          change(merged, ids[i + 2], 1);
+        }
+        ids[kept] = merged;
+        i += 2;
       }
+      ids.resize(kept);
     }
     counts.erase(pair);
     places.erase(pair);
@@ -233,29 +242,39 @@ BytePairTokenizer BytePairTokenizer::gpt2(const std::string& encoder_json, const
 
 std::vector<int64_t> BytePairTokenizer::encode(std::string_view text) const {
   std::vector<int64_t> all;
+  // A piece's tokens are a list, each at the place of its first byte, so that the longest piece takes time in its
+  // length; the queue has where a merge is possible, the pair that was merged first in training on top, of equals the
+  // leftmost.
+  std::vector<int64_t> ids;
+  std::vector<size_t> next, before;
+  std::priority_queue<std::pair<int64_t, size_t>, std::vector<std::pair<int64_t, size_t>>, std::greater<>> queue;
+  const auto merge_at = [&](size_t i) -> const Merge* {
+    const auto found = next[i] < ids.size() ? merges_.find(key(ids[i], ids[next[i]])) : merges_.end();
+    return found == merges_.end() ? nullptr : &found->second;
+  };
+  const auto offer = [&](size_t i) {
+    if (const Merge* merge = merge_at(i)) queue.push({merge->rank, i});
+  };
   const std::string spaced = leading_space_ ? " " + nfc(text) : std::string(text);
   for (const std::string& piece : gpt2_pieces(spaced)) {
-    std::vector<int64_t> ids;
-    for (const char b : piece) ids.push_back(byte_ids_[uint8_t(b)]);
-    for (;;) {  // the pair that was merged first in training, wherever it stands
-      const Merge* first = nullptr;
-      uint64_t pair = 0;
-      for (size_t i = 0; i + 1 < ids.size(); ++i) {
-        const auto found = merges_.find(key(ids[i], ids[i + 1]));
-        if (found == merges_.end() || (first && found->second.rank >= first->rank)) continue;
-        first = &found->second;
-        pair = found->first;
-      }
-      if (!first) break;
-      size_t to = 0;
-      for (size_t i = 0; i < ids.size(); ++to) {
-        const bool here = i + 1 < ids.size() && key(ids[i], ids[i + 1]) == pair;
-        ids[to] = here ? first->merged : ids[i];
-        i += here ? 2 : 1;
-      }
-      ids.resize(to);
+    const size_t size = piece.size();
+    ids.resize(size), next.resize(size), before.resize(size);
+    for (size_t i = 0; i < size; ++i) ids[i] = byte_ids_[uint8_t(piece[i])], next[i] = i + 1, before[i] = i - 1;
+    for (size_t i = 0; i < size; ++i) offer(i);
+    while (!queue.empty()) {
+      const auto [rank, i] = queue.top();
+      queue.pop();
+      const Merge* merge = ids[i] < 0 ? nullptr : merge_at(i);
+      if (!merge || merge->rank != rank) continue;  // one of the two has been merged since
+      ids[i] = merge->merged;
+      ids[next[i]] = -1;
+      next[i] = next[next[i]];
+      if (next[i] < size) before[next[i]] = i;
+      if (i > 0) offer(before[i]);
+      offer(i);
     }
-    all.insert(all.end(), ids.begin(), ids.end());
+    for (const int64_t id : ids)
+      if (id >= 0) all.push_back(id);
   }
   return all;
 }

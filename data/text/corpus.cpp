@@ -14,13 +14,14 @@ namespace gradus::data {
 
 std::vector<std::string> read_lines(const std::string& path) {
   const std::string text = read_unpacked(path);
-  check(!text.empty(), printable(path), ": the file is empty");
+  check(strip(text) != "", printable(path), text.empty() ? ": the file is empty" : ": there are only blank lines");
   std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
+  for (size_t at = text.starts_with("\uFEFF") ? 3 : 0; at < text.size();) {  // a byte order mark is no text
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string_view line(text.data() + at, end - at);
     if (line.ends_with('\r')) line.remove_suffix(1);
     check(is_utf8(line), printable(path), ": line ", lines.size() + 1, " is not UTF-8");
+    check(line.find('\0') == line.npos, printable(path), ": line ", lines.size() + 1, " has a zero byte: no text");
     lines.push_back(nfc(line));
     at = end + 1;
   }
@@ -29,7 +30,9 @@ std::vector<std::string> read_lines(const std::string& path) {
 
 std::vector<SentencePair> read_tsv(const std::string& path) {
   std::vector<SentencePair> pairs;
-  for (const std::string& line : read_lines(path)) {
+  std::vector<std::string> lines = read_lines(path);
+  while (strip(lines.back()).empty()) lines.pop_back();
+  for (const std::string& line : lines) {
     const size_t number = pairs.size() + 1, tab = line.find('\t');
     check(tab != line.npos, printable(path), ": line ", number,
           " has no tab between two sentences: ", printable(line));

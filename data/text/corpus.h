@@ -12,12 +12,13 @@ struct SentencePair {
   bool operator==(const SentencePair&) const = default;
 };
 
-// The lines of a UTF-8 file, plain or gzip, cut at line feeds alone (a carriage return before one is dropped), in
-// NFC. Throws Error naming the file for one that is empty, and the line too for text that is not UTF-8.
+// The lines of a UTF-8 file, plain or gzip, cut at line feeds alone (a carriage return before one is dropped, and a
+// byte order mark at the beginning), in NFC. Throws Error naming the file for one that is blank, and the line too for
+// text that is not UTF-8 or has a zero byte.
 std::vector<std::string> read_lines(const std::string& path);
 
-// Lines of two columns or more, parted by tabs: the first is the source, the second the target. Throws Error naming
-// the line that has fewer, or where one of the two is blank.
+// Lines of two columns or more, parted by tabs: the first is the source, the second the target. Blank lines at
+// the end are left out. Throws Error naming the line that has fewer columns, or where one of the two is blank.
 std::vector<SentencePair> read_tsv(const std::string& path);
 
 // Line i of one file is the translation of line i of the other. Throws Error unless both have as many lines. Pairs
