@@ -47,9 +47,9 @@ class ScoredAttention : public Module {
   std::optional<Linear> query_, key_, v_, cover_;  // additive
 };
 
-// Looks at 2 window + 1 keys around a place it predicts: S sigmoid(v . tanh(W q)), S the length of the memory, the
-// weights falling off from there as a normal distribution of deviation window / 2: Luong et al. 2015, section 3.2,
-// local-p. Scores are `general`.
+// Looks at 2 window + 1 keys around a place it predicts: (S - 1) sigmoid(v . tanh(W q)), S the length of the memory,
+// places counted from 0; the weights fall off from there as a normal distribution of deviation window / 2: Luong et
+// al. 2015, section 3.2, local-p. Scores are `general`.
 struct LocalAttention : Module {
   Linear place, v;
   ScoredAttention score;

@@ -15,7 +15,7 @@ namespace {
 struct Beam {
   std::vector<int64_t> tokens;
   double log_probability = 0;
-  std::vector<Tensor> looks;  // each (source places)
+  std::vector<Tensor> looks;  // each (source places); an ended sentence's last is that of the end
   int64_t stream_row = 0;
 };
 
@@ -29,8 +29,8 @@ struct Candidate {
 double length_factor(int64_t length, double penalty) { return std::pow((5 + double(length)) / 6, penalty); }
 
 double coverage(const std::vector<Tensor>& looks) {
-  if (looks.empty()) return 0;
-  return log(clamp(stack(looks).sum({0}), 1e-10, 1)).sum().item();
+  // Padding, where a softmax has no weight at all, is nothing to cover.
+  return log(clamp(stack(looks).sum({0}), 1e-10, 1)).masked_fill(looks.back() == 0.0, 0).sum().item();
 }
 
 // The beams of one sentence.
@@ -59,12 +59,12 @@ class Search {
       const Candidate& c = all[i];
       Beam beam = active_[c.beam];
       beam.log_probability = c.log_probability;
+      if (attention.defined()) beam.looks.push_back(attention[beam.stream_row]);
       if (c.token == options_.eos) {
         if (int64_t(i) < options_.beam) end(std::move(beam));
         continue;
       }
       beam.tokens.push_back(c.token);
-      if (attention.defined()) beam.looks.push_back(attention[beam.stream_row]);
       next.push_back(std::move(beam));
     }
     active_ = std::move(next);
@@ -87,6 +87,7 @@ class Search {
     h.score = beam.log_probability / length_factor(int64_t(beam.tokens.size()), options_.length_penalty);
     if (options_.coverage_penalty > 0) h.score += options_.coverage_penalty * coverage(beam.looks);
     h.tokens = std::move(beam.tokens);
+    beam.looks.resize(std::min(beam.looks.size(), h.tokens.size()));
     if (options_.keep_attention && !beam.looks.empty()) h.attention = stack(beam.looks);
     ended_.push_back(std::move(h));
   }
@@ -118,7 +119,7 @@ std::vector<std::vector<Hypothesis>> beam_search(TokenStream& stream, int64_t ro
   Tensor tokens = full({rows, 1}, double(options.bos), {.dtype = int64});
   const bool look = options.keep_attention || options.coverage_penalty > 0;
   for (;;) {
-    const Tensor log_probabilities = log_softmax(stream.step(tokens), -1).contiguous();
+    const Tensor log_probabilities = log_softmax(stream.step(tokens), -1).to(float32).contiguous();
     const Tensor attention = look ? stream.attention() : Tensor();
     check(attention.defined() || options.coverage_penalty == 0, "beam_search: a coverage penalty needs attention");
     std::vector<int64_t> from, next;

@@ -53,7 +53,8 @@ struct DecodeOptions {
   int64_t n_best = 1;        // at most `beam`
   // Scores are divided by ((5 + length) / 6)^length_penalty: Wu et al. 2016, equation 14. 0: not at all.
   double length_penalty = 0;
-  // Adds coverage_penalty * sum_j log(min(1, sum_i attention_ij)): the same equation. Needs attention.
+  // Adds coverage_penalty * sum_j log(min(1, sum_i attention_ij)): the same equation; i counts the end too. Needs
+  // attention.
   double coverage_penalty = 0;
   bool keep_attention = false;
 };

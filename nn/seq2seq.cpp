@@ -2,6 +2,17 @@
 
 namespace gradus::nn {
 
+namespace {
+
+// Features of what the decoder looks at: both directions of the encoder side by side; where a score is a mere product
+// with the decoder's state, their sum.
+int64_t memory_size(const Seq2SeqOptions& o) {
+  const bool product = o.attention == Score::dot || o.attention == Score::scaled_dot;
+  return product ? o.hidden : 2 * o.hidden;
+}
+
+}  // namespace
+
 Seq2Seq::Seq2Seq(const Seq2SeqOptions& o)
     : options_(o),
       source_embedding_(o.source_vocabulary, o.embedding, {.padding_idx = o.pad}),
@@ -11,13 +22,14 @@ Seq2Seq::Seq2Seq(const Seq2SeqOptions& o)
       decoder_(make_recurrent(o.cell, o.embedding + (o.input_feeding ? o.hidden : 0), o.hidden,
                               {.num_layers = o.num_layers, .dropout = o.dropout})),
       bridge_(2 * o.hidden, o.hidden),
-      combine_(3 * o.hidden, o.hidden),
+      combine_(memory_size(o) + o.hidden, o.hidden),
       output_(o.hidden, o.target_vocabulary) {
   check(o.attention || !o.coverage, "Seq2Seq: a coverage needs attention");
   check(o.teacher_forcing >= 0 && o.teacher_forcing <= 1, "Seq2Seq: teacher_forcing ", o.teacher_forcing,
         " must be between 0 and 1");
   if (o.attention)
-    attention_.emplace(o.hidden, 2 * o.hidden, ScoredAttentionOptions{.score = *o.attention, .coverage = o.coverage});
+    attention_.emplace(o.hidden, memory_size(o),
+                       ScoredAttentionOptions{.score = *o.attention, .coverage = o.coverage});
 }
 
 Seq2Seq::Work Seq2Seq::encode(const Tensor& source) const {
@@ -31,7 +43,7 @@ Seq2Seq::Work Seq2Seq::encode(const Tensor& source) const {
     return tanh(bridge_(joined));
   };
   Work w;
-  w.memory = read.output;
+  w.memory = memory_size(options_) == options_.hidden ? read.output.unflatten(-1, {2, -1}).sum({2}) : read.output;
   w.state = {bridged(read.state.h), bridged(read.state.c)};
   const int64_t batch = source.size(0), places = source.size(1);
   if (attention_) {
