@@ -6,74 +6,17 @@
 #include <cmath>
 #include <map>
 
-#include "nn/recurrent.h"
 #include "nn/seq2seq.h"
 #include "nn/text_models.h"
-#include "tensor/io/safetensors.h"
 #include "tests/errors.h"
-#include "tests/paths.h"
+#include "tests/golden.h"
 
 namespace gradus::nn {
 namespace {
 
+using gradus::testing::difference;
 using gradus::testing::error_of;
-
-double difference(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape()) return INFINITY;
-  return a.numel() == 0 ? 0 : abs(a.to(float64) - b.to(float64)).max().item();
-}
-#define EXPECT_CLOSE(a, b, tolerance) \
-  EXPECT_FALSE(!(difference(a, b) <= tolerance)) << #a " and " #b ":\n" << a << "\n" << b
-
-// --- golden values -------------------------------------------------------------------------------------------------
-
-class Golden {
- public:
-  explicit Golden(const std::string& name)
-      : name_(name), file_(load_safetensors(gradus::testing::source_dir() + "/tests/golden/nn.safetensors")) {}
-
-  Tensor operator()(const std::string& key) const {
-    const Tensor* found = file_.find(key);
-    EXPECT_TRUE(found) << "no golden tensor " << key;
-    return found ? *found : Tensor();
-  }
-  bool has(const std::string& key) const { return file_.find(name_ + "/" + key) != nullptr; }
-  Tensor in(const std::string& key) {
-    Tensor x = (*this)(name_ + "/in/" + key);
-    if (x.dtype() != float64) return x;
-    return inputs_[key] = x.requires_grad_();
-  }
-  template <class M>
-  M load(M module) const {
-    module.to(float64);
-    StateDict state;
-    const std::string prefix = name_ + "/state/";
-    for (const auto& [name, tensor] : file_.tensors)
-      if (name.starts_with(prefix)) state.emplace_back(name.substr(prefix.size()), tensor);
-    module.load_state_dict(state);
-    return module;
-  }
-  // Compares the outputs, then the gradients of every input and weight.
-  void expect(Module& module, const std::map<std::string, Tensor>& outputs) {
-    Tensor loss;
-    for (const auto& [key, value] : outputs) {
-      EXPECT_CLOSE(value, (*this)(name_ + "/out/" + key), 1e-12);
-      const Tensor term = (value * (*this)(name_ + "/dout/" + key)).sum();
-      loss = loss.defined() ? loss + term : term;
-    }
-    loss.backward();
-    for (const auto& [key, x] : inputs_) EXPECT_CLOSE(x.grad(), (*this)(name_ + "/grad/" + key), 1e-11);
-    for (const auto& [key, p] : module.named_parameters()) {
-      SCOPED_TRACE(name_ + " " + key);
-      EXPECT_CLOSE(p.grad(), (*this)(name_ + "/grad/" + key), 1e-11);
-    }
-  }
-
- private:
-  std::string name_;
-  TensorFile file_;
-  std::map<std::string, Tensor> inputs_;
-};
+using gradus::testing::Golden;
 
 void expect_recurrent(const std::string& name, Recurrent& layer, Golden& g) {
   SCOPED_TRACE(name);
@@ -88,13 +31,14 @@ void expect_recurrent(const std::string& name, Recurrent& layer, Golden& g) {
 
 template <class Layer>
 void expect_recurrent_cases(const std::string& cell) {
-  for (const std::string& name : {cell, cell + "_packed", cell + "_given"}) {
+  for (const std::string kind : {"", "_packed", "_given", "_all"}) {
+    const std::string name = cell + kind;
     Golden g(name);
     RecurrentOptions o;
-    if (name != cell) o.num_layers = 2;
-    o.bidirectional = name == cell + "_packed";
-    o.bias = name != cell + "_given";
-    Layer layer = g.load(Layer(5, 4, o));
+    if (kind == "_packed" || kind == "_given") o.num_layers = 2;
+    o.bidirectional = kind == "_packed" || kind == "_all";
+    o.bias = kind != "_given";
+    Layer layer = g.load(Layer(5, kind == "_all" ? 3 : 4, o));
     expect_recurrent(name, layer, g);
   }
 }
@@ -178,25 +122,39 @@ TEST(MultiheadAttention, EqualsPyTorch) {
 }
 
 TEST(Transformer, LayersEqualPyTorch) {
-  for (const bool norm_first : {false, true}) {
-    TransformerOptions o{.d_model = 6, .heads = 2, .ffn = 8, .dropout = 0, .norm_first = norm_first};
-    {
-      Golden g(norm_first ? "decoder_layer_pre" : "decoder_layer_post");
-      TransformerDecoderLayer layer = g.load(TransformerDecoderLayer(o));
-      const KeepMask memory_keep{DropMask(g("drop").unsqueeze(1).unsqueeze(1))};
-      const Tensor x = g.in("x"), memory = g.in("memory");
-      g.expect(layer, {{"output", layer(x, memory, {.keep = causal_mask(4, 4)}, {.keep = memory_keep})}});
+  for (const bool norm_first : {false, true})
+    for (const bool use_gelu : {false, true}) {
+      const std::string name = std::string(norm_first ? "layer_pre_" : "layer_post_") + (use_gelu ? "gelu" : "relu");
+      SCOPED_TRACE(name);
+      const TransformerOptions o{.d_model = 6,
+                                 .heads = 2,
+                                 .ffn = 8,
+                                 .dropout = 0,
+                                 .norm_first = norm_first,
+                                 .activation = use_gelu ? exact_gelu : ActivationFunction(relu),
+                                 .bias = !use_gelu || norm_first};
+      Golden d("decoder_" + name), e("encoder_" + name);
+      const KeepMask keep{DropMask(d("drop").unsqueeze(1).unsqueeze(1))};
+      TransformerDecoderLayer decoder = d.load(TransformerDecoderLayer(o));
+      const Tensor x = d.in("x"), memory = d.in("memory");
+      d.expect(decoder, {{"output", decoder(x, memory, {.keep = causal_mask(4, 4)}, {.keep = keep})}});
+      TransformerEncoderLayer encoder = e.load(TransformerEncoderLayer(o));
+      e.expect(encoder, {{"output", encoder(e.in("x"), {.keep = keep})}});
     }
-    o.activation = exact_gelu;
-    Golden g(norm_first ? "encoder_layer_pre" : "encoder_layer_post");
-    TransformerEncoderLayer layer = g.load(TransformerEncoderLayer(o));
-    const KeepMask keep{DropMask(g("drop").unsqueeze(1).unsqueeze(1))};
-    g.expect(layer, {{"output", layer(g.in("x"), {.keep = keep})}});
-  }
-  Golden g("encoder");
-  TransformerEncoder encoder =
-      g.load(TransformerEncoder({.d_model = 6, .heads = 2, .ffn = 8, .encoder_layers = 2, .dropout = 0}));
-  g.expect(encoder, {{"output", encoder(g.in("x"))}});
+}
+
+TEST(Transformer, StacksEqualPyTorch) {
+  TransformerOptions o{.d_model = 6, .heads = 2, .ffn = 8, .encoder_layers = 2, .decoder_layers = 2, .dropout = 0};
+  Golden post("encoder"), pre("encoder_pre"), d("decoder_pre");
+  TransformerEncoder encoder = post.load(TransformerEncoder(o));
+  post.expect(encoder, {{"output", encoder(post.in("x"))}});
+  o.norm_first = true;
+  const KeepMask keep{DropMask(d("drop").unsqueeze(1).unsqueeze(1))};
+  TransformerEncoder normed = pre.load(TransformerEncoder(o));
+  pre.expect(normed, {{"output", normed(pre.in("x"), {.keep = keep})}});
+  TransformerDecoder decoder = d.load(TransformerDecoder(o));
+  const Tensor x = d.in("x"), memory = d.in("memory");
+  d.expect(decoder, {{"output", decoder(x, memory, causal_mask(4, 4), keep)}});
 }
 
 // --- masks ---------------------------------------------------------------------------------------------------------
@@ -337,10 +295,12 @@ Seq2SeqOptions small_seq2seq() {
   return {.source_vocabulary = 11, .target_vocabulary = 9, .embedding = 8, .hidden = 6};
 }
 
+// Calls f with every kind of model that translates, evaluating.
 template <class F>
 void for_each_translator(const F& f) {
   manual_seed(6);
   for (const bool norm_first : {false, true}) {
+    SCOPED_TRACE(norm_first ? "Transformer, pre-norm" : "Transformer");
     TranslatorOptions o = small_translator();
     o.norm_first = norm_first;
     o.positions = norm_first ? PositionKind::learned : PositionKind::sinusoidal;
@@ -348,18 +308,22 @@ void for_each_translator(const F& f) {
     model.eval();
     f(model);
   }
-  for (const Cell cell : {Cell::gru, Cell::lstm})
-    for (const int kind : {0, 1, 2, 3}) {
+  const std::optional<Score> scores[] = {{}, Score::dot, Score::scaled_dot, Score::general, Score::additive};
+  int kind = 0;
+  for (const Cell cell : {Cell::rnn_tanh, Cell::rnn_relu, Cell::gru, Cell::lstm})
+    for (const std::optional<Score>& score : scores) {
       Seq2SeqOptions o = small_seq2seq();
       o.cell = cell;
-      o.num_layers = 2;
-      o.input_feeding = kind != 1;
-      if (kind == 1) o.attention = Score::general;
-      if (kind == 2) o.attention = {};
-      o.coverage = kind == 3;
+      o.attention = score;
+      o.num_layers = 1 + kind % 2;
+      o.input_feeding = kind % 3 != 0;
+      o.coverage = score == Score::additive && kind % 4 != 0;
+      SCOPED_TRACE("cell " + std::to_string(int(cell)) + ", " + (score ? to_string(*score) : "no attention") +
+                   (o.input_feeding ? ", input feeding" : "") + (o.coverage ? ", coverage" : ""));
       Seq2Seq model(o);
       model.eval();
       f(model);
+      ++kind;
     }
 }
 
@@ -369,17 +333,104 @@ Tensor ids(std::initializer_list<std::vector<int64_t>> rows) {
   return from_vector(all, {int64_t(rows.size()), int64_t(rows.begin()->size())});
 }
 
+// Rows of `lengths` random tokens from `low` to below `high`, filled up with 0.
+Tensor random_rows(const std::vector<int64_t>& lengths, int64_t low, int64_t high) {
+  std::vector<std::vector<int64_t>> rows;
+  size_t longest = 0;
+  for (const int64_t n : lengths) longest = std::max(longest, size_t(n));
+  std::vector<int64_t> all;
+  for (const int64_t n : lengths)
+    for (size_t i = 0; i < longest; ++i)
+      all.push_back(int64_t(i) < n ? low + default_generator().below(high - low) : 0);
+  return from_vector(all, {int64_t(lengths.size()), int64_t(longest)});
+}
+
+std::vector<int64_t> random_lengths(int64_t rows, int64_t most) {
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < rows; ++i) lengths.push_back(1 + default_generator().below(most));
+  return lengths;
+}
+
+// An output, and the gradients of all weights of its sum times `up`.
+std::vector<Tensor> with_gradients(Module& model, const Tensor& output, const Tensor& up) {
+  model.zero_grad();
+  (output * up).sum().backward();
+  std::vector<Tensor> results = {output.detach()};
+  for (const Tensor& p : model.parameters())
+    results.push_back(p.grad().defined() ? p.grad().clone() : zeros_like(p.detach()));
+  return results;
+}
+
+// run(rows, lengths or nothing) gives a module's outputs of a batch, of which row i has `lengths[i]` places; each row
+// must come out of the batch as it does alone, its gradients too.
+template <class Run>
+void expect_rows_alone(Module& model, const std::vector<int64_t>& lengths, const Run& run) {
+  const auto part = [](const Tensor& x, int64_t row, int64_t places) {
+    const Tensor one = x.narrow(0, row, 1);
+    return x.dim() == 3 && places > 0 ? one.narrow(1, 0, places) : one;
+  };
+  for (int64_t row = 0; row < int64_t(lengths.size()); ++row) {
+    const Tensor alone = run(row, true), together = part(run(row, false), row, alone.dim() == 3 ? alone.size(1) : 0);
+    const Tensor up = randn(alone.shape()).to(alone.dtype());
+    const std::vector<Tensor> a = with_gradients(model, alone, up), b = with_gradients(model, together, up);
+    for (size_t i = 0; i < a.size(); ++i)
+      EXPECT_FALSE(!(difference(a[i], b[i]) <= 1e-6 * (1 + abs(a[i]).max().item())))
+          << "row " << row << ", " << (i == 0 ? "output" : model.named_parameters()[i - 1].first);
+  }
+}
+
 TEST(Models, PaddingChangesNothing) {
-  for_each_translator([](const Seq2SeqModel& model) {
-    const Tensor target = ids({{1, 4, 5, 6}});
-    Tensor weights;
-    const Tensor alone = model(ids({{7, 8, 2}}), target, &weights);
-    const Tensor padded = model(ids({{7, 8, 2, 0, 0}, {3, 4, 5, 6, 2}}), ids({{1, 4, 5, 6}, {1, 7, 8, 8}}));
-    EXPECT_CLOSE(alone[0], padded[0], 1e-6);
-    if (weights.defined()) {
-      EXPECT_CLOSE(weights.sum({-1}), ones({1, 4}), 1e-6);
+  for_each_translator([](auto& model) {
+    for (int round = 0; round < 3; ++round) {
+      const std::vector<int64_t> lengths = random_lengths(4, 7), written = random_lengths(4, 6);
+      const Tensor source = random_rows(lengths, 3, 11), target = random_rows(written, 1, 9);
+      expect_rows_alone(model, lengths, [&](int64_t row, bool alone) {
+        if (!alone) return model(source, target);
+        return model(source.narrow(0, row, 1).narrow(1, 0, lengths[size_t(row)]),
+                     target.narrow(0, row, 1).narrow(1, 0, written[size_t(row)]));
+      });
+      Tensor weights;
+      (void)model(source, target, &weights);
+      if (!weights.defined()) continue;
+      const Tensor padding = (source == 0.0).unsqueeze(1).expand(weights.shape());
+      EXPECT_EQ(abs(weights.masked_fill(logical_not(padding), 0)).max().item(), 0);
+      EXPECT_CLOSE(weights.sum({-1}), ones({4, weights.size(1)}), 1e-6);
     }
   });
+}
+
+TEST(Models, PaddingChangesNothingForReaders) {
+  manual_seed(16);
+  Bert bert({.vocabulary = 50, .max_length = 16, .layers = 2, .heads = 2, .d_model = 16, .ffn = 32, .dropout = 0});
+  TextClassifier classifier({.vocabulary = 50, .max_length = 16, .d_model = 16, .heads = 2, .dropout = 0});
+  for (int round = 0; round < 5; ++round) {
+    const std::vector<int64_t> lengths = random_lengths(4, 9);
+    const Tensor tokens = random_rows(lengths, 5, 50);
+    const auto rows = [&](int64_t row, bool alone) {
+      return alone ? tokens.narrow(0, row, 1).narrow(1, 0, lengths[size_t(row)]) : tokens;
+    };
+    expect_rows_alone(bert, lengths, [&](int64_t row, bool alone) { return bert.predict(bert(rows(row, alone))); });
+    expect_rows_alone(classifier, lengths, [&](int64_t row, bool alone) { return classifier(rows(row, alone)); });
+  }
+}
+
+TEST(Models, PaddingChangesNothingForRecurrentLayers) {
+  manual_seed(17);
+  for (const Cell cell : {Cell::rnn_tanh, Cell::rnn_relu, Cell::gru, Cell::lstm})
+    for (const bool both : {false, true}) {
+      SCOPED_TRACE("cell " + std::to_string(int(cell)) + (both ? ", bidirectional" : ""));
+      const auto layer = make_recurrent(cell, 5, 4, {.num_layers = 2, .bidirectional = both});
+      const std::vector<int64_t> lengths = random_lengths(4, 9);
+      int64_t longest = 0;
+      for (const int64_t n : lengths) longest = std::max(longest, n);
+      const Tensor x = randn({4, longest + 2, 5}), n = from_vector(lengths, {4});  // what lies behind the end is junk
+      for (const bool last : {false, true})
+        expect_rows_alone(*layer, lengths, [&](int64_t row, bool alone) {
+          const RecurrentOutput out =
+              alone ? (*layer)(x.narrow(0, row, 1).narrow(1, 0, lengths[size_t(row)])) : (*layer)(x, n);
+          return last ? out.state.h.transpose(0, 1).flatten(1, 2) : out.output;
+        });
+    }
 }
 
 TEST(Models, StepByStepIsTheWhole) {
