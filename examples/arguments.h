@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <new>
 #include <optional>
 #include <string>
@@ -117,6 +118,14 @@ inline std::optional<int> parse(CLI::App& app, int argc, char** argv, const std:
     return 2;
   }
   return {};
+}
+
+// The next line of standard input, however the system that wrote it ends lines; false at the end.
+inline bool read_line(std::string& line) {
+  if (!std::getline(std::cin, line)) return false;
+  if (line.ends_with('\r')) line.pop_back();
+  if (line.starts_with("\uFEFF")) line.erase(0, 3);  // a byte order mark is no text
+  return true;
 }
 
 // Runs a program: what it returns, or 1 after one line that says what went wrong, or 130 after a Ctrl-C.

@@ -29,9 +29,12 @@ struct Corpus {
 
   explicit Corpus(const std::string& data) {
     const std::string path = data == "shakespeare" ? data::find_data("tinyshakespeare/input.txt") : data;
-    const std::string text = data::read_unpacked(path);
+    std::string text = data::read_unpacked(path);
     check(data::is_utf8(text), printable(path), ": not UTF-8");
+    check(text.find('\0') == text.npos, printable(path), ": has zero bytes: no text");
+    if (text.starts_with("\uFEFF")) text.erase(0, 3);  // a byte order mark is no text
     check(text.size() >= 1000, printable(path), ": ", text.size(), " bytes are too few to learn from");
+    check(!data::strip(text).empty(), printable(path), ": nothing but white space");
     size_t cut = text.size() / 10 * 9;
     while ((uint8_t(text[cut]) & 0xC0) == 0x80) ++cut;  // not within a character
     training = text.substr(0, cut);
@@ -179,17 +182,22 @@ void generate(const GenerateOptions& o) {
   const Trained trained(o.checkpoint);
   std::vector<int64_t> ids = trained.tokenizer->encode(data::mend_utf8(o.prompt));
   check(!ids.empty(), "--prompt: needs a character at least");
-  const bool endless = trained.options.model != "gpt" || trained.options.rotary;
+  const bool gpt = trained.options.model == "gpt", endless = !gpt || trained.options.rotary;
   const int64_t block = trained.options.block;
   Generator random(o.seed);
-  std::string shown;
-  // What is written shows up at once; a character cut in two waits for its other half.
+  const std::vector<int64_t> nothing;  // what sampling need not know of
+  // What is written shows up at once; a character cut in two waits for its other half. A token is decoded behind those
+  // shown last, as it may read differently at the beginning of a text.
+  size_t before = 0, shown = 0;
   const auto show = [&] {
-    const std::string all = trained.tokenizer->decode(ids);
+    const auto from = ids.begin() + int64_t(before);
+    const std::string known = trained.tokenizer->decode({from, ids.begin() + int64_t(shown)}),
+                      all = trained.tokenizer->decode({from, ids.end()});
     if (all.ends_with("\uFFFD")) return;
-    std::fputs(all.substr(std::min(shown.size(), all.size())).c_str(), stdout);
+    std::fputs(all.substr(std::min(known.size(), all.size())).c_str(), stdout);
     std::fflush(stdout);
-    shown = all;
+    before = shown;
+    shown = ids.size();
   };
   show();
   std::unique_ptr<nn::TokenStream> stream;
@@ -197,8 +205,11 @@ void generate(const GenerateOptions& o) {
   for (int64_t i = 0; i < o.tokens; ++i) {
     std::vector<int64_t> input = {ids.back()};
     if (!stream || (!endless && used == block)) {
-      // At the beginning, and where learned positions end: then it begins again with the last half of them.
-      const int64_t kept = std::min(int64_t(ids.size()), endless ? int64_t(ids.size()) : (block + 1) / 2);
+      // At the beginning, with what of the prompt the model can look at; and where learned positions end: then it
+      // begins again with the last half of them.
+      const int64_t kept = std::min(int64_t(ids.size()), !gpt      ? int64_t(ids.size())
+                                                         : !stream ? block
+                                                                   : (block + 1) / 2);
       stream = trained.model.predict->start();
       input.assign(ids.end() - kept, ids.end());
       used = 0;
@@ -210,7 +221,7 @@ void generate(const GenerateOptions& o) {
                                     .top_k = o.top_k,
                                     .top_p = o.top_p,
                                     .repetition_penalty = o.repetition_penalty},
-                                   random, ids));
+                                   random, o.repetition_penalty == 1 ? nothing : ids));
     show();
   }
   std::printf("\n");

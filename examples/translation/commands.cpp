@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <iostream>
 
 #include "alignment.h"
 #include "corpora.h"
@@ -10,7 +9,9 @@
 #include "data/text/bleu.h"
 #include "data/text/unicode.h"
 #include "data/text/words.h"
+#include "examples/arguments.h"
 #include "examples/metadata.h"
+#include "lengths.h"
 #include "optim/optim.h"
 #include "tensor/io/file.h"
 #include "train/fit.h"
@@ -29,19 +30,32 @@ data::BleuTokens bleu_tokens(const Options& o) {
   return o.tgt == "zh" ? data::BleuTokens::zh : data::BleuTokens::v13a;
 }
 
+// Of a source no more tokens are looked at: a megabyte in one line must not ask for a terabyte of scores.
+constexpr size_t longest_source = 1000;
+// Pairs with more tokens on one side are not learnt from.
+constexpr int64_t longest_learnt = 200;
+
 // Translates sentences given as tokens, those of like length together; the results are in their order.
 std::vector<std::vector<nn::Hypothesis>> translate_all(const nn::Seq2SeqModel& model,
                                                        const std::vector<data::Ids>& sentences,
                                                        const data::Specials& specials, const SearchOptions& o,
                                                        bool keep_attention, train::Progress* progress = nullptr) {
   std::vector<int64_t> lengths;
-  for (const data::Ids& ids : sentences) lengths.push_back(int64_t(ids.size()) + 1);
+  int64_t cut = 0;
+  for (const data::Ids& ids : sentences) {
+    lengths.push_back(int64_t(std::min(ids.size(), longest_source)) + 1);
+    cut += ids.size() > longest_source;
+  }
+  if (cut > 0)
+    std::fprintf(stderr, "of %lld sentence%s only the first %zu tokens are translated\n", static_cast<long long>(cut),
+                 cut == 1 ? "" : "s", longest_source);
   std::vector<std::vector<nn::Hypothesis>> results(sentences.size());
   int64_t done = 0;
   for (const auto& batch : data::batches_by_tokens(lengths, std::max<int64_t>(4096 / o.beam, 64), 0)) {
     std::vector<data::Ids> rows;
     for (const int64_t i : batch) {
       rows.push_back(sentences[size_t(i)]);
+      rows.back().resize(size_t(lengths[size_t(i)]) - 1);
       rows.back().push_back(specials.eos);
     }
     const int64_t longest = int64_t(rows.back().size());
@@ -86,7 +100,7 @@ Translated translate_pairs(const nn::Seq2SeqModel& model, const std::vector<Sent
 void print_pairs(const char* what, const std::vector<SentencePair>& pairs) {
   std::printf("%s: %zu pairs", what, pairs.size());
   if (!pairs.empty())
-    std::printf(", such as \"%s\" - \"%s\"", printable(pairs[0].source).c_str(), pairs[0].target.c_str());
+    std::printf(", such as \"%s\" - \"%s\"", printable(pairs[0].source).c_str(), printable(pairs[0].target).c_str());
   std::printf("\n");
 }
 
@@ -178,18 +192,24 @@ class LastWeights {
 void train(const Options& given) {
   const Options o = settle(given);
   const data::PairSplit pairs = open_pairs(o);
+  check(!pairs.train.empty() && !pairs.validation.empty(), printable(o.data), ": ", pairs.train.size(),
+        " pairs to train on and ", pairs.validation.size(), " to validate with are too few");
   print_pairs("training", pairs.train);
   const Tokenizers t = train_tokenizers(pairs.train, o);
   std::printf("validation: %zu pairs; test: %zu pairs\n", pairs.validation.size(), pairs.test.size());
   std::printf("vocabulary: %lld tokens", static_cast<long long>(t.source->size()));
   if (t.target != t.source) std::printf(" and %lld", static_cast<long long>(t.target->size()));
+  std::printf("\n");
 
   manual_seed(o.seed);
   const Model model = make_model(o, *t.source, *t.target);
   const data::Specials specials = t.source->specials();
-  const auto encoded = data::encode_pairs(pairs.train, *t.source, *t.target, 200);
-  const auto held_out = data::encode_pairs(pairs.validation, *t.source, *t.target);
-  check(!encoded.empty() && !held_out.empty(), printable(o.data), ": no pairs to train or to validate on");
+  const auto encoded = data::encode_pairs(pairs.train, *t.source, *t.target, longest_learnt);
+  const auto held_out = data::encode_pairs(pairs.validation, *t.source, *t.target, longest_learnt);
+  if (const size_t longer = pairs.train.size() - encoded.size())
+    std::printf("left out: %zu pairs of more than %lld tokens\n", longer, static_cast<long long>(longest_learnt));
+  check(!encoded.empty() && !held_out.empty(), printable(o.data), ": all pairs to train or to validate on have ",
+        "more than ", longest_learnt, " tokens");
   int64_t tokens = 0;
   for (const PairIds& pair : encoded) tokens += int64_t(pair.target.size()) + 1;
   auto loader =
@@ -199,7 +219,7 @@ void train(const Options& given) {
                          {.lr = o.lr, .betas = {0.9, 0.98}, .eps = 1e-9, .weight_decay = o.weight_decay});
   const int64_t updates = o.epochs * ((loader.batches() + o.accumulate - 1) / o.accumulate);
   const auto schedule = make_schedule(o, optimizer, updates);
-  std::printf("\n%s: %lld parameters, %lld updates of up to %lld tokens\n", o.model.c_str(),
+  std::printf("%s: %lld parameters, %lld updates of up to %lld tokens\n", o.model.c_str(),
               static_cast<long long>(model.module->parameter_count()), static_cast<long long>(updates),
               static_cast<long long>(o.tokens_per_batch * o.accumulate));
   std::fflush(stdout);
@@ -285,6 +305,9 @@ void evaluate(const EvaluateOptions& options) {
   }
   std::printf("chrF2 = %.2f\nexact match: %.2f%%\n", data::chrf(made.output, made.reference),
               100 * data::exact_match(made.output, made.reference));
+  const std::vector<LengthScore> by_length = score_by_length(pairs, made.output, bleu_tokens(o));
+  std::printf("\n%s", to_table(by_length).c_str());
+  if (!options.by_length.empty()) write_file(options.by_length, to_csv(by_length));
 }
 
 void translate(const TranslateOptions& options) {
@@ -294,8 +317,8 @@ void translate(const TranslateOptions& options) {
   const bool look = options.show_attention || !options.attention.empty();
   check(!look || trained.options.model != "seq2seq", "there is no attention to draw: a seq2seq looks at nothing");
   const auto one = [&](const std::string& line) {
-    const data::Ids ids = t.source->encode(data::mend_utf8(line));
-    if (ids.empty()) {
+    const data::Ids ids = t.source->encode(data::strip(data::mend_utf8(line)));
+    if (data::strip(line).empty() || ids.empty()) {
       std::printf("\n");
       return;
     }
@@ -315,7 +338,7 @@ void translate(const TranslateOptions& options) {
   };
   for (const std::string& sentence : options.sentences) one(sentence);
   if (options.sentences.empty())
-    for (std::string line; std::getline(std::cin, line);) {
+    for (std::string line; examples::read_line(line);) {
       one(line);
       std::fflush(stdout);
     }

@@ -12,9 +12,10 @@ struct SearchOptions {
 
 struct EvaluateOptions {
   std::string checkpoint = "out/translation";
-  std::string part = "test";  // or validation
-  std::string output = "";    // a file for the translations, one a line
-  int64_t samples = 10;       // to show
+  std::string part = "test";   // or validation
+  std::string output = "";     // a file for the translations, one a line
+  std::string by_length = "";  // a file for the scores by length
+  int64_t samples = 10;        // to show
   SearchOptions search = {};
 };
 

@@ -51,6 +51,7 @@ data::PairSplit open_pairs(const Options& o) {
     return data::split_pairs(data::read_tsv(file), 0.05, 0.05, 1);
   const std::string dir = after(o.data, "parallel");
   check(!dir.empty(), data_argument_fault(o.data));
+  check(o.src != o.tgt, "--src and --tgt are both ", printable(o.src), ": there is nothing to translate");
   return {part(dir, {"train"}, o), part(dir, {"val", "dev"}, o), part(dir, {"test"}, o)};
 }
 

@@ -79,6 +79,9 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   evaluate_app->add_option("--output", evaluate_options.output, "a file for the translations, one a line")
       ->check(path());
+  evaluate_app
+      ->add_option("--by-length", evaluate_options.by_length, "a CSV file for the scores by words of the source")
+      ->check(path());
   evaluate_app->add_option("--samples", evaluate_options.samples, "translations to show")
       ->check(whole(0, many))
       ->capture_default_str();
