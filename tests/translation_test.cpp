@@ -49,13 +49,13 @@ void expect_lengths(const std::string& output, const std::string& csv, int64_t s
   EXPECT_NEAR(100 * exact / all, std::atof(output.c_str() + at + 13), 0.01);
 }
 
-const std::string small = "train --pairs 1000 --size 32 --epochs 4 --batch 512 ";
+const std::string small = "train --pairs 1000 --size 32 --batch 512 ";
 
 TEST(Translation, TrainsEvaluatesAndTranslates) {
   for (const std::string model : {"seq2seq", "seq2seq_attention", "transformer"}) {
     TempDir dir;
     const std::string with = " --checkpoint " + (dir / "out") + " ";
-    const Outcome trained = run(small + "--model " + model + " --out " + (dir / "out"));
+    const Outcome trained = run(small + "--epochs 8 --model " + model + " --out " + (dir / "out"));
     ASSERT_EQ(trained.status, 0) << trained.output;
     EXPECT_NE(trained.output.find("val_bleu"), std::string::npos) << trained.output;
     EXPECT_TRUE(
@@ -214,7 +214,7 @@ TEST(Translation, RefusesAnotherProgramsCheckpoint) {
 
 TEST(Translation, ResumesToTheSameBytes) {
   TempDir dir;
-  const std::string options = "--model transformer --average 2 --dropout 0.2 ";
+  const std::string options = "--epochs 4 --model transformer --average 2 --dropout 0.2 ";
   ASSERT_EQ(run(small + options + "--threads 1 --out " + (dir / "whole")).status, 0);
   // Killed at some update of the second epoch, then resumed.
   const Outcome killed =
