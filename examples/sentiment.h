@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "data/text/batches.h"
 #include "data/text/corpus.h"
 #include "data/text/unicode.h"
+#include "examples/arguments.h"
 #include "train/fit.h"
 
 namespace examples {
@@ -44,6 +44,9 @@ struct Sentences {
       }
     }
     check(all.size() >= 10, printable(data), ": ", all.size(), " sentences are too few to learn from");
+    for (const int64_t label : {0, 1})
+      check(std::any_of(all.begin(), all.end(), [&](const Sentence& s) { return s.label == label; }), printable(data),
+            ": no sentence has the label ", label);
     gradus::Generator random(1);
     for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[size_t(random.below(int64_t(i)))]);
     for (size_t i = 0; i < all.size(); ++i)
@@ -125,7 +128,7 @@ template <class F>
 void each_text(const std::vector<std::string>& given, const F& one) {
   for (const std::string& text : given) one(gradus::data::mend_utf8(text));
   if (!given.empty()) return;
-  for (std::string line; std::getline(std::cin, line);) {
+  for (std::string line; read_line(line);) {
     one(gradus::data::mend_utf8(line));
     std::fflush(stdout);
   }

@@ -119,7 +119,7 @@ TEST(MaskedLm, SaysWhatIsWrong) {
   for (const auto& [arguments, says] : std::vector<std::pair<std::string, std::string>>{
            {"train --data " + (dir / "empty"), "the file is empty"},
            {"train --data " + (dir / "bytes"), "line 2 is not UTF-8"},
-           {"train --data " + (dir / "blank"), "0 sentences are too few"},
+           {"train --data " + (dir / "blank"), "there are only blank lines"},
            {"train --data " + (dir / "rare"), "no sentence has a word"},
            {"train --data " + (dir / "nowhere"), "No such file"},
            {"train --share 0", "--share"},

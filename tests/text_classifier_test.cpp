@@ -57,12 +57,16 @@ TEST(TextClassifier, SaysWhatIsWrong) {
   write_file(dir / "bytes.tsv", "fine\t1\nna\xEFve\t0\n");
   write_file(dir / "blank.tsv", "\n\n");
   write_file(dir / "column.tsv", "fine\t1\nbad\n");
+  std::string happy;
+  for (int i = 0; i < 20; ++i) happy += "film " + std::to_string(i) + "\t1\n";
+  write_file(dir / "happy.tsv", happy);
   for (const auto& [arguments, says] : std::vector<std::pair<std::string, std::string>>{
            {"train --data " + (dir / "label.tsv"), "line 2 has the label no, expected 0 or 1"},
            {"train --data " + (dir / "few.tsv"), "1 sentences are too few"},
            {"train --data " + (dir / "bytes.tsv"), "bytes.tsv: line 2 is not UTF-8"},
            {"train --data " + (dir / "blank.tsv"), "blank.tsv: there are only blank lines"},
            {"train --data " + (dir / "column.tsv"), "column.tsv: line 2 has no tab"},
+           {"train --data " + (dir / "happy.tsv"), "happy.tsv: no sentence has the label 0"},
            {"classify --checkpoint " + (dir / "nowhere") + " hello", "nowhere"},
            {"train --size 15 --heads 2 --data " + (dir / "few.tsv"), "too few"},
            {"", "expected a command: train|evaluate|export|classify"}}) {

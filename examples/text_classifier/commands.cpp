@@ -4,7 +4,6 @@
 #include <cstdio>
 
 #include "data/text/words.h"
-#include "examples/arguments.h"
 #include "examples/metadata.h"
 #include "examples/sentiment.h"
 #include "optim/optim.h"
