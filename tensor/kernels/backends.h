@@ -15,8 +15,8 @@ void fill_table(KernelTable& table, DType dtype);
 template <std::floating_point T>
 void recurrent(const Recurrence& r);
 template <std::floating_point T>
-void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da, void* dh0,
-                    void* dc0);
+void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da,
+                    void* dh0, void* dc0);
 
 // Defined for float and double in reference_attention.cpp.
 template <std::floating_point T>
