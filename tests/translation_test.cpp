@@ -239,6 +239,7 @@ TEST(Translation, SaysWhatIsWrong) {
   expect_error(run("train --data other"), 2, "is none of grammar, pairs:FILE.tsv, parallel:DIR");
   expect_error(run("train --model other"), 2, "--model");
   expect_error(run("train --dropout 2"), 2, "--dropout");
+  expect_error(run("train --layers 1000000000"), 2, "--layers");
   write_file(dir / "x.safetensors", "hello");
   expect_error(run("translate --checkpoint " + (dir / "x.safetensors") + " hello"), 1, "x.safetensors");
 }
