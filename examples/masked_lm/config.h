@@ -11,10 +11,10 @@ namespace masked_lm {
 // Of `train`.
 struct Options {
   std::string data = "rt-polarity", more = "";
-  int64_t layers = 2, heads = 4, size = 128, ffn = 256, max_length = 64, min_count = 2;
+  int64_t layers = 2, heads = 4, size = 64, ffn = 128, max_length = 64, min_count = 2;
   double share = 0.15, dropout = 0.1;
-  int64_t epochs = 40, batch = 2048;
-  double lr = 1e-3, weight_decay = 0.01;
+  int64_t epochs = 40, batch = 1024;
+  double lr = 2e-3, weight_decay = 0.01;
   uint64_t seed = 1;
 
   // The rest changes no result.
@@ -47,8 +47,8 @@ void each_option(F f) {
 struct TuneOptions {
   std::string data = "rt-polarity";
   double labels = 1, dropout = 0.5, word_dropout = 0.2;
-  int64_t epochs = 10, batch = 32;
-  double lr = 5e-4, weight_decay = 0.01;
+  int64_t epochs = 8, batch = 32;
+  double lr = 1e-3, weight_decay = 0.01;
   uint64_t seed = 1;
 
   // Where to begin, which is of no account once there is a checkpoint to resume.
