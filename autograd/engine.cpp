@@ -1,5 +1,6 @@
 // The backward pass: visit the graph from outputs to leaves, each node once all of its gradient has gathered.
 #include <span>
+#include <utility>
 
 #include "autograd/autograd.h"
 #include "autograd/ops.h"
@@ -36,8 +37,9 @@ class Pass : private Kept::Sums {
   std::vector<Tensor> captured() { return std::move(captured_); }
 
  private:
-  static constexpr size_t few = 32;  // nodes: up to here nothing grows
-  using Index = uint32_t;            // of a node in states_; 0 where there is none
+  static constexpr size_t few = 32;            // nodes: up to here nothing grows
+  static constexpr size_t most_products = 32;  // that wait together: they take memory
+  using Index = uint32_t;                      // of a node in states_; 0 where there is none
   struct State {
     const std::shared_ptr<Node>* node = nullptr;
     size_t first_edge = 0;  // its inputs' indices stand in edges_ from here on
@@ -46,6 +48,7 @@ class Pass : private Kept::Sums {
     bool captured = false;  // is itself wanted
     bool queued = false;
     Tensor gradient;
+    std::vector<Gradient::Product> products;  // to be made and added to it
   };
 
   void queue(Index index, std::vector<Index>& ready) {
@@ -146,6 +149,11 @@ class Pass : private Kept::Sums {
 
   void accumulate(State& s, Gradient g) {
     Tensor& sum = s.gradient;
+    if (g.product) {
+      s.products.push_back(std::move(*g.product));
+      if (s.products.size() == most_products) make_products(s);
+      return;
+    }
     if (g.part && create_graph_) g = Gradient(g.part->dense());
     if (g.part) {
       if (!is_ours_alone(sum)) sum = sum.clone();
@@ -159,10 +167,24 @@ class Pass : private Kept::Sums {
     }
   }
 
+  // Makes what was put off: all of it as one product, whose rows follow each other.
+  void make_products(State& s) {
+    if (s.products.empty()) return;
+    std::vector<Tensor> left, right;
+    for (Gradient::Product& p : std::exchange(s.products, {})) {
+      left.push_back(std::move(p.left));
+      right.push_back(std::move(p.right));
+    }
+    const bool one = left.size() == 1;
+    const Tensor a = one ? left[0] : cat(left, -2), b = one ? right[0] : cat(right, -2);
+    accumulate(s, matmul(a.transpose(-2, -1), b));
+  }
+
   // The node has all of its gradient: hand it to whoever waits for it, and through the rule to the inputs.
   void finish(Index index, std::vector<Index>& ready) {
     State& s = states_[index];
     const std::shared_ptr<Node>& node = *s.node;
+    make_products(s);
     Tensor g = std::move(s.gradient);
     if (g.defined())
       for (const Hook& hook : node->hooks)
@@ -201,7 +223,7 @@ class Pass : private Kept::Sums {
         if (gradient.value.defined()) {
           check(gradient.value.shape() == input.shape, node->op, ": the gradient rule gave shape ",
                 gradient.value.shape(), " for input ", i, " of shape ", input.shape);
-        } else if (!create_graph_ && !behind.gradient.defined()) {
+        } else if (gradient.part && !create_graph_ && !behind.gradient.defined()) {
           behind.gradient = zeros(input.shape, {.dtype = input.dtype, .device = input.device});
         }
         accumulate(behind, std::move(gradient));

@@ -54,21 +54,30 @@ class Kept {
 
 // A gradient for one input: a tensor of its shape, undefined for none, or the part of it that is not zero.
 // A part keeps `T` selects out of one tensor linear in time: they add into one buffer instead of making T of them.
+// Or a product that is still to be made: those for a weight that serves at every step become one of all steps' rows,
+// where the sums of many small ones would cost more than they do.
 struct Gradient {
   struct Part {
     std::function<void(Tensor& whole)> add;  // adds the part into a zero-initialised whole, in place
     std::function<Tensor()> dense;           // the whole, by differentiable ops
   };
+  struct Product {
+    Tensor left, right;  // left^T right: (..., rows, m), (..., rows, n)
+  };
   Tensor value;
   std::unique_ptr<Part> part;
+  std::unique_ptr<Product> product;
 
   Gradient() = default;
   Gradient(Tensor t) : value(std::move(t)) {}
   Gradient(std::function<void(Tensor&)> add, std::function<Tensor()> dense)
       : part(new Part{std::move(add), std::move(dense)}) {}
-  bool defined() const { return value.defined() || part; }
+  bool defined() const { return value.defined() || part || product; }
 };
 using Gradients = SmallVector<Gradient, 3>;
+
+// left^T right as the gradient of input i (see Gradient); put off where the rows are few and no graph is made.
+Gradient product_gradient(const Tensor& left, const Tensor& right, const Kept& kept, int i);
 
 template <class... G>
 Gradients grads(G&&... each) {

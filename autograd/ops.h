@@ -177,7 +177,7 @@ Tensor alibi_bias(int64_t heads, int64_t queries, int64_t keys);
 // `hard` makes it one-hot and passes the gradient straight through: Jang, Gu and Poole 2017.
 Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, Generator* generator = nullptr);
 
-// --- recurrence (ops/recurrent.cpp) --------------------------------------------------------------------------------
+// --- recurrence (ops/recurrent.cpp, ops/additive.cpp) ---------------------------------------------------------------
 struct RecurrentSteps {
   Tensor output;  // (batch, time, hidden): h after each step, zero where the sequence has ended
   Tensor h, c;    // (batch, hidden): after each sequence's last step; c of an LSTM's cells, otherwise undefined
@@ -188,6 +188,10 @@ struct RecurrentSteps {
 // sequence is; beyond that its state stays. `reverse` reads from the last step to the first.
 RecurrentSteps recurrent(Cell cell, const Tensor& inputs, const Tensor& weight, const Tensor& bias, const Tensor& h0,
                          const Tensor& c0 = {}, const Tensor& lengths = {}, bool reverse = false);
+
+// v . tanh(query + key) for every pair: (batch, queries, keys) from query (batch, queries, n), key (batch, keys, n) and
+// v (n). Bahdanau, Cho and Bengio 2015, appendix A.1.2.
+Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
 
 // --- convolution and pooling (ops/conv.cpp, ops/pool.cpp) ----------------------------------------------------------
 // Pairs are (height, width).

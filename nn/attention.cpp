@@ -42,9 +42,10 @@ Tensor ScoredAttention::scores(const Tensor& query, const Tensor& memory, const 
                                const Tensor& coverage) const {
   const Tensor keys = prepared.defined() ? prepared : prepare(memory);
   if (score_ == Score::additive) {
-    Tensor sum = (*query_)(query).unsqueeze(2) + keys.unsqueeze(1);  // (batch, queries, keys, hidden)
-    if (coverage.defined()) sum = sum + (*cover_)(coverage.unsqueeze(-1));
-    return (*v_)(tanh(sum)).squeeze(-1);
+    const Tensor q = (*query_)(query);
+    if (!coverage.defined()) return additive_scores(q, keys, v_->weight.flatten());
+    const Tensor sum = q.unsqueeze(2) + keys.unsqueeze(1) + (*cover_)(coverage.unsqueeze(-1));
+    return (*v_)(tanh(sum)).squeeze(-1);  // of (batch, queries, keys, hidden)
   }
   const double scale = score_ == Score::scaled_dot ? 1 / std::sqrt(double(query.size(-1))) : 1;
   return matmul(query * scale, keys.transpose(-2, -1));

@@ -1,4 +1,4 @@
-// Rows of ops/attention.cpp and ops/recurrent.cpp.
+// Rows of ops/attention.cpp, ops/recurrent.cpp and ops/additive.cpp.
 #include "tests/op_cases.h"
 
 namespace gradus::optable {
@@ -123,6 +123,13 @@ void add_attention(Table& t) {
 }
 
 void add_recurrent(Table& t) {
+  t.add("additive_scores", [](X x) -> Outputs { return additive_scores(x[0], x[1], x[2]); },
+        "torch.tanh(x[0][:, :, None] + x[1][:, None]) @ x[2]",
+        {{real({2, 3, 5}), real({2, 4, 5}), real({5})},
+         {real({3, 1, 17}), real({3, 2, 17}), real({17})},
+         {real({2, 1, 3}), real({2, 0, 3}), real({3})},
+         {real({0, 2, 3}), real({0, 2, 3}), real({3})}},
+        {.large = {real({9, 5, 70}), real({9, 11, 70}), real({70})}});
   add_cell<Cell::rnn_tanh>(t);
   add_cell<Cell::rnn_relu>(t);
   add_cell<Cell::gru>(t);

@@ -153,7 +153,8 @@ struct Call {
 
   Attention arguments(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& output, const Tensor& log_sum,
                       const Tensor& keep, const Tensor& bias) const {
-    Attention a{.q = q.raw(), .k = k.raw(), .v = v.raw(), .output = four_dims(output).raw(), .log_sum = data_of(log_sum)};
+    Attention a{
+        .q = q.raw(), .k = k.raw(), .v = v.raw(), .output = four_dims(output).raw(), .log_sum = data_of(log_sum)};
     if (keep.defined()) a.keep = keep.raw();
     if (bias.defined()) a.bias = bias.raw();
     a.causal = causal, a.scale = scale, a.dropout = dropout, a.state = state;
@@ -187,7 +188,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   if (options.dropout > 0) call.state = default_generator().take(numel(pairs));
 
   const Tensor q = with_unit_stride(query), k = with_unit_stride(key), v = with_unit_stride(value);
-  const Tensor y = empty_heads(shape, query.options()), log_sum = empty({q.size(0), q.size(1), q.size(2)}, q.options());
+  const Tensor y = empty_heads(shape, query.options()),
+               log_sum = empty({q.size(0), q.size(1), q.size(2)}, q.options());
   kernels(q).attention(call.arguments(q, k, v, y, log_sum, keep, bias));
   flops_counted() += 2 * call.pairs(q, k) * (q.size(3) + v.size(3));
   const auto rule = [call](const Tensor& g, const Kept& kept) {

@@ -131,16 +131,27 @@ Tensor times(const Tensor& a, const Tensor& b, const Tensor& sum = {}) {  // + s
   return grad_enabled() ? matmul(a, b) : product(a, b, {}, nullptr, sum, sum.defined());
 }
 
+}  // namespace
+
+Gradient product_gradient(const Tensor& left, const Tensor& right, const Kept& kept, int i) {
+  // Until it is made, both stay in memory: worth it while they are smaller than what they give.
+  if (grad_enabled() || anomaly_mode() || left.size(-2) > std::min(left.size(-1), right.size(-1)))
+    return times(transposed(left), right, kept.take_sum(i));
+  Gradient g;
+  g.product.reset(new Gradient::Product{left, right});
+  return g;
+}
+
+namespace {
+
 // The same for operands of two or more dimensions, with its gradient.
 Tensor recorded_product(const Tensor& a, const Tensor& b) {
   return record("matmul", {a, b}, product(a, b), Keep::inputs, [](const Tensor& g, const Kept& k) {
-    Tensor x = k.input(0), y = k.input(1), dx, dy;
+    Tensor x = k.input(0), y = k.input(1), dx;
+    Gradient dy;
     if (k.needs(0)) dx = times(g, transposed(y), k.take_sum(0));
-    if (k.needs(1) && y.dim() == 2)
-      dy = times(transposed(rows_of(x)), rows_of(g), k.take_sum(1));
-    else if (k.needs(1))
-      dy = times(transposed(x), g, k.take_sum(1));
-    return grads(dx, dy);
+    if (k.needs(1)) dy = y.dim() == 2 ? product_gradient(rows_of(x), rows_of(g), k, 1) : product_gradient(x, g, k, 1);
+    return grads(dx, std::move(dy));
   });
 }
 
@@ -210,11 +221,12 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   auto packed = packed_weight(w, x.numel() / std::max<int64_t>(1, x.size(-1)));
   Tensor y = product(x, plain_transposed(w), b.is_contiguous() ? b : plain(b), packed.get());
   return record("linear", {x, w, b}, y, Keep::inputs, [](const Tensor& g, const Kept& k) {
-    Tensor dx, dw, db;
+    Tensor dx, db;
+    Gradient dw;
     if (k.needs(0)) dx = times(g, k.input(1), k.take_sum(0));
-    if (k.needs(1)) dw = times(transposed(rows_of(g)), rows_of(k.input(0)), k.take_sum(1));
+    if (k.needs(1)) dw = product_gradient(rows_of(g), rows_of(k.input(0)), k, 1);
     if (k.needs(2)) db = sum_of_rows(g);
-    return grads(dx, dw, db);
+    return grads(dx, std::move(dw), db);
   });
 }
 

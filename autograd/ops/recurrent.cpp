@@ -158,10 +158,11 @@ RecurrentSteps recurrent(Cell cell, const Tensor& inputs, const Tensor& weight, 
     kernels(g).recurrent_grad(back, data_of(g), h_of(r, g), c_of(r, g), data_of(dx), data_of(da), data_of(dh),
                               data_of(dc));
     flops_counted() += 2 * r.outputs() * r.gates() * r.hidden;
-    Tensor dw, db;
-    if (k.needs(1)) dw = matmul(da.t(), h_before);
+    Gradient dw;
+    Tensor db;
+    if (k.needs(1)) dw = product_gradient(da, h_before, k, 1);
     if (k.needs(2)) db = da.sum({0});
-    return grads(dx.view({r.batch, r.time, gates[1]}), dw, db, dh, dc);
+    return grads(dx.view({r.batch, r.time, gates[1]}), std::move(dw), db, dh, dc);
   };
   const Tensor all = record("recurrent", {inputs, w, b, h, c}, y, Keep::inputs, rule, {ends, before, kept});
   const Shape state{r.batch, r.hidden};

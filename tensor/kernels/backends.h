@@ -17,6 +17,12 @@ void recurrent(const Recurrence& r);
 template <std::floating_point T>
 void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const void* gc, void* dx, void* da,
                     void* dh0, void* dc0);
+template <std::floating_point T>
+void additive_scores(const void* q, const void* k, const void* v, int64_t batch, int64_t queries, int64_t keys,
+                     int64_t n, void* y);
+template <std::floating_point T>
+void additive_scores_grad(const void* q, const void* k, const void* v, const void* g, int64_t batch, int64_t queries,
+                          int64_t keys, int64_t n, void* dq, void* dk, void* dv);
 
 // Defined for float and double in reference_attention.cpp.
 template <std::floating_point T>

@@ -1,4 +1,4 @@
-// Recurrent layers as plain loops, a sequence at a time: the oracle for kernels that take many together. As in
+// Recurrent layers and additive attention as plain loops: the oracle for kernels that take many sequences together. As in
 // reference.cpp, formulas and sums are evaluated in double.
 #include <vector>
 
@@ -112,11 +112,52 @@ void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const v
   for_cell(r.cell, [&]<Cell cell>() { backward<cell, T>(r, gy, gh, gc, dx, da, dh0, dc0); });
 }
 
+template <std::floating_point T>
+void additive_scores(const void* q, const void* k, const void* v, int64_t batch, int64_t queries, int64_t keys,
+                     int64_t n, void* y) {
+  for (int64_t row = 0; row < batch * queries; ++row)
+    for (int64_t j = 0; j < keys; ++j) {
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i)
+        sum += at<T>(v, 0, n, i) * tanh(at<T>(q, row, n, i) + at<T>(k, row / queries * keys + j, n, i));
+      put<T>(y, row, keys, j, sum);
+    }
+}
+template <std::floating_point T>
+void additive_scores_grad(const void* q, const void* k, const void* v, const void* g, int64_t batch, int64_t queries,
+                          int64_t keys, int64_t n, void* dq, void* dk, void* dv) {
+  for (int64_t i = 0; i < n; ++i) {
+    double of_v = 0;
+    for (int64_t b = 0; b < batch; ++b) {
+      std::vector<double> of_query(size_t(queries), 0), of_key(size_t(keys), 0);
+      for (int64_t r = 0; r < queries; ++r)
+        for (int64_t j = 0; j < keys; ++j) {
+          const double y = tanh(at<T>(q, b * queries + r, n, i) + at<T>(k, b * keys + j, n, i));
+          const double score = at<T>(g, b * queries + r, keys, j), d = score * at<T>(v, 0, n, i) * (1 - y * y);
+          of_v += score * y;
+          of_query[size_t(r)] += d;
+          of_key[size_t(j)] += d;
+        }
+      for (int64_t r = 0; r < queries; ++r) put<T>(dq, b * queries + r, n, i, of_query[size_t(r)]);
+      for (int64_t j = 0; j < keys; ++j) put<T>(dk, b * keys + j, n, i, of_key[size_t(j)]);
+    }
+    put<T>(dv, 0, n, i, of_v);
+  }
+}
+
 template void recurrent<float>(const Recurrence&);
 template void recurrent<double>(const Recurrence&);
 template void recurrent_grad<float>(const Recurrence&, const void*, const void*, const void*, void*, void*, void*,
                                     void*);
 template void recurrent_grad<double>(const Recurrence&, const void*, const void*, const void*, void*, void*, void*,
                                      void*);
+template void additive_scores<float>(const void*, const void*, const void*, int64_t, int64_t, int64_t, int64_t,
+                                     void*);
+template void additive_scores<double>(const void*, const void*, const void*, int64_t, int64_t, int64_t, int64_t,
+                                      void*);
+template void additive_scores_grad<float>(const void*, const void*, const void*, const void*, int64_t, int64_t,
+                                          int64_t, int64_t, void*, void*, void*);
+template void additive_scores_grad<double>(const void*, const void*, const void*, const void*, int64_t, int64_t,
+                                           int64_t, int64_t, void*, void*, void*);
 
 }  // namespace gradus::reference

@@ -92,7 +92,7 @@ struct Recurrence {
   const void* x = nullptr;   // (batch, time, gates_of(cell) * hidden): W_ih x + b_ih
   const void* w = nullptr;   // W_hh: (gates_of(cell) * hidden, hidden)
   const void *packed_w = nullptr, *bias = nullptr;  // what `pack` made of w's transpose, or null; b_hh, or null
-  const void *h0 = nullptr, *c0 = nullptr;          // (batch, hidden); c0 and c are an LSTM's
+  const void *h0 = nullptr, *c0 = nullptr;          // (batch, hidden); c0, c: of an LSTM, else null
   void *y = nullptr, *h = nullptr, *c = nullptr;    // (batch, time, hidden): each step's h; (batch, hidden): the last
   void *before = nullptr, *kept = nullptr;  // for the gradient, or both null: (batch, time, hidden), h before each step,
 };                                          // and (batch, time, kept_of(cell) * hidden)
@@ -178,6 +178,12 @@ struct AdagradStep { double lr, lr_decay, eps, weight_decay; int64_t step; };
   K(pack, (const View& b, void* packed))                                                                          \
   /* the same with packed_b, always from its panels: sooner where rows are few, and rounded differently there */   \
   K(matmul_packed, (const Matmul& m))                                                                             \
+  /* y[b, i, j] = v . tanh(q[b, i] + k[b, j]); q (batch, queries, n), k (batch, keys, n), v (n), y and g (batch,   */ \
+  /* queries, keys), dq, dk and dv as q, k and v */                                                               \
+  K(additive_scores, (const void* q, const void* k, const void* v, int64_t batch, int64_t queries, int64_t keys,  \
+                      int64_t n, void* y))                                                                        \
+  K(additive_scores_grad, (const void* q, const void* k, const void* v, const void* g, int64_t batch,             \
+                           int64_t queries, int64_t keys, int64_t n, void* dq, void* dk, void* dv))               \
   K(recurrent, (const Recurrence& r))                                                                             \
   /* from the gradients of y, h and c; da: of W_hh h + b_hh, (batch, time, gates_of(cell) * hidden), which is dx */ \
   /* itself but for a GRU. The gradient of W_hh is then da^T before. */                                           \

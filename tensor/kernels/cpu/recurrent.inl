@@ -1,4 +1,4 @@
-// Recurrent layers. A step is one small product with the recurrent weights, which are packed once for all steps, and
+// Recurrent layers, and the attention of decoders. A step is one small product with the recurrent weights, which are packed once for all steps, and
 // one pass over the gates while they are in the first caches. What a row of the batch becomes does not depend on the
 // others, so that threads share the batch and go through time by themselves: nothing waits between steps.
 //
@@ -162,7 +162,60 @@ void recurrent_grad(const Recurrence& r, const void* gy, const void* gh, const v
   });
 }
 
+// --- additive attention --------------------------------------------------------------------------------------------
+
+// What a decoder's state sees at each step. The sums under tanh, (batch, queries, keys, n) in all, are never written
+// down: making them again for the gradient takes no longer than reading them would.
+void additive_scores(const void* q, const void* k, const void* v, int64_t batch, int64_t queries, int64_t keys,
+                     int64_t n, void* y) {
+  each_row(batch * queries, keys * n, [&](int64_t row) {
+    const float *query = floats(q) + row * n, *key = floats(k) + row / queries * keys * n;
+    for (int64_t j = 0; j < keys; ++j, key += n) {
+      Vec sum(0);
+      packs(n, [&](int64_t i, auto... m) {
+        sum = fma(load(floats(v) + i, m...), tanh(load(query + i, m...) + load(key + i, m...)), sum);
+      });
+      floats(y)[row * keys + j] = total<Reduce::sum>(sum);
+    }
+  });
+}
+
+void additive_scores_grad(const void* q, const void* k, const void* v, const void* g, int64_t batch, int64_t queries,
+                          int64_t keys, int64_t n, void* dq, void* dk, void* dv) {
+  const Space parts(batch * n);  // of dv, one for each of the batch
+  each_row(batch, queries * keys * n, [&](int64_t b) {
+    const float *query = floats(q) + b * queries * n, *key = floats(k) + b * keys * n;
+    const float* scores = floats(g) + b * queries * keys;
+    float *to_query = floats(dq) + b * queries * n, *to_key = floats(dk) + b * keys * n;
+    zero_row(to_key, keys * n);
+    packs(n, [&](int64_t i, auto... m) {
+      const Vec factor = load(floats(v) + i, m...);
+      Vec of_v(0);
+      for (int64_t r = 0; r < queries; ++r) {
+        const Vec from = load(query + r * n + i, m...);
+        Vec sum(0);
+        for (int64_t j = 0; j < keys; ++j) {
+          const Vec score(double(scores[r * keys + j])), y = tanh(from + load(key + j * n + i, m...));
+          const Vec d = score * factor * fnma(y, y, Vec(1));
+          of_v = fma(score, y, of_v);
+          sum = sum + d;
+          store(to_key + j * n + i, load(to_key + j * n + i, m...) + d, m...);
+        }
+        store(to_query + r * n + i, sum, m...);
+      }
+      store(parts.floats() + b * n + i, of_v, m...);
+    });
+  });
+  packs(n, [&](int64_t i, auto... m) {
+    Vec sum(0);
+    for (int64_t b = 0; b < batch; ++b) sum = sum + load(parts.floats() + b * n + i, m...);
+    store(floats(dv) + i, sum, m...);
+  });
+}
+
 void fill_recurrent(KernelTable& table) {
+  table.additive_scores = additive_scores;
+  table.additive_scores_grad = additive_scores_grad;
   table.recurrent = recurrent;
   table.recurrent_grad = recurrent_grad;
 }
