@@ -57,7 +57,7 @@ struct Matmul {
 };
 
 // How many elements a packed (k, n) matrix takes.
-constexpr int64_t packed_size(int64_t k, int64_t n) { return k * (n + 31); }
+static constexpr int64_t packed_size(int64_t k, int64_t n) { return k * (n + 31); }
 
 // Images are (batch, channels, height, width). Weights are (out_channels, in_channels / groups, kernel_h, kernel_w).
 struct Conv2d {
