@@ -86,6 +86,7 @@ struct MultiheadOptions {
 
 struct MultiheadCall {
   std::optional<KeepMask> keep = {};  // broadcasts to (batch, heads, query, key)
+  bool is_causal = false;             // besides, as AttentionOptions has it
   Tensor bias = {};                   // likewise
   bool need_weights = false;
   KeyValueCache* cache = nullptr;  // keys and values go behind those it holds; under NoGrad

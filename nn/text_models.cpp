@@ -58,7 +58,7 @@ Tensor Gpt::operator()(const Tensor& tokens) const {
   check(tokens.dim() == 2 && tokens.size(1) <= options_.block, "Gpt: tokens ", tokens.shape(),
         ", expected (batch, at most ", options_.block, ")");
   const Tensor x = dropout(positions_(embedding_(tokens)), options_.dropout, training());
-  return call(score(blocks_(x, {.keep = causal_mask(tokens.size(1), tokens.size(1))})));
+  return call(score(blocks_(x, {.is_causal = true})));
 }
 
 class Gpt::Stream : public TokenStream {
@@ -69,7 +69,7 @@ class Gpt::Stream : public TokenStream {
     const int64_t before = caches_[0].length(), n = tokens.size(1);
     Tensor x = model_.positions_(model_.embedding_(tokens), before);
     for (size_t i = 0; i < caches_.size(); ++i)
-      x = model_.blocks_.layers[int64_t(i)](x, {.keep = causal_mask(n, before + n), .cache = &caches_[i]});
+      x = model_.blocks_.layers[int64_t(i)](x, {.is_causal = true, .cache = &caches_[i]});
     return model_.score((*model_.blocks_.norm)(x.narrow(1, n - 1, 1)).select(1, 0));
   }
   void reorder(const Tensor& rows) override {

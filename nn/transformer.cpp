@@ -135,12 +135,12 @@ TransformerDecoder::TransformerDecoder(const TransformerOptions& o)
   if (o.norm_first) norm.emplace(Shape{o.d_model}, LayerNormOptions{.bias = o.bias});
 }
 
-Tensor TransformerDecoder::operator()(const Tensor& x, const Tensor& memory, const std::optional<KeepMask>& keep,
-                                      const std::optional<KeepMask>& memory_keep, Tensor* weights) const {
+Tensor TransformerDecoder::operator()(const Tensor& x, const Tensor& memory, const MultiheadCall& self,
+                                      const MultiheadCall& cross, Tensor* weights) const {
   Call call(*this);
   Tensor y = x;
   for (int64_t i = 0; i < layers.size(); ++i)
-    y = layers[i](y, memory, {.keep = keep}, {.keep = memory_keep}, i + 1 == layers.size() ? weights : nullptr);
+    y = layers[i](y, memory, self, cross, i + 1 == layers.size() ? weights : nullptr);
   return call(norm ? (*norm)(y) : y);
 }
 
@@ -186,8 +186,7 @@ Tensor Transformer::operator()(const Tensor& source, const Tensor& target, Tenso
   Call call(*this);
   const std::optional<KeepMask> keep = padding(source);
   const Tensor memory = encoder_(embed_source(source), {.keep = keep});
-  const Tensor out =
-      decoder_(embed_target(target, 0), memory, causal_mask(target.size(1), target.size(1)), keep, weights);
+  const Tensor out = decoder_(embed_target(target, 0), memory, {.is_causal = true}, {.keep = keep}, weights);
   return call(linear(out, target_table().weight));
 }
 
@@ -218,11 +217,11 @@ class Transformer::Stream : public TokenStream {
 
   Tensor step(const Tensor& tokens) override {
     NoGrad guard;
-    const int64_t before = self_.empty() ? 0 : self_[0].length(), n = tokens.size(1);
+    const int64_t before = self_.empty() ? 0 : self_[0].length();
     Tensor x = model_.embed_target(tokens, before);
     for (size_t i = 0; i < self_.size(); ++i)
-      x = model_.decoder_.layers[int64_t(i)](x, memory_[i], {.keep = causal_mask(n, before + n), .cache = &self_[i]},
-                                             {.keep = keep_}, i + 1 == self_.size() ? &weights_ : nullptr);
+      x = model_.decoder_.layers[int64_t(i)](x, memory_[i], {.is_causal = true, .cache = &self_[i]}, {.keep = keep_},
+                                             i + 1 == self_.size() ? &weights_ : nullptr);
     if (model_.decoder_.norm) x = (*model_.decoder_.norm)(x);
     return linear(x.select(1, -1), model_.target_table().weight);
   }

@@ -69,8 +69,8 @@ struct TransformerDecoder : Module {
   ModuleList<TransformerDecoderLayer> layers;
   std::optional<LayerNorm> norm;
   explicit TransformerDecoder(const TransformerOptions& o);
-  Tensor operator()(const Tensor& x, const Tensor& memory, const std::optional<KeepMask>& keep,
-                    const std::optional<KeepMask>& memory_keep, Tensor* weights = nullptr) const;
+  Tensor operator()(const Tensor& x, const Tensor& memory, const MultiheadCall& self = {},
+                    const MultiheadCall& cross = {}, Tensor* weights = nullptr) const;
   void visit(Visitor& v) override;
   const char* type() const override { return "TransformerDecoder"; }
 };

@@ -154,7 +154,7 @@ TEST(Transformer, StacksEqualPyTorch) {
   pre.expect(normed, {{"output", normed(pre.in("x"), {.keep = keep})}});
   TransformerDecoder decoder = d.load(TransformerDecoder(o));
   const Tensor x = d.in("x"), memory = d.in("memory");
-  d.expect(decoder, {{"output", decoder(x, memory, causal_mask(4, 4), keep)}});
+  d.expect(decoder, {{"output", decoder(x, memory, {.is_causal = true}, {.keep = keep})}});
 }
 
 // --- masks ---------------------------------------------------------------------------------------------------------

@@ -167,7 +167,8 @@ struct ScoreBlock {
 
 // Some rows of queries, or what lies as they do, as (features, width), times `scale`.
 inline void turn_rows(const View& x, const ScoreBlock& b, float scale, float* to) {
-  pack_transposed(row_of(x, b.batch, b.head, b.queries.begin), x.strides[2], b.queries.size(), x.shape[3], to, b.width);
+  pack_transposed(row_of(x, b.batch, b.head, b.queries.begin), x.strides[2], b.queries.size(), x.shape[3], to,
+                  b.width);
   if (scale == 1) return;
   for (int64_t i = 0; i < x.shape[3] * b.width; i += lanes) store(to + i, load(to + i) * Vec(double(scale)));
 }
@@ -262,7 +263,8 @@ inline void attend_block(ScoreBlock b, const AttentionSpace& space) {
     const Vec sum = load(r.sum + c);
     const Mask nothing = sum == Vec(0);
     store(inverse + c, select(nothing, Vec(0), Vec(1) / sum));
-    store(log_sum + c, select(nothing, Vec(__builtin_inf()), load(r.largest + c) + log(sum)), least(lanes, queries - c));
+    store(log_sum + c, select(nothing, Vec(__builtin_inf()), load(r.largest + c) + log(sum)),
+          least(lanes, queries - c));
   }
   for (int64_t i = 0; i < queries; ++i) {
     float* to = row_of(a.output, b.batch, b.head, b.queries.begin + i);
@@ -295,8 +297,7 @@ inline void attend_few(const Attention& a, int64_t batch, int64_t head, float* s
         const int64_t n = least(lanes, keys - j);
         Vec score = load(row + j, n);
         if (a.bias.data) score = score + bias_of(a, batch, head, i, j, n);
-        if (a.keep.data)
-          score = select(hidden_of(a, batch, head, i, j, n) == Vec(0), score, Vec(-__builtin_inf()));
+        if (a.keep.data) score = select(hidden_of(a, batch, head, i, j, n) == Vec(0), score, Vec(-__builtin_inf()));
         store(row + j, score, n);
       }
     }
@@ -313,7 +314,8 @@ inline void attend_few(const Attention& a, int64_t batch, int64_t head, float* s
       for (int64_t j = 0; j < seen; j += key_block) {
         const int64_t count = least(key_block, seen - j);
         drop_factors(a, batch, head, i, j, count, z);
-        packs(count, [&](int64_t c, auto... n) { store(row + j + c, load(row + j + c, n...) * load(z + c, n...), n...); });
+        packs(count,
+              [&](int64_t c, auto... n) { store(row + j + c, load(row + j + c, n...) * load(z + c, n...), n...); });
       }
     }
     inverse[i] = sum == 0 ? 0 : 1 / sum;
@@ -391,7 +393,8 @@ inline void attend_block_grad(const AttentionGrad& x, ScoreBlock b, Range keys, 
     log_sum[i] = sums[i];
     const float *g = row_of(x.g, b.batch, b.head, b.queries.begin + i),
                 *o = row_of(a.output, b.batch, b.head, b.queries.begin + i);
-    mean[i] = fold<Reduce::sum>(features, [&](int64_t c, auto... n) { return load(g + c, n...) * load(o + c, n...); });
+    mean[i] =
+        fold<Reduce::sum>(features, [&](int64_t c, auto... n) { return load(g + c, n...) * load(o + c, n...); });
   }
   const float* g_rows = row_of(x.g, b.batch, b.head, b.queries.begin);
   const float* q_rows = row_of(a.q, b.batch, b.head, b.queries.begin);
@@ -426,7 +429,8 @@ inline void attend_block_grad(const AttentionGrad& x, ScoreBlock b, Range keys, 
       float* dk = row_of(x.dk, b.batch, b.kv_head(), first + j);
       multiply_near(m, features, n, p + at, width, 1, g_rows + c * x.g.strides[2], x.g.strides[2], true, dv,
                     x.dv.strides[2]);
-      multiply_near(m, d, n, ds + at, width, 1, q_rows + c * a.q.strides[2], a.q.strides[2], true, dk, x.dk.strides[2]);
+      multiply_near(m, d, n, ds + at, width, 1, q_rows + c * a.q.strides[2], a.q.strides[2], true, dk,
+                    x.dk.strides[2]);
     }
     const int64_t tall = equal_blocks(queries, max_rows);
     for (int64_t i = 0; i < queries; i += tall) {
