@@ -260,8 +260,10 @@ Attended MultiheadAttention::operator()(const Tensor& query, const KeyValueCache
 
 Attended MultiheadAttention::combine(const Tensor& q, const Tensor& k, const Tensor& v,
                                      const MultiheadCall& options) const {
-  const AttentionOptions o = {
-      .keep = options.keep, .is_causal = options.is_causal, .bias = options.bias, .dropout = training() ? options_.dropout : 0};
+  const AttentionOptions o = {.keep = options.keep,
+                              .is_causal = options.is_causal,
+                              .bias = options.bias,
+                              .dropout = training() ? options_.dropout : 0};
   Attended a;
   if (options.need_weights)
     a = attend(q, k, v, o);

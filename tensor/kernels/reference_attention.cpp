@@ -1,5 +1,5 @@
-// Attention in plain loops, a query at a time: the oracle for the kernels that go by blocks. As in reference.cpp, all is
-// computed in double and rounded once.
+// Attention in plain loops, a query at a time: the oracle for the kernels that go by blocks. As in reference.cpp, all
+// is computed in double and rounded once.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -98,8 +98,8 @@ struct Recurrence {
 };                                          // and (batch, time, kept_of(cell) * hidden)
 
 // Scaled dot-product attention: output = dropout(softmax(scale q k^T + bias)) v for each sample and head, the softmax
-// being over the keys that a query may see. A query that sees none has output 0 and gradients 0. Of all views but `keep`
-// and `bias` the last dimension has unit stride.
+// being over the keys that a query may see. A query that sees none has output 0 and gradients 0. Of all views but
+// `keep` and `bias` the last dimension has unit stride.
 struct Attention {
   View q, k, v;           // (batch, heads, queries, d), (batch, kv_heads, keys, d), (batch, kv_heads, keys, d_value)
   View output;            // (batch, heads, queries, d_value); kv_heads divides heads, and each serves as many in turn

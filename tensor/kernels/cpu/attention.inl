@@ -3,8 +3,8 @@
 // Re 2022, "FlashAttention", algorithm 1). The gradient makes the weights anew from the logarithms of these sums (Dao
 // 2023, "FlashAttention-2", section 3.1).
 //
-// A block of scores has a row for each key and a column for each query. So a softmax runs down the columns, a query to a
-// lane, and of all matrices only the queries of a block, and what is asked of them, are ever turned.
+// A block of scores has a row for each key and a column for each query. So a softmax runs down the columns, a query to
+// a lane, and of all matrices only the queries of a block, and the gradients of their outputs, are ever turned.
 //
 // Included inside the namespace of an instruction set, after gemm_small.inl and random.inl.
 
@@ -101,7 +101,7 @@ struct ScoreBlock {
     return most(0, least(keys.size(), queries.begin + column + behind() + 1 - keys.begin));
   }
 
-  // Turns what along(query, key, n) gives of n keys of a query, by down(place in the block, the same of packs of queries).
+  // Turns what along(query, key, n) gives of n keys of a query: down(place in the block, a pack of queries).
   template <class Along, class Down>
   void turned(const Along& along, const Down& down) const {
     for (int64_t c = 0; c < queries.size(); c += lanes) {
@@ -276,8 +276,8 @@ inline void attend_block(ScoreBlock b, const AttentionSpace& space) {
   }
 }
 
-// Few queries leave most lanes of such blocks idle, as when a decoder takes one word after the other. Then keys fill the
-// lanes, and all of them are one block: scores (queries, keys) by dot products.
+// Few queries leave most lanes of such blocks idle, as when a decoder takes one word after the other. Then keys fill
+// the lanes, and all of them are one block: scores (queries, keys) by dot products.
 inline void attend_few(const Attention& a, int64_t batch, int64_t head, float* s) {
   const int64_t queries = a.q.shape[2], keys = a.k.shape[2], features = a.v.shape[3];
   const int64_t kv_head = head / (a.q.shape[1] / a.k.shape[1]);
