@@ -388,7 +388,7 @@ TEST(Random, SeedsAndForks) {
 TEST(Random, GoldenValues) {
   Generator g(2026);
   EXPECT_EQ(randn({6}, {}, &g).to_vector<float>(), (std::vector<float>{-1.2845248f, -0.181456104f, -0.242291942f,
-                                                                       0.804907501f, -0.089363575f, 0.124865465f}));
+                                                                       0.804907501f, -0.089363575f, 0.12486548f}));
   EXPECT_EQ(randn({5}, {.dtype = float64}, &g).to_vector(),
             (Numbers{-0.16316583423317119, -0.83870569491816027, 0.30603834801759583, -0.21314735751895461,
                      0.6925327505143084}));

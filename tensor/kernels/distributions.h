@@ -1,5 +1,6 @@
-// From the 32 random bits of a Philox word to a distribution. Only + - * / sqrt and comparisons of doubles, which
-// IEEE 754 defines to the last bit, so that every platform draws the same numbers; no library's log or cos is asked.
+// From the 32 random bits of a Philox word to a distribution. Only + - * / sqrt and comparisons of doubles, and what
+// normal.h needs of floats, which IEEE 754 defines to the last bit, so that every platform draws the same numbers; no
+// library's log or cos is asked.
 #pragma once
 
 #include <bit>
@@ -64,5 +65,47 @@ inline NormalPair normal_from(uint32_t w0, uint32_t w1) {
   SinCos angle = portable_sincos(w1);
   return {radius * angle.cos, radius * angle.sin};
 }
+
+// A float as the pack of one lane that normal.h needs.
+namespace one_lane {
+
+struct Bits {
+  uint32_t v;
+};
+
+struct Vec {
+  float v;
+  explicit Vec(double x) : v(float(x)) {}
+};
+
+using Mask = bool;
+
+inline Vec operator+(Vec a, Vec b) { return Vec(a.v + b.v); }
+inline Vec operator-(Vec a, Vec b) { return Vec(a.v - b.v); }
+inline Vec operator*(Vec a, Vec b) { return Vec(a.v * b.v); }
+inline Vec fma(Vec a, Vec b, Vec c) { return Vec(std::fma(a.v, b.v, c.v)); }
+inline Vec sqrt(Vec x) { return Vec(std::sqrt(x.v)); }
+inline Bits bits(Vec x) { return {std::bit_cast<uint32_t>(x.v)}; }
+inline Bits bits(int x) { return {uint32_t(x)}; }
+inline Vec from_bits(Bits x) { return Vec(std::bit_cast<float>(x.v)); }
+inline Vec to_float(Bits x) { return Vec(float(int32_t(x.v))); }
+inline Bits operator+(Bits a, Bits b) { return {a.v + b.v}; }
+inline Bits operator-(Bits a, Bits b) { return {a.v - b.v}; }
+inline Bits operator&(Bits a, Bits b) { return {a.v & b.v}; }
+inline Bits operator^(Bits a, Bits b) { return {a.v ^ b.v}; }
+inline Mask operator==(Bits a, Bits b) { return a.v == b.v; }
+template <int n>
+inline Bits shift_left(Bits x) {
+  return {x.v << n};
+}
+template <int n>
+inline Bits shift_right(Bits x) {
+  return {uint32_t(int32_t(x.v) >> n)};
+}
+inline Vec select(Mask m, Vec a, Vec b) { return m ? a : b; }
+
+#include "tensor/kernels/normal.h"
+
+}  // namespace one_lane
 
 }  // namespace gradus

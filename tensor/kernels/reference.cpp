@@ -293,6 +293,7 @@ void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double
         " on cpu");
   PhiloxBlock block{};
   NormalPair pair{};
+  one_lane::NormalPair floats{one_lane::Vec(0), one_lane::Vec(0)};
   for (int64_t i = 0; i < n; ++i) {
     if (i % 4 == 0) block = philox(state, uint64_t(i / 4));
     uint32_t word = block.v[i % 4];
@@ -302,8 +303,13 @@ void random(Random kind, void* y, int64_t n, PhiloxState state, double a, double
         if constexpr (Floating<T>) value = uniform_from(word, T(a), T(b));
         break;
       case Random::normal:  // two words make two numbers
-        if (i % 2 == 0) pair = normal_from(word, block.v[i % 4 + 1]);
-        value = a + b * (i % 2 ? pair.second : pair.first);
+        if constexpr (std::same_as<T, float>) {
+          if (i % 2 == 0) floats = one_lane::normal_from({word}, {block.v[i % 4 + 1]});
+          value = std::fma(float(b), (i % 2 ? floats.second : floats.first).v, float(a));
+        } else {
+          if (i % 2 == 0) pair = normal_from(word, block.v[i % 4 + 1]);
+          value = a + b * (i % 2 ? pair.second : pair.first);
+        }
         break;
       case Random::bernoulli: value = word < threshold(a); break;
       case Random::randint: value = a + double(uint64_t(word) * uint64_t(b - a) >> 32); break;

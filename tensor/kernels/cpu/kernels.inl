@@ -4,6 +4,7 @@
 
 // Each builds on those before it.
 // clang-format off
+#include "tensor/kernels/normal.h"
 #include "tensor/kernels/cpu/vecmath_tables.h"
 #include "tensor/kernels/cpu/vecmath.h"
 #include "tensor/kernels/elementwise.h"

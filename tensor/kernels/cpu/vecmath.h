@@ -1,4 +1,5 @@
-// exp, log, tanh, erf, sin ... for packs of floats. Included inside a backend's namespace, after its packs.
+// exp, log, tanh, erf, sin ... for packs of floats. Included inside a backend's namespace, after its packs
+// and normal.h.
 //
 // The arguments are reduced as in Muller, "Elementary Functions" (3rd ed. 2016), chapter 11 (Cody and Waite's
 // way), to an interval where a polynomial suffices. The polynomials are minimax fits of our own (weighted
@@ -6,15 +7,7 @@
 // are of the whole function, the largest that tests/vecmath_test.cpp finds against double precision.
 // Infinities, NaN and zeros give what C's functions do; so do denormals, unless they are flushed.
 
-// c[0] + c[1] x + ... by Horner's rule.
-template <int count>
-inline Vec polynomial(const float (&c)[count], Vec x) {
-  Vec sum{double(c[count - 1])};
-  for (int i = count - 2; i >= 0; --i) sum = fma(sum, x, Vec(double(c[i])));
-  return sum;
-}
-
-// The same with coefficients that are looked up.
+// polynomial() of normal.h with coefficients that are looked up.
 template <int count>
 inline Vec polynomial_at(const float (*c)[32], Bits piece, Vec x) {
   Vec sum = lookup(c[count - 1], piece);
@@ -72,17 +65,6 @@ inline Vec expm1(Vec x) {
   Vec half = scale(Vec(0.5), e.n);  // half of 2^n: 2^128 itself would not fit
   Vec y = fma(half, e.above(), half - Vec(0.5)) * Vec(2);
   return select(x == Vec(0), x, y);  // keeps -0
-}
-
-// log(x 2^-shift) for normal x: x = 2^n (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)].
-inline Vec log_of_normal(Vec x, Vec shift) {
-  constexpr float p[] = {0.3333333f,  -0.2500088f,  0.20001318f, -0.16621184f,
-                         0.14197825f, -0.13178624f, 0.12800194f, -0.07633188f};
-  Bits above = bits(x) - bits(0x3f3504f3);  // from sqrt(1/2), so that the mantissa straddles 1
-  Bits e = shift_right<23>(above);
-  Vec f = from_bits(bits(x) - shift_left<23>(e)) - Vec(1), n = to_float(e) - shift, square = f * f;
-  Vec tail = fma(square * f, polynomial(p, f), n * Vec(-2.1219444170128554e-4));
-  return fma(n, Vec(0.693359375), f + fma(Vec(-0.5), square, tail));
 }
 
 [[gnu::noinline]] inline Vec log_of_any(Vec x) {
@@ -270,19 +252,15 @@ inline Vec each_lane(Vec x, float (*f)(float)) {
 
 // sin(x + shift pi / 2) for |x| within the limit: the quadrant chooses between the two polynomials and the sign.
 inline Vec sin_shifted(Vec x, int shift) {
-  constexpr float s[] = {-0.16666667f, 0.008333329f, -0.00019839233f, 2.7173674e-06f};
-  constexpr float c[] = {0.041666646f, -0.0013887306f, 2.4431192e-05f};
   Vec n = round(x * Vec(0.6366197723675814));
   // pi / 2 in three parts, each fused into the remainder with a single rounding
   Vec r = fnma(n, Vec(1.5707963705062866), x);
   r = fnma(n, Vec(-4.371138828673793e-08), r);
   r = fnma(n, Vec(-1.7151245100058819e-15), r);
-  Vec square = r * r;
-  Vec sine = fma(r * square, polynomial(s, square), r);
-  Vec cosine = fma(square, fma(square, polynomial(c, square), Vec(-0.5)), Vec(1));
+  SinCos y = sincos_near_zero(r);
   Bits quadrant = to_int(n) + bits(shift);
-  Vec y = select((quadrant & bits(1)) == bits(0), sine, cosine);
-  return from_bits(bits(y) ^ shift_left<30>(quadrant & bits(2)));
+  Vec size = select((quadrant & bits(1)) == bits(0), y.sin, y.cos);
+  return from_bits(bits(size) ^ shift_left<30>(quadrant & bits(2)));
 }
 
 // Within 1.5 ULP.
