@@ -182,10 +182,10 @@ struct RecurrentSteps {
   Tensor output;  // (batch, time, hidden): h after each step, zero where the sequence has ended
   Tensor h, c;    // (batch, hidden): after each sequence's last step; c of an LSTM's cells, otherwise undefined
 };
-// The steps of a recurrent layer. inputs (batch, time, gates * hidden): W_ih x + b_ih of all steps, which `linear` makes
-// of them in one go; weight (gates * hidden, hidden) and bias (gates * hidden), which may be undefined, W_hh and b_hh in
-// PyTorch's order of gates; h0 and, of an LSTM, c0 (batch, hidden). lengths (batch) int64 or undefined: how long each
-// sequence is; beyond that its state stays. `reverse` reads from the last step to the first.
+// The steps of a recurrent layer. inputs (batch, time, gates * hidden): W_ih x + b_ih of all steps, which `linear`
+// makes of them in one go; weight (gates * hidden, hidden) and bias (gates * hidden), which may be undefined, W_hh and
+// b_hh in PyTorch's order of gates; h0 and, of an LSTM, c0 (batch, hidden). lengths (batch) int64 or undefined: how
+// long each sequence is; beyond that its state stays. `reverse` reads from the last step to the first.
 RecurrentSteps recurrent(Cell cell, const Tensor& inputs, const Tensor& weight, const Tensor& bias, const Tensor& h0,
                          const Tensor& c0 = {}, const Tensor& lengths = {}, bool reverse = false);
 

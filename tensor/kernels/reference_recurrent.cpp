@@ -1,5 +1,5 @@
-// Recurrent layers and additive attention as plain loops: the oracle for kernels that take many sequences together. As in
-// reference.cpp, formulas and sums are evaluated in double.
+// Recurrent layers and additive attention as plain loops: the oracle for kernels that take many sequences together. As
+// in reference.cpp, formulas and sums are evaluated in double.
 #include <vector>
 
 #include "tensor/kernels/backends.h"

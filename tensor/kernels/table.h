@@ -94,8 +94,9 @@ struct Recurrence {
   const void *packed_w = nullptr, *bias = nullptr;  // what `pack` made of w's transpose, or null; b_hh, or null
   const void *h0 = nullptr, *c0 = nullptr;          // (batch, hidden); c0, c: of an LSTM, else null
   void *y = nullptr, *h = nullptr, *c = nullptr;    // (batch, time, hidden): each step's h; (batch, hidden): the last
-  void *before = nullptr, *kept = nullptr;  // for the gradient, or both null: (batch, time, hidden), h before each step,
-};                                          // and (batch, time, kept_of(cell) * hidden)
+  // For the gradient, or both null: (batch, time, hidden), h before each step; (batch, time, kept_of(cell) * hidden).
+  void *before = nullptr, *kept = nullptr;
+};
 
 // Scaled dot-product attention: output = dropout(softmax(scale q k^T + bias)) v for each sample and head, the softmax
 // being over the keys that a query may see. A query that sees none has output 0 and gradients 0. Of all views but

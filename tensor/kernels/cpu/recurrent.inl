@@ -1,6 +1,7 @@
-// Recurrent layers, and the attention of decoders. A step is one small product with the recurrent weights, which are packed once for all steps, and
-// one pass over the gates while they are in the first caches. What a row of the batch becomes does not depend on the
-// others, so that threads share the batch and go through time by themselves: nothing waits between steps.
+// Recurrent layers, and the attention of decoders. A step is one small product with the recurrent weights, which are
+// packed once for all steps, and one pass over the gates while they are in the first caches. What a row of the batch
+// becomes does not depend on the others, so that threads share the batch and go through time by themselves: nothing
+// waits between steps.
 //
 // Included inside the namespace of an instruction set, after gemm_packed.inl.
 
