@@ -1,40 +1,19 @@
 // cpu_gemm [SIZE [THREADS]]: times every rung on square matrices (1024), and prints what each gained.
 #include <algorithm>
-#include <charconv>
-#include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <ctime>
 #include <exception>
+#include <iterator>
 #include <vector>
 
 #include "tensor/kernels/cpu/threads.h"
 #include "tensor/kernels/table.h"
 #include "tutorials/ladders/cpu_gemm/gemm.h"
+#include "tutorials/ladders/timing.h"
 
 namespace {
 
 using gradus::num_threads;
-
-// With one thread, what it had of a processor: that leaves out when other programs had it.
-double seconds_now() {
-  if (num_threads() == 1) return double(std::clock()) / CLOCKS_PER_SEC;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// The least that a call took, of as many samples of `calls` calls as fit into `seconds`, one at least.
-template <class F>
-double best_time(double seconds, int64_t calls, const F& call) {
-  double best = 1e300;
-  for (double spent = 0; spent < seconds;) {
-    const double start = seconds_now();
-    for (int64_t i = 0; i < calls; ++i) call();
-    const double took = seconds_now() - start;
-    best = std::min(best, took / double(calls));
-    spent += std::max(took, 1e-6);
-  }
-  return best;
-}
+using gradus::ladder::best_time;
 
 // 10^9 operations a second of all threads together, if nothing but multiply-adds had to be done.
 double measured_peak() {
@@ -86,16 +65,10 @@ void climb(int64_t size) {
   }
 }
 
-// Whether `text` is a whole number from 1 to `most`.
-bool parse(const char* text, int most, int& value) {
-  const char* end = text + std::strlen(text);
-  const auto [stop, error] = std::from_chars(text, end, value);
-  return error == std::errc() && stop == end && value >= 1 && value <= most;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
+  using gradus::ladder::parse;
   int size = 1024, threads = num_threads();
   if (argc > 3 || (argc > 1 && !parse(argv[1], 1 << 14, size)) || (argc > 2 && !parse(argv[2], 1024, threads))) {
     std::fprintf(stderr, "error: usage: cpu_gemm [SIZE [THREADS]], SIZE at most 16384, THREADS at most 1024\n");

@@ -1,0 +1,42 @@
+// What the programs of the ladders share: how they take times and read their arguments.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+
+#include "tensor/kernels/cpu/threads.h"
+
+namespace gradus::ladder {
+
+// With one thread, what it had of a processor: that leaves out when other programs had it.
+inline double seconds_now() {
+  if (num_threads() == 1) return double(std::clock()) / CLOCKS_PER_SEC;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The least that a call took, of as many samples of `calls` calls as fit into `seconds`, one at least.
+template <class F>
+double best_time(double seconds, int64_t calls, const F& call) {
+  double best = 1e300;
+  for (double spent = 0; spent < seconds;) {
+    const double start = seconds_now();
+    for (int64_t i = 0; i < calls; ++i) call();
+    const double took = seconds_now() - start;
+    best = std::min(best, took / double(calls));
+    spent += std::max(took, 1e-6);
+  }
+  return best;
+}
+
+// Whether `text` is a whole number from 1 to `most`.
+inline bool parse(const char* text, int most, int& value) {
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, value);
+  return error == std::errc() && stop == end && value >= 1 && value <= most;
+}
+
+}  // namespace gradus::ladder
