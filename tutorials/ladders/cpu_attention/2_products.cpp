@@ -2,7 +2,7 @@
 //
 // This is how attention is written where it is one formula among many. The products are those at the top of the ladder
 // ../cpu_gemm, 4 n^2 d operations near the peak, on all threads; and the softmax takes its exponentials by vectors. So
-// it is far faster than rung 1, and than the plain loops of rungs 3 to 5, too.
+// it is far faster than rung 1, and than the plain loops of rungs 3 to 6, too.
 //
 // What holds it back is the memory: scores and weights of all heads are 8 heads n^2 bytes, 32 MB for 4 heads of n =
 // 1024 where q, k, v and the output are 4 MB. The scores are written, read by the softmax, its weights written and read
