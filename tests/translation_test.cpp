@@ -177,7 +177,7 @@ TEST(Translation, ReadsWhatOtherSystemsWrite) {
 TEST(Translation, TakesAMegabyteInALine) {
   TempDir dir;
   std::string word;
-  for (int i = 0; i < 1 << 20; ++i) word += char('a' + (i * i + i / 7) % 26);
+  for (int64_t i = 0; i < 1 << 20; ++i) word += char('a' + (i * i + i / 7) % 26);
   write_file(dir / "pairs.tsv", some_pairs() + word + "\tlong\n");
   const Outcome trained =
       run("train --model transformer --vocabulary 300 --size 16 --epochs 1 --data pairs:" + (dir / "pairs.tsv") +
