@@ -1,7 +1,9 @@
 #include "tests/paths.h"
 
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -45,6 +47,16 @@ Outcome run_program(const std::string& name, const std::string& arguments, const
   Outcome r;
   r.status = shell(before + " " + program(name) + " " + arguments, &r.output);
   return r;
+}
+
+void expect_refused(const std::string& name,
+                    const std::vector<std::pair<std::string, std::string>>& arguments_and_words) {
+  for (const auto& [arguments, words] : arguments_and_words) {
+    const Outcome r = run_program(name, arguments);
+    EXPECT_TRUE(r.status == 1 || r.status == 2) << r.output;
+    EXPECT_EQ(std::count(r.output.begin(), r.output.end(), '\n'), 1) << r.output;
+    EXPECT_NE(r.output.find(words), std::string::npos) << r.output << "should say: " << words;
+  }
 }
 
 std::string python(const std::string& modules) {

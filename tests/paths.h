@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace gradus::testing {
 
@@ -33,6 +35,9 @@ struct Outcome {
   std::string output;
 };
 Outcome run_program(const std::string& name, const std::string& arguments, const std::string& before = "");
+// Expects each of these arguments to be refused in one line that has these words in it.
+void expect_refused(const std::string& name,
+                    const std::vector<std::pair<std::string, std::string>>& arguments_and_words);
 
 // A Python ($GRADUS_PYTHON, else python3) that can import these modules ("numpy, safetensors"); "" if there is none.
 std::string python(const std::string& modules);

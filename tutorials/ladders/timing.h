@@ -5,8 +5,10 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <exception>
 
 #include "tensor/kernels/cpu/threads.h"
 
@@ -37,6 +39,23 @@ inline bool parse(const char* text, int most, int& value) {
   const char* end = text + std::strlen(text);
   const auto [stop, error] = std::from_chars(text, end, value);
   return error == std::errc() && stop == end && value >= 1 && value <= most;
+}
+
+// The program NAME [SIZE [THREADS]]: climb(size).
+inline int run(const char* name, int argc, char** argv, void (*climb)(int64_t size)) {
+  int size = 1024, threads = num_threads();
+  if (argc > 3 || (argc > 1 && !parse(argv[1], 1 << 14, size)) || (argc > 2 && !parse(argv[2], 1024, threads))) {
+    std::fprintf(stderr, "error: usage: %s [SIZE [THREADS]], SIZE at most 16384, THREADS at most 1024\n", name);
+    return 2;
+  }
+  try {
+    set_num_threads(threads);
+    climb(size);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
 }
 
 }  // namespace gradus::ladder

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <iterator>
 #include <vector>
 
@@ -64,18 +63,4 @@ void climb(int64_t n) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  using gradus::ladder::parse;
-  int size = 1024, threads = num_threads();
-  if (argc > 3 || (argc > 1 && !parse(argv[1], 1 << 14, size)) || (argc > 2 && !parse(argv[2], 1024, threads))) {
-    std::fprintf(stderr, "error: usage: cpu_attention [SIZE [THREADS]], SIZE at most 16384, THREADS at most 1024\n");
-    return 2;
-  }
-  try {
-    gradus::set_num_threads(threads);
-    climb(size);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return gradus::ladder::run("cpu_attention", argc, argv, climb); }

@@ -1,7 +1,6 @@
 // cpu_gemm [SIZE [THREADS]]: times every rung on square matrices (1024), and prints what each gained.
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <iterator>
 #include <vector>
 
@@ -67,18 +66,4 @@ void climb(int64_t size) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  using gradus::ladder::parse;
-  int size = 1024, threads = num_threads();
-  if (argc > 3 || (argc > 1 && !parse(argv[1], 1 << 14, size)) || (argc > 2 && !parse(argv[2], 1024, threads))) {
-    std::fprintf(stderr, "error: usage: cpu_gemm [SIZE [THREADS]], SIZE at most 16384, THREADS at most 1024\n");
-    return 2;
-  }
-  try {
-    gradus::set_num_threads(threads);
-    climb(size);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return gradus::ladder::run("cpu_gemm", argc, argv, climb); }
