@@ -268,7 +268,7 @@ inline void attend_block(ScoreBlock b, const AttentionSpace& space) {
   }
   for (int64_t i = 0; i < queries; ++i) {
     float* to = row_of(a.output, b.batch, b.head, b.queries.begin + i);
-    const Vec factor(double(inverse[i]));
+    const Vec factor(inverse[i]);
     if (wanted == 0)
       packs(features, [&](int64_t c, auto... n) { store(to + c, Vec(0), n...); });
     else

@@ -196,7 +196,7 @@ void additive_scores_grad(const void* q, const void* k, const void* v, const voi
         const Vec from = load(query + r * n + i, m...);
         Vec sum(0);
         for (int64_t j = 0; j < keys; ++j) {
-          const Vec score(double(scores[r * keys + j])), y = tanh(from + load(key + j * n + i, m...));
+          const Vec score(scores[r * keys + j]), y = tanh(from + load(key + j * n + i, m...));
           const Vec d = score * factor * fnma(y, y, Vec(1));
           of_v = fma(score, y, of_v);
           sum = sum + d;
