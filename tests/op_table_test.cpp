@@ -429,7 +429,7 @@ void collect(const std::shared_ptr<Node>& node, std::set<std::string>& names) {
 }
 
 TEST(OpTableMeta, EveryRuleIsRun) {
-  if (testing::sanitized) GTEST_SKIP() << "runs what the rest of the table runs";
+  if (testing::sanitized) GTEST_SKIP() << "runs what the other tests of the table run";
   std::set<std::string> met;
   for (const Row& row : op_table())
     if (row.options.check != Check::none)
