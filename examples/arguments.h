@@ -11,13 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "examples/limits.h"
 #include "tensor/error.h"
 #include "tensor/io/file.h"
 #include "train/interrupt.h"
 
 namespace examples {
-
-inline constexpr int64_t many = 1'000'000'000;
 
 inline CLI::Validator whole(int64_t low, int64_t high) {
   return CLI::Validator(

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "examples/limits.h"
 #include "tensor/error.h"
 #include "tensor/io/file.h"
 #include "train/checkpoint.h"
@@ -80,13 +81,14 @@ struct MetadataReader {
   // Into an option of any type.
   template <class Value>
   void into(const std::string& key, Value& value) const {
-    constexpr double most = 1e12;
     if constexpr (std::is_same_v<Value, std::string>)
       value = get(key);
     else if constexpr (std::is_same_v<Value, bool>)
       value = number<int64_t>(key, 0, 1) == 1;
+    else if constexpr (std::is_integral_v<Value>)
+      value = number<Value>(key, 0, Value(most_of(key)));
     else
-      value = number<Value>(key, std::is_signed_v<Value> ? Value(-most) : Value(0), Value(most));
+      value = number<Value>(key, -1e12, 1e12);
   }
   std::vector<double> numbers(const std::string& key, double low, double high) const {
     std::vector<double> all;

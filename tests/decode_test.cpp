@@ -151,6 +151,24 @@ TEST(Kept, Seq2SeqTranslatesTheSameAsAnew) {
   }
 }
 
+// What a step costs grows with the places that it looks at, never with the square.
+TEST(Kept, GptWritesInLinearTime) {
+  Gpt model({.vocabulary = 11, .block = 256, .layers = 2, .heads = 2, .d_model = 64});
+  model.eval();
+  const NoGrad guard;
+  const auto stream = model.start();
+  const Tensor token = ones({1, 1}, {.dtype = int64});
+  std::vector<int64_t> flops;
+  for (int place = 0; place < 256; ++place) {
+    const int64_t before = flops_counted();
+    (void)stream->step(token);
+    flops.push_back(flops_counted() - before);
+  }
+  // Each place adds one key and one value of 64 features to two layers: four flops for each feature.
+  for (size_t place = 1; place < flops.size(); ++place) EXPECT_EQ(flops[place] - flops[place - 1], 2 * 4 * 64);
+  EXPECT_LT(flops.back(), 3 * flops.front());
+}
+
 // --- searches that try everything ----------------------------------------------------------------------------------
 
 // Scores, and looks at a source, that follow from what was written so far and nothing else.
@@ -220,6 +238,25 @@ Hypothesis ended(const Draft& draft, const DecodeOptions& o) {
   return {draft.tokens, score, {}};
 }
 
+// `draft` of `row` of `places` with what each token of the vocabulary would add to it, but for the token itself.
+std::vector<Draft> ways_on(uint64_t seed, int64_t vocabulary, const std::vector<int64_t>& places, size_t row,
+                           const DecodeOptions& o, const Draft& draft) {
+  const auto in_each_row = [&](int64_t token) {
+    return full({int64_t(places.size()), 1}, double(token), {.dtype = int64});
+  };
+  Dreams stream(seed, vocabulary, places);
+  Tensor logits = stream.step(in_each_row(o.bos));
+  for (const int64_t token : draft.tokens) logits = stream.step(in_each_row(token));
+  const Tensor look = stream.attention()[int64_t(row)].narrow(0, 0, places[row]);
+  std::vector<Draft> ways;
+  for (const double p : log_softmax(logits[int64_t(row)], -1).to_vector()) {
+    ways.push_back(draft);
+    ways.back().log_probability += p;
+    ways.back().looks.push_back(look);
+  }
+  return ways;
+}
+
 // Beam search by its definition: no batch, no early end, every way of going on looked at. `row` of `places`.
 std::vector<Hypothesis> plain_search(uint64_t seed, int64_t vocabulary, const std::vector<int64_t>& places,
                                      size_t row, const DecodeOptions& o) {
@@ -229,17 +266,8 @@ std::vector<Hypothesis> plain_search(uint64_t seed, int64_t vocabulary, const st
   for (int64_t length = 0; !going.empty(); ++length) {
     std::vector<std::pair<Draft, int64_t>> all;
     for (const Draft& draft : going) {
-      Dreams stream(seed, vocabulary, places);
-      Tensor logits = stream.step(full({int64_t(places.size()), 1}, double(o.bos), {.dtype = int64}));
-      for (const int64_t token : draft.tokens)
-        logits = stream.step(full({int64_t(places.size()), 1}, double(token), {.dtype = int64}));
-      const std::vector<double> p = log_softmax(logits[int64_t(row)], -1).to_vector();
-      for (int64_t token = 0; token < vocabulary; ++token) {
-        Draft more = draft;
-        more.log_probability += p[size_t(token)];
-        more.looks.push_back(stream.attention()[int64_t(row)].narrow(0, 0, places[row]));
-        all.emplace_back(std::move(more), token);
-      }
+      std::vector<Draft> ways = ways_on(seed, vocabulary, places, row, o, draft);
+      for (size_t token = 0; token < ways.size(); ++token) all.emplace_back(std::move(ways[token]), int64_t(token));
     }
     std::stable_sort(all.begin(), all.end(),
                      [](auto& a, auto& b) { return a.first.log_probability > b.first.log_probability; });
@@ -295,21 +323,15 @@ TEST(BeamSearch, StopsWhenNothingBetterCanCome) {
 void try_all(uint64_t seed, int64_t vocabulary, const std::vector<int64_t>& places, size_t row,
              const DecodeOptions& o, const Draft& draft, std::vector<Hypothesis>& all) {
   if (int64_t(draft.tokens.size()) == o.max_length) return all.push_back(ended(draft, o));
-  Dreams stream(seed, vocabulary, places);
-  Tensor logits = stream.step(full({int64_t(places.size()), 1}, double(o.bos), {.dtype = int64}));
-  for (const int64_t token : draft.tokens)
-    logits = stream.step(full({int64_t(places.size()), 1}, double(token), {.dtype = int64}));
-  const std::vector<double> p = log_softmax(logits[int64_t(row)], -1).to_vector();
-  for (int64_t token = 0; token < vocabulary; ++token) {
-    Draft more = draft;
-    more.log_probability += p[size_t(token)];
-    more.looks.push_back(stream.attention()[int64_t(row)].narrow(0, 0, places[row]));
+  int64_t token = 0;
+  for (Draft& more : ways_on(seed, vocabulary, places, row, o, draft)) {
     if (token == o.eos) {
       all.push_back(ended(more, o));
     } else {
       more.tokens.push_back(token);
       try_all(seed, vocabulary, places, row, o, more, all);
     }
+    ++token;
   }
 }
 

@@ -84,6 +84,16 @@ void add_attention(Table& t) {
   t.add("scaled_dot_product_attention", [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2]); },
         "F.scaled_dot_product_attention(x[0], x[1], x[2], enable_gqa=True)",
         {{real({2, 4, 3, 2}), real({2, 2, 5, 2}), real({2, 2, 5, 3})}});
+  // PyTorch's is_causal lines up the first places of queries and keys, ours the last.
+  t.add("scaled_dot_product_attention",
+        [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); },
+        "F.scaled_dot_product_attention(x[0], x[1], x[2], is_causal=True)",
+        {{real({2, 4, 3}), real({2, 4, 3}), real({2, 4, 2})}},
+        {.large = {real({4, 67, 32}), real({4, 67, 32}), real({4, 67, 32})}});
+  t.add("scaled_dot_product_attention",
+        [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); },
+        "F.scaled_dot_product_attention(x[0], x[1], x[2], attn_mask=torch.ones(3, 5, dtype=torch.bool).tril(2))",
+        {{q, k, v}});
   t.add("scaled_dot_product_attention",
         [](X x) -> Outputs {
           manual_seed(7);

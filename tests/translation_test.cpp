@@ -205,6 +205,7 @@ TEST(Translation, RefusesAnotherProgramsCheckpoint) {
   };
   refused("program", "language_model", "a checkpoint of language_model, not of translation");
   refused("size", "many", "metadata 'size' is 'many', expected a number");
+  refused("layers", "1000000000", "expected a number from 0 to 1000");
   refused("source_tokenizer", "{}", "not a tokeniser");
   // Words that are not those of the embedding.
   const auto few = data::VocabularyTokenizer::train(data::TokenUnit::word, {"a few words"});

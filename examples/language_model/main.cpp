@@ -19,7 +19,7 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "clip" || name == "weight-decay") return number(0, 1e6);
   if (name == "steps" || name == "warmup" || name == "seed") return whole(0, many);
   if (name == "vocabulary") return whole(261, 1000000);
-  return whole(1, many);
+  return whole(1, examples::most_of(name));
 }
 
 int run(int argc, char** argv) {

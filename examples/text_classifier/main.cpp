@@ -16,7 +16,7 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "lr") return examples::learning_rate();
   if (name == "weight-decay" || name == "embedding-std") return number(0, 1e6);
   if (name == "epochs" || name == "seed") return whole(0, many);
-  return whole(1, many);
+  return whole(1, examples::most_of(name));
 }
 
 int run(int argc, char** argv) {

@@ -30,8 +30,7 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "epochs" || name == "seed") return whole(0, many);
   if (name == "vocabulary") return whole(261, 1000000);
   if (name == "src" || name == "tgt") return path();
-  if (name == "layers") return whole(1, 1000);  // more would fill any memory before anything is said
-  return whole(1, name == "size" || name == "ffn" ? 65536 : many);
+  return whole(1, examples::most_of(name));
 }
 
 void add_train(CLI::App& command, Options& o) {
