@@ -24,7 +24,7 @@ import report
 from machine import AWAKE, KEEP_MEMORY, SEPARATE_BLOCKS, Child, cpu_times, gemm_peers, processor, warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GROUPS = ("gemm", "random", "avx2", "memory", "conv", "linear", "overhead", "steps")
+GROUPS = ("gemm", "random", "avx2", "memory", "conv", "attention", "linear", "overhead", "steps")
 SIZES = (512 << 10, 32 << 20, 1 << 30)  # what a walk for bandwidth touches: about L2, L3 and DRAM
 # kind, M, N, K, batch: so many products (M, K) (K, N). The first letter of the kind says of A whether it lies as it is
 # (N) or transposed (T), the second of B.
@@ -302,6 +302,7 @@ class Bench:
             titles = {
                 "memory": "Limited by memory",
                 "conv": "Convolutions",
+                "attention": "Attention",
                 "linear": "Layers whose weights stay",
                 "overhead": "What an op costs",
                 "steps": "Training steps",
@@ -354,6 +355,13 @@ class Bench:
         self.items(
             "kernels", "conv", "float32, PyTorch in the better of its layouts, results new on both sides", self.flops
         )
+
+    def attention(self):
+        note = (
+            "softmax(q k^T / 8) v of 8 heads of 64 features, batch x heads x queries to keys; both ways: the gradients "
+            "of q, k and v too"
+        )
+        self.items("kernels", "attention", note, self.flops)
 
     def linear(self):
         note = (

@@ -1,4 +1,4 @@
-// What is limited by memory, layers whose weights stay, convolutions and what an op costs by itself, the same as in
+// What is limited by memory, layers whose weights stay, convolutions, attention and what an op costs by itself, the same as in
 // peer_torch.py. Results are newly made in every call on both sides, except where the name says "into": there they
 // are given.
 #include <memory>
@@ -49,6 +49,9 @@ class Items {
                    .read = 4 * read,
                    .written = 4 * written,
                    .make = std::move(make)});
+  }
+  void attention(const std::string& name, double flops, std::function<Call()> make) {
+    all.push_back({.group = "attention", .name = name, .flops = flops, .make = std::move(make)});
   }
   void linear(const std::string& name, double flops, std::function<Call()> make) {
     all.push_back({.group = "linear", .name = name, .flops = flops, .make = std::move(make)});
@@ -261,6 +264,33 @@ void convolutions(Items& items) {
   });
 }
 
+// Of 8 heads of 64 features. Of causal attention the half that counts.
+void attentions(Items& items) {
+  struct Sizes {
+    int64_t batch, queries, keys;
+    bool causal;
+  };
+  for (const Sizes s : {Sizes{8, 64, 64, true}, Sizes{4, 512, 512, false}, Sizes{4, 512, 512, true},
+                        Sizes{1, 4096, 4096, false}, Sizes{1, 4096, 4096, true}, Sizes{32, 1, 512, false}}) {
+    const std::string name = "attention " + std::to_string(s.batch) + "x8x" + std::to_string(s.queries) + " to " +
+                             std::to_string(s.keys) + (s.causal ? ", causal" : "");
+    const Shape queries{s.batch, 8, s.queries, 64}, keys{s.batch, 8, s.keys, 64};
+    const double pairs = double(s.batch * 8 * s.queries) * double(s.causal ? (s.keys + 1) / 2 : s.keys);
+    const AttentionOptions options{.is_causal = s.causal};
+    items.attention(name + ", forward", 4 * 64 * pairs, [=] {
+      return plain([=, q = randn(queries), k = randn(keys), v = randn(keys)] {
+        scaled_dot_product_attention(q, k, v, options);
+      });
+    });
+    if (s.queries == 1) continue;  // of a decoder at work
+    items.attention(name + ", both ways", 14 * 64 * pairs, [=] {
+      const Tensor k = randn(keys).requires_grad_(), v = randn(keys).requires_grad_();
+      return both_ways(randn(queries), {k, v},
+                       [=](const Tensor& q) { return scaled_dot_product_attention(q, k, v, options); });
+    });
+  }
+}
+
 // x (m, k) and weights (n, k) that are used again and again; matrices of bfloat16.
 void linears(Items& items) {
   struct Sizes {
@@ -312,6 +342,7 @@ std::vector<Item> items() {
   reductions(items);
   optimisers(items);
   convolutions(items);
+  attentions(items);
   linears(items);
   overheads(items);
   return std::move(items.all);

@@ -257,6 +257,33 @@ item("max_pool2d 64x32x28x28 by 2", with_input(lambda x: F.max_pool2d(x, 2), 64,
 item("max_pool2d 64x32x28x28 by 2, both ways", gradient_of(lambda x: F.max_pool2d(x, 2), 64, 32, 28, 28))
 item("avg_pool2d 64x32x28x28 by 2, both ways", gradient_of(lambda x: F.avg_pool2d(x, 2), 64, 32, 28, 28))
 
+# --- attention ------------------------------------------------------------------------------------------------------
+
+
+def attention(batch, queries, keys, causal):
+    def make():
+        q, (k, v) = torch.randn(batch, 8, queries, 64), torch.randn(2, batch, 8, keys, 64)
+        return q, [k, v], lambda q: F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+    def forward():
+        q, _, f = make()
+        return lambda: f(q)
+
+    name = f"attention {batch}x8x{queries} to {keys}{', causal' if causal else ''}"
+    item(f"{name}, forward", plain(forward))
+    item(f"{name}, both ways", both_ways(make))
+
+
+for sizes in (
+    (8, 64, 64, True),
+    (4, 512, 512, False),
+    (4, 512, 512, True),
+    (1, 4096, 4096, False),
+    (1, 4096, 4096, True),
+    (32, 1, 512, False),
+):
+    attention(*sizes)
+
 # --- layers whose weights stay --------------------------------------------------------------------------------------
 
 
