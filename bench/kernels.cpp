@@ -1,6 +1,6 @@
-// What is limited by memory, layers whose weights stay, convolutions, attention and what an op costs by itself, the same as in
-// peer_torch.py. Results are newly made in every call on both sides, except where the name says "into": there they
-// are given.
+// What is limited by memory, layers whose weights stay, convolutions, attention and what an op costs by itself, the
+// same as in peer_torch.py. Results are newly made in every call on both sides, except where the name says "into":
+// there they are given.
 #include <memory>
 
 #include "autograd/ops.h"

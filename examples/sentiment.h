@@ -23,6 +23,12 @@ struct Sentence {
   int64_t label;
 };
 
+inline void shuffle(std::vector<Sentence>& sentences, uint64_t seed) {
+  gradus::Generator random(seed);
+  for (size_t i = sentences.size(); i > 1; --i)
+    std::swap(sentences[i - 1], sentences[size_t(random.below(int64_t(i)))]);
+}
+
 // A tenth each to validate and to test with, the same for every seed of the training.
 struct Sentences {
   std::vector<Sentence> training, validation, test;
@@ -47,8 +53,7 @@ struct Sentences {
     for (const int64_t label : {0, 1})
       check(std::any_of(all.begin(), all.end(), [&](const Sentence& s) { return s.label == label; }), printable(data),
             ": no sentence has the label ", label);
-    gradus::Generator random(1);
-    for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[size_t(random.below(int64_t(i)))]);
+    shuffle(all, 1);
     for (size_t i = 0; i < all.size(); ++i)
       (i % 10 == 0 ? test : i % 10 == 1 ? validation : training).push_back(std::move(all[i]));
   }

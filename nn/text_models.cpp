@@ -158,13 +158,15 @@ void Bert::visit(Visitor& v) {
   v("output_bias", output_bias_);
 }
 
-MaskedTokens mask_tokens(const Tensor& tokens, double share, int64_t specials, int64_t mask, int64_t vocabulary,
+MaskedTokens mask_tokens(const Tensor& tokens, const std::vector<double>& chances, int64_t specials, int64_t mask,
                          int64_t ignore, Generator& random) {
+  const int64_t vocabulary = int64_t(chances.size());
   MaskedTokens m{tokens.clone(), full_like(tokens, double(ignore))};
   int64_t* to = m.tokens.data<int64_t>();
   int64_t* target = m.targets.data<int64_t>();
   for (int64_t i = 0; i < tokens.numel(); ++i) {
-    if (to[i] < specials || random.uniform() >= share) continue;
+    check(to[i] >= 0 && to[i] < vocabulary, "mask_tokens: id ", to[i], " is not in a vocabulary of ", vocabulary);
+    if (random.uniform() >= chances[size_t(to[i])]) continue;
     target[i] = to[i];
     const double way = random.uniform();
     if (way < 0.8)

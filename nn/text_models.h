@@ -95,12 +95,13 @@ class Bert : public Module {
   Tensor output_bias_;  // (vocabulary); the weights are the embedding's
 };
 
-// Of the tokens that are no specials (ids below `specials`) a share is hidden: 80% of them behind `mask`, 10% behind a
-// random token, 10% left as they are (Devlin et al. 2019, section 3.1). Targets are `ignore` where nothing is asked.
+// Each token is asked for with the chance that `chances` (one for each of the vocabulary, 0 for specials) gives it. Of
+// these 80% are hidden behind `mask`, 10% behind a random token from id `specials` on, 10% left as they are (Devlin et
+// al. 2019, section 3.1). Targets are `ignore` where nothing is asked. Throws Error for an id beyond the vocabulary.
 struct MaskedTokens {
   Tensor tokens, targets;
 };
-MaskedTokens mask_tokens(const Tensor& tokens, double share, int64_t specials, int64_t mask, int64_t vocabulary,
+MaskedTokens mask_tokens(const Tensor& tokens, const std::vector<double>& chances, int64_t specials, int64_t mask,
                          int64_t ignore, Generator& random);
 
 struct TextClassifierOptions {

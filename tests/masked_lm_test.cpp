@@ -16,7 +16,8 @@ using gradus::testing::TempDir;
 
 Outcome run(const std::string& arguments) { return gradus::testing::run_program("masked_lm", arguments); }
 
-const std::string tiny = " --layers 1 --heads 2 --size 32 --ffn 32 --batch 128 ";
+const std::string small = " --layers 1 --heads 2 --size 32 --ffn 32 --batch 128 ",
+                  tiny = small + "--share 0.15 --frequent 1 ";
 
 // Sentences of which any word follows from the others, and the label from each word but two.
 std::string sentence(bool good, int i) {
@@ -77,6 +78,16 @@ TEST(MaskedLm, LearnsFillsFinetunesAndJudges) {
   const Outcome anew = run(tune + "--labels 0.1 --from-nothing --out " + (dir / "anew"));
   EXPECT_GT(number_after(anew.output, "loss "), number_after(tuned.output, "loss ") + 0.01)
       << anew.output << tuned.output;
+}
+
+TEST(MaskedLm, HidesFrequentWordsLessOften) {
+  TempDir dir;
+  write_sentences(dir / "lines", dir / "s.tsv");
+  const Outcome trained =
+      run("train --data " + (dir / "lines") + tiny + "--share 0.5 --frequent 0.01 --epochs 1 --out " + (dir / "lm"));
+  // Of 190 sentences of six words "the" is a sixth of all, each number a thirtieth and every other word a twelfth.
+  const double each = 0.5 * (std::sqrt(0.01 * 6) + std::sqrt(0.01 * 30) + 4 * std::sqrt(0.01 * 12));
+  EXPECT_NEAR(number_after(trained.output, "about "), 190 * each, 1.5) << trained.output;
 }
 
 TEST(MaskedLm, ResumesToTheSameBytes) {

@@ -491,11 +491,18 @@ TEST(Bert, HidesTokensAndIgnoresPadding) {
   EXPECT_EQ(model.predict(one).shape(), (Shape{1, 3, 50}));
   Generator random(1);
   const Tensor tokens = randint(5, 50, {100, 100}, {.dtype = int64}, &random);
-  const MaskedTokens m = mask_tokens(tokens, 0.15, 5, 4, 50, -100, random);
+  std::vector<double> chances(50, 0.15);
+  chances[7] = 0;
+  chances[8] = 1;
+  const MaskedTokens m = mask_tokens(tokens, chances, 5, 4, -100, random);
   const Tensor asked = m.targets != -100.0;
-  EXPECT_NEAR(asked.to(float64).mean().item(), 0.15, 0.01);
+  const auto share_of = [&](const Tensor& some) { return asked.masked_select(some).to(float64).mean().item(); };
+  EXPECT_EQ(share_of(tokens == 7.0), 0);
+  EXPECT_EQ(share_of(tokens == 8.0), 1);
+  EXPECT_NEAR(share_of(tokens > 8.0), 0.15, 0.01);
   EXPECT_TRUE(equal(m.targets.masked_select(asked), tokens.masked_select(asked)));
   EXPECT_NEAR((m.tokens.masked_select(asked) == 4.0).to(float64).mean().item(), 0.8, 0.03);
+  EXPECT_NE(error_of([&] { (void)mask_tokens(ids({{50}}), chances, 5, 4, -100, random); }), "");
 }
 
 TEST(TextClassifier, AveragesWhatIsThere) {

@@ -29,7 +29,30 @@ shakespeare() {
   judge "loss over all of the held-out Shakespeare" "$loss" "<=" "$2"
 }
 
+# Whether what an encoder learnt without labels helps where labels are few: a tenth of those of rt-polarity.
+judgements() {
+  local way seed score total
+  local -A mean
+  $programs/masked_lm train --out "$out/encoder"
+  for way in "" --from-nothing; do
+    total=0
+    for seed in 1 2 3; do
+      score=$($programs/masked_lm finetune --from "$out/encoder" --labels 0.1 $way --seed $seed \
+        --out "$out/judge" | sed -n 's/^validation accuracy: .*, test accuracy: \([0-9.]*\)%$/\1/p')
+      total=$(awk "BEGIN { print $total + $score / 3 }")
+    done
+    mean[x$way]=$total
+  done
+  judge "sentences judged right after 853 labels, in per cent; from nothing ${mean[x--from-nothing]}" "${mean[x]}" ">" \
+    "${mean[x--from-nothing]}"
+}
+
 grammar
+if [ -e "$data/rt-polarity" ]; then
+  judgements
+else
+  echo "no $data/rt-polarity: what pre-training is worth is left out"
+fi
 if [ -e "$data/tinyshakespeare/input.txt" ]; then
   shakespeare shakespeare 1.93
   shakespeare faster 1.83 --lr 0.002

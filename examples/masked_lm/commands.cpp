@@ -1,6 +1,7 @@
 #include "commands.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "examples/metadata.h"
 #include "examples/sentiment.h"
@@ -27,43 +28,57 @@ struct Lines {
   }
 };
 
+// The chance of each word to be hidden: the share, less for words that are more than `frequent` of all, by the rule of
+// Mikolov et al. 2013, section 2.3, equation 5. Those, "the" and "of", say little of what a sentence is about.
+std::vector<double> chances_of(const std::vector<std::string>& lines, const data::Tokenizer& tokenizer,
+                               const Options& o) {
+  std::vector<double> counts(size_t(tokenizer.size()), 0);
+  for (const std::string& line : lines)
+    for (const int64_t id : tokenizer.encode(line)) counts[size_t(id)] += 1;
+  std::fill_n(counts.begin(), data::special_names.size(), 0);
+  const double words = std::accumulate(counts.begin(), counts.end(), 0.0);
+  for (double& count : counts) count = count > 0 ? o.share * std::min(1.0, std::sqrt(o.frequent * words / count)) : 0;
+  return counts;
+}
+
 struct MaskedBatch {
   Tensor tokens;           // (batch, longest), some of them hidden
   Tensor places, targets;  // where among batch x longest, and what stood there: (hidden) each
 };
 
 // Batches of sentences of like length, other words hidden in each epoch: Liu et al. 2019 ("RoBERTa"), section 4.1.
-// Sentences without a known word have nothing to hide and are left out; `words` counts the known ones of all.
+// Sentences without a known word have nothing to hide and are left out; of all others `hidden` words are, on average.
 struct MaskedLines {
-  int64_t words = 0;
+  double hidden = 0;
   data::DataLoader<MaskedBatch> loader;
 
-  MaskedLines(const std::vector<std::string>& lines, const data::Tokenizer& tokenizer, const Options& o,
-              uint64_t seed, bool shuffle)
-      : loader(make(lines, tokenizer, o, seed, shuffle)) {}
+  MaskedLines(const std::vector<std::string>& lines, const data::Tokenizer& tokenizer,
+              const std::vector<double>& chances, const Options& o, uint64_t seed, bool shuffle)
+      : loader(make(lines, tokenizer, chances, o, seed, shuffle)) {}
 
  private:
   data::DataLoader<MaskedBatch> make(const std::vector<std::string>& lines, const data::Tokenizer& tokenizer,
-                                     const Options& o, uint64_t seed, bool shuffle) {
+                                     const std::vector<double>& chances, const Options& o, uint64_t seed,
+                                     bool shuffle) {
     const int64_t specials = int64_t(data::special_names.size());
     const auto rows = std::make_shared<std::vector<data::Ids>>();
     std::vector<int64_t> lengths;
     for (const std::string& line : lines) {
       data::Ids ids = examples::encode(tokenizer, line, o.max_length);
-      const int64_t known = std::count_if(ids.begin(), ids.end(), [&](int64_t id) { return id >= specials; });
-      if (known == 0) continue;
-      words += known;
+      double expected = 0;
+      for (const int64_t id : ids) expected += chances[size_t(id)];
+      if (expected == 0) continue;
+      hidden += expected;
       lengths.push_back(int64_t(ids.size()));
       rows->push_back(std::move(ids));
     }
-    check(words > 0, printable(o.data), ": no sentence ", shuffle ? "" : "that is held out ",
+    check(hidden > 0, printable(o.data), ": no sentence ", shuffle ? "" : "that is held out ",
           "has a word that occurs at least --min-count times");
     const auto batches =
         std::make_shared<const std::vector<std::vector<int64_t>>>(data::batches_by_tokens(lengths, o.batch, seed));
     return {int64_t(batches->size()),
             {.batch_size = 1, .shuffle = shuffle, .seed = seed},
-            [=, named = tokenizer.specials(), vocabulary = tokenizer.size(), share = o.share](
-                std::span<const int64_t> chosen, int64_t epoch) -> MaskedBatch {
+            [=, named = tokenizer.specials()](std::span<const int64_t> chosen, int64_t epoch) -> MaskedBatch {
               std::vector<data::Ids> some;
               for (const int64_t i : (*batches)[size_t(chosen[0])]) some.push_back((*rows)[size_t(i)]);
               const Tensor tokens = data::pad_rows(some, named.pad);
@@ -71,7 +86,7 @@ struct MaskedLines {
               nn::MaskedTokens masked;
               std::vector<int64_t> places, targets;
               while (places.empty()) {  // short sentences may come out with nothing hidden
-                masked = nn::mask_tokens(tokens, share, specials, named.mask, vocabulary, -1, random);
+                masked = nn::mask_tokens(tokens, chances, specials, named.mask, -1, random);
                 const int64_t* target = masked.targets.data<int64_t>();
                 for (int64_t i = 0; i < tokens.numel(); ++i)
                   if (target[i] >= 0) {
@@ -162,15 +177,18 @@ void train(const Options& o) {
                                                           {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
   nn::Bert model = make_encoder(o, tokenizer.size());
-  MaskedLines training(lines.training, tokenizer, o, o.seed, true);
-  MaskedLines held_out(lines.held_out, tokenizer, o, 0, false);  // the same words are hidden whatever the seed
+  const std::vector<double> chances = chances_of(lines.training, tokenizer, o);
+  MaskedLines training(lines.training, tokenizer, chances, o, o.seed, true);
+  // The same words are hidden whatever the seed.
+  MaskedLines held_out(lines.held_out, tokenizer, chances, o, 0, false);
   const int64_t updates = o.epochs * training.loader.batches();
   optim::AdamW optimizer(model.parameters(), {.lr = o.lr, .betas = {0.9, 0.98}, .weight_decay = o.weight_decay});
   optim::CosineLR schedule(optimizer, {.steps = std::max<int64_t>(2, updates), .warmup = updates / 20});
   std::printf("%s: %zu sentences to learn from, %zu held out; %lld words\n", printable(o.data).c_str(),
               lines.training.size(), lines.held_out.size(), static_cast<long long>(tokenizer.size()));
-  std::printf("%lld parameters, %lld updates of up to %lld words\n", static_cast<long long>(model.parameter_count()),
-              static_cast<long long>(updates), static_cast<long long>(o.batch));
+  std::printf("%lld parameters, %lld updates of up to %lld words; about %.0f are hidden in an epoch\n",
+              static_cast<long long>(model.parameter_count()), static_cast<long long>(updates),
+              static_cast<long long>(o.batch), training.hidden);
   std::fflush(stdout);
   train::Metadata metadata = to_metadata(o);
   metadata["tokenizer"] = tokenizer.to_json();
@@ -187,7 +205,7 @@ void train(const Options& o) {
               .resume = o.resume,
               .metadata = metadata,
               .tensorboard = o.log == "tensorboard",
-              .samples_per_epoch = std::max<int64_t>(1, std::llround(o.share * double(training.words)))});
+              .samples_per_epoch = std::max<int64_t>(1, std::llround(training.hidden))});
 }
 
 void evaluate(const std::string& checkpoint) {
@@ -199,7 +217,9 @@ void evaluate(const std::string& checkpoint) {
     return;
   }
   Pretrained trained(c);
-  MaskedLines held_out(Lines(trained.options).held_out, *trained.tokenizer, trained.options, 0, false);
+  const Lines lines(trained.options);
+  MaskedLines held_out(lines.held_out, *trained.tokenizer,
+                       chances_of(lines.training, *trained.tokenizer, trained.options), trained.options, 0, false);
   const train::Metrics m =
       train::evaluate(trained.model, held_out.loader, [&](MaskedBatch& b) { return step_of(trained.model, b); });
   std::printf("held-out loss %.4f a hidden word, perplexity %.1f, accuracy %.2f%%\n", m[0].second,
@@ -253,7 +273,8 @@ void finetune(const TuneOptions& o) {
 
   examples::Sentences sentences(o.data);
   const double count = std::ceil(o.labels * double(sentences.training.size()));
-  sentences.training.resize(size_t(count));  // they are in random order
+  examples::shuffle(sentences.training, o.seed);  // runs with other seeds differ in the labels they see too
+  sentences.training.resize(size_t(count));
   auto loader = examples::sentence_loader(sentences.training, *tokenizer, encoder.max_length,
                                           {.batch_size = o.batch, .shuffle = true, .seed = o.seed}, o.word_dropout);
   auto validation =

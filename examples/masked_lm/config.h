@@ -11,9 +11,9 @@ namespace masked_lm {
 // Of `train`.
 struct Options {
   std::string data = "rt-polarity", more = "";
-  int64_t layers = 2, heads = 4, size = 64, ffn = 128, max_length = 64, min_count = 2;
-  double share = 0.15, dropout = 0.1;
-  int64_t epochs = 40, batch = 1024;
+  int64_t layers = 2, heads = 4, size = 128, ffn = 128, max_length = 64, min_count = 2;
+  double share = 0.75, frequent = 1e-3, dropout = 0.1;
+  int64_t epochs = 25, batch = 1024;
   double lr = 2e-3, weight_decay = 0.01;
   uint64_t seed = 1;
 
@@ -35,6 +35,7 @@ void each_option(F f) {
   f("max-length", &Options::max_length, "words of a sentence that are looked at");
   f("min-count", &Options::min_count, "words that occur less often are unknown");
   f("share", &Options::share, "share of the words that are hidden");
+  f("frequent", &Options::frequent, "words that are a larger part of all are hidden less often (1: none)");
   f("dropout", &Options::dropout, "share of features that are dropped");
   f("epochs", &Options::epochs, "times through the sentences");
   f("batch", &Options::batch, "words for one update, the filling of short sentences counted");
@@ -46,9 +47,9 @@ void each_option(F f) {
 // Of `finetune`.
 struct TuneOptions {
   std::string data = "rt-polarity";
-  double labels = 1, dropout = 0.5, word_dropout = 0.2;
-  int64_t epochs = 8, batch = 32;
-  double lr = 1e-3, weight_decay = 0.01;
+  double labels = 1, dropout = 0.7, word_dropout = 0.4;
+  int64_t epochs = 30, batch = 32;
+  double lr = 3e-4, weight_decay = 0.01;
   uint64_t seed = 1;
 
   // Where to begin, which is of no account once there is a checkpoint to resume.

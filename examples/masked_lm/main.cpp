@@ -14,7 +14,7 @@ namespace {
 CLI::Validator allowed(const std::string& name) {
   if (name == "data" || name == "more") return path();
   if (name == "share") return number(0.01, 0.99);
-  if (name == "labels") return number(1e-6, 1);
+  if (name == "labels" || name == "frequent") return number(1e-6, 1);
   if (name == "dropout" || name == "word-dropout") return number(0, 1);
   if (name == "lr") return examples::learning_rate();
   if (name == "weight-decay") return number(0, 1e6);
