@@ -84,7 +84,7 @@ TEST(MaskedLm, HidesFrequentWordsLessOften) {
   TempDir dir;
   write_sentences(dir / "lines", dir / "s.tsv");
   const Outcome trained =
-      run("train --data " + (dir / "lines") + tiny + "--share 0.5 --frequent 0.01 --epochs 1 --out " + (dir / "lm"));
+      run("train --data " + (dir / "lines") + small + "--share 0.5 --frequent 0.01 --epochs 1 --out " + (dir / "lm"));
   // Of 190 sentences of six words "the" is a sixth of all, each number a thirtieth and every other word a twelfth.
   const double each = 0.5 * (std::sqrt(0.01 * 6) + std::sqrt(0.01 * 30) + 4 * std::sqrt(0.01 * 12));
   EXPECT_NEAR(number_after(trained.output, "about "), 190 * each, 1.5) << trained.output;
