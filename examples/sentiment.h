@@ -33,8 +33,9 @@ inline void shuffle(std::vector<Sentence>& sentences, uint64_t seed) {
 struct Sentences {
   std::vector<Sentence> training, validation, test;
 
-  // `data`: rt-polarity (Pang and Lee 2005), or a file of lines: sentence, tab, 0 or 1.
-  explicit Sentences(const std::string& data) {
+  // `data`: rt-polarity (Pang and Lee 2005), or a file of lines: sentence, tab, 0 or 1. `fold`, from 0 to 9, says which
+  // tenth is for the test; the next one validates.
+  Sentences(const std::string& data, int64_t fold) {
     using gradus::check, gradus::printable;
     std::vector<Sentence> all;
     if (data == "rt-polarity") {
@@ -54,8 +55,10 @@ struct Sentences {
       check(std::any_of(all.begin(), all.end(), [&](const Sentence& s) { return s.label == label; }), printable(data),
             ": no sentence has the label ", label);
     shuffle(all, 1);
-    for (size_t i = 0; i < all.size(); ++i)
-      (i % 10 == 0 ? test : i % 10 == 1 ? validation : training).push_back(std::move(all[i]));
+    for (size_t i = 0; i < all.size(); ++i) {
+      const size_t tenth = (i + 10 - size_t(fold)) % 10;
+      (tenth == 0 ? test : tenth == 1 ? validation : training).push_back(std::move(all[i]));
+    }
   }
 };
 

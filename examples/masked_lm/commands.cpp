@@ -18,8 +18,9 @@ struct Lines {
   std::vector<std::string> training, held_out;
 
   explicit Lines(const Options& o) {
-    std::vector<std::string> all =
-        o.data == "rt-polarity" ? examples::texts_of(examples::Sentences(o.data).training) : data::read_lines(o.data);
+    std::vector<std::string> all = o.data == "rt-polarity"
+                                       ? examples::texts_of(examples::Sentences(o.data, o.fold).training)
+                                       : data::read_lines(o.data);
     std::erase_if(all, [](const std::string& line) { return data::strip(line).empty(); });
     check(all.size() >= 20, printable(o.data), ": ", all.size(), " sentences are too few to learn from");
     for (size_t i = 0; i < all.size(); ++i) (i % 20 == 19 ? held_out : training).push_back(std::move(all[i]));
@@ -212,7 +213,7 @@ void evaluate(const std::string& checkpoint) {
   const Checkpoint c(checkpoint);
   if (is_finetuned(c.file.metadata)) {
     Finetuned tuned(c);
-    const examples::Sentences sentences(tuned.options.data);
+    const examples::Sentences sentences(tuned.options.data, tuned.encoder.fold);
     std::printf("test accuracy: %.2f%%\n", 100 * tuned.accuracy_on(sentences.test));
     return;
   }
@@ -271,7 +272,7 @@ void finetune(const TuneOptions& o) {
   Classifier model(encoder, tokenizer->size(), o.dropout);
   if (!resumes && !o.from_nothing) start.load_into(model.encoder);
 
-  examples::Sentences sentences(o.data);
+  examples::Sentences sentences(o.data, encoder.fold);
   const double count = std::ceil(o.labels * double(sentences.training.size()));
   examples::shuffle(sentences.training, o.seed);  // runs with other seeds differ in the labels they see too
   sentences.training.resize(size_t(count));

@@ -11,6 +11,7 @@ namespace masked_lm {
 // Of `train`.
 struct Options {
   std::string data = "rt-polarity", more = "";
+  int64_t fold = 0;
   int64_t layers = 2, heads = 4, size = 128, ffn = 128, max_length = 64, min_count = 2;
   double share = 0.75, frequent = 1e-3, dropout = 0.1;
   int64_t epochs = 25, batch = 1024;
@@ -28,6 +29,8 @@ void each_option(F f) {
     "a file of one sentence a line, plain or gzip, or rt-polarity: the sentences of that data set that finetune "
     "neither validates nor tests with");
   f("more", &Options::more, "a file of further sentences to learn from; none of them is held out");
+  f("fold", &Options::fold,
+    "which tenth of the sentences, from 0 to 9, finetune will test with; the next one validates");
   f("layers", &Options::layers, "layers of the encoder");
   f("heads", &Options::heads, "heads of the attention");
   f("size", &Options::size, "features of a word");

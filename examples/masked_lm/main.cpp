@@ -13,6 +13,7 @@ namespace {
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
   if (name == "data" || name == "more") return path();
+  if (name == "fold") return whole(0, examples::most_of(name));
   if (name == "share") return number(0.01, 0.99);
   if (name == "labels" || name == "frequent") return number(1e-6, 1);
   if (name == "dropout" || name == "word-dropout") return number(0, 1);

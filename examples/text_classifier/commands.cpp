@@ -50,7 +50,7 @@ struct Trained {
 }  // namespace
 
 void train(const Options& o) {
-  const examples::Sentences sentences(o.data);
+  const examples::Sentences sentences(o.data, o.fold);
   const auto tokenizer = data::VocabularyTokenizer::train(
       data::TokenUnit::word, examples::texts_of(sentences.training), {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
@@ -82,14 +82,14 @@ void train(const Options& o) {
 
 void evaluate(const std::string& checkpoint) {
   Trained trained(checkpoint);
-  const examples::Sentences sentences(trained.options.data);
+  const examples::Sentences sentences(trained.options.data, trained.options.fold);
   auto loader = make_loader(sentences.test, *trained.tokenizer, trained.options, false);
   std::printf("test accuracy: %.2f%%\n", 100 * examples::accuracy(trained.model, loader));
 }
 
 void export_ids(const std::string& checkpoint, const std::string& file) {
   const Trained trained(checkpoint);
-  const examples::Sentences sentences(trained.options.data);
+  const examples::Sentences sentences(trained.options.data, trained.options.fold);
   std::string lines;
   const auto add = [&](const char* part, const std::vector<examples::Sentence>& some) {
     for (const examples::Sentence& s : some) {

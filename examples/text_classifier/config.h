@@ -12,6 +12,7 @@ namespace text_classifier {
 
 struct Options {
   std::string data = "rt-polarity";  // this data set, or a file of lines: sentence, tab, 0 or 1
+  int64_t fold = 0;
   int64_t size = 64, heads = 2, max_length = 64, min_count = 2;
   double dropout = 0.5, word_dropout = 0.3, embedding_std = 0.1;
   int64_t epochs = 8, batch = 64;
@@ -26,6 +27,7 @@ struct Options {
 template <class F>
 void each_option(F f) {
   f("data", &Options::data, "rt-polarity: the data set of that name, or a file of lines: sentence, tab, 0 or 1");
+  f("fold", &Options::fold, "which tenth of the sentences, from 0 to 9, is for the test; the next one validates");
   f("size", &Options::size, "features of a word");
   f("heads", &Options::heads, "heads of the attention");
   f("max-length", &Options::max_length, "words of a sentence that are looked at");

@@ -12,6 +12,7 @@ namespace {
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
   if (name == "data") return path();
+  if (name == "fold") return whole(0, examples::most_of(name));
   if (name == "dropout" || name == "word-dropout") return number(0, 1);
   if (name == "lr") return examples::learning_rate();
   if (name == "weight-decay" || name == "embedding-std") return number(0, 1e6);
