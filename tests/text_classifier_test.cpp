@@ -57,6 +57,29 @@ TEST(TextClassifier, LearnsJudgesAndResumes) {
   EXPECT_EQ(read_file(dir / "out/last.safetensors"), read_file(dir / "two/last.safetensors"));
 }
 
+// The labels of a part of the sentences, in order.
+std::string labels_of(const std::string& exported, const std::string& wanted) {
+  std::string labels;
+  std::istringstream lines(read_file(exported));
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(wanted + "\t")) labels += line[wanted.size() + 1];
+  return labels;
+}
+
+TEST(TextClassifier, TestsWithTheTenthThatIsAskedFor) {
+  TempDir dir;
+  write_sentences(dir / "s.tsv");
+  for (const std::string fold : {"0", "1"}) {
+    const Outcome trained =
+        run("train --data " + (dir / "s.tsv") + " --size 4 --epochs 1 --fold " + fold + " --out " + (dir / fold));
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    ASSERT_EQ(run("export --checkpoint " + (dir / fold) + " " + (dir / ("ids" + fold))).status, 0);
+  }
+  EXPECT_EQ(labels_of(dir / "ids0", "test").size(), 30u);
+  EXPECT_EQ(labels_of(dir / "ids1", "test"), labels_of(dir / "ids0", "validation"));
+  EXPECT_NE(labels_of(dir / "ids1", "test"), labels_of(dir / "ids0", "test"));
+}
+
 TEST(TextClassifier, SaysWhatIsWrong) {
   TempDir dir;
   write_file(dir / "label.tsv", "fine\t1\nbad\tno\n");
