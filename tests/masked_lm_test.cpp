@@ -67,6 +67,9 @@ TEST(MaskedLm, LearnsFillsFinetunesAndJudges) {
   const Outcome tuned = run(tune + "--labels 0.1 --out " + (dir / "tuned"));
   ASSERT_EQ(tuned.status, 0) << tuned.output;
   EXPECT_NE(tuned.output.find("16 sentences to learn from, 20 to validate and 20 to test"), std::string::npos);
+  EXPECT_NE(tuned.output.find("accuracy on the 144 sentences whose labels were left out: 100.00%\n"),
+            std::string::npos)
+      << tuned.output;
   EXPECT_TRUE(tuned.output.ends_with("validation accuracy: 100.00%, test accuracy: 100.00%\n")) << tuned.output;
   EXPECT_EQ(run("evaluate --checkpoint " + (dir / "tuned/best.safetensors")).output, "test accuracy: 100.00%\n");
   const Outcome judged =

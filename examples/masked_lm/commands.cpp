@@ -275,6 +275,7 @@ void finetune(const TuneOptions& o) {
   examples::Sentences sentences(o.data, encoder.fold);
   const double count = std::ceil(o.labels * double(sentences.training.size()));
   examples::shuffle(sentences.training, o.seed);  // runs with other seeds differ in the labels they see too
+  const std::vector<examples::Sentence> unused(sentences.training.begin() + int64_t(count), sentences.training.end());
   sentences.training.resize(size_t(count));
   auto loader = examples::sentence_loader(sentences.training, *tokenizer, encoder.max_length,
                                           {.batch_size = o.batch, .shuffle = true, .seed = o.seed}, o.word_dropout);
@@ -301,6 +302,9 @@ void finetune(const TuneOptions& o) {
   const std::string best = o.out + "/best.safetensors";
   if (!file_exists(best)) return;
   Finetuned tuned{Checkpoint(best)};
+  if (!unused.empty())
+    std::printf("accuracy on the %zu sentences whose labels were left out: %.2f%%\n", unused.size(),
+                100 * tuned.accuracy_on(unused));
   std::printf("validation accuracy: %.2f%%, test accuracy: %.2f%%\n", 100 * tuned.accuracy_on(sentences.validation),
               100 * tuned.accuracy_on(sentences.test));
 }
