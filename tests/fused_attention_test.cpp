@@ -155,19 +155,25 @@ Measured measure(Attend attend, const Sample& s) {
   return m;
 }
 
+#ifdef __OPTIMIZE__
+constexpr bool slow = testing::sanitized;
+#else
+constexpr bool slow = true;
+#endif
+
 // At 4096 places and 8 heads of 64, less than a twentieth of what matrices of scores take; at fewer places the share
-// grows in proportion. Sanitized builds, which are slow, look at fewer.
+// grows in proportion. Slow builds look at fewer.
 TEST(AttentionMemory, IsLinearInTheLength) {
   const auto sample = [](int64_t n, bool causal) {
     return Sample{randn({1, 8, n, 64}), randn({1, 8, n, 64}),  randn({1, 8, n, 64}),
                   randn({1, 8, n, 64}), {.is_causal = causal}, ""};
   };
-  const int64_t n = testing::sanitized ? 512 : 4096;
+  const int64_t n = slow ? 512 : 4096;
   const Sample s = sample(n, false);
   const Measured one = measure(fused, s), other = measure(composed, s);
   EXPECT_LT(double(one.bytes) * 20 * double(n) / 4096, double(other.bytes));
   for (size_t i = 0; i < one.results.size(); ++i) EXPECT_CLOSE(one.results[i], other.results[i], 1e-5);
-  if (testing::sanitized) return;  // few places are one block, which needs less than its share
+  if (slow) return;  // few places are one block, which needs less than its share
   EXPECT_LT(measure(fused, sample(n, true)).bytes, 2.1 * double(measure(fused, sample(n / 2, true)).bytes));
 }
 
