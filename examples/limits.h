@@ -8,10 +8,11 @@ namespace examples {
 
 inline constexpr int64_t many = 1'000'000'000;
 
-// Of an option of that name. A larger model would fill any memory before anything is said.
+// Of an option of that name.
 inline int64_t most_of(const std::string& name) {
-  if (name == "layers") return 1000;
   if (name == "fold") return 9;
+  // Larger models would fill any memory before anything is said.
+  if (name == "layers") return 1000;
   if (name == "size" || name == "ffn") return 65536;
   return many;
 }

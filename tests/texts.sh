@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains on texts: the scores to reach. Sentences that a grammar makes, and Shakespeare where he is at hand.
+# Trains on texts: the scores to reach. Sentences that a grammar makes, and, where they are at hand, Shakespeare and
+# judgements of films.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 data=${GRADUS_DATA:-../shared/data}
