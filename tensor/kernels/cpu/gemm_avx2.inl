@@ -17,6 +17,8 @@ constexpr int dot_columns_for(int rows) { return rows == 1 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 
+using Half = Vec;  // tiles of few columns gain nothing by narrower registers
+
 // Keeps x in a register: g++ likes to read what is used two or three times from memory each time.
 inline void hold(Vec& x) { asm("" : "+x"(x.v)); }
 
@@ -59,15 +61,12 @@ inline void transpose(Vec (&r)[8]) {
   }
 }
 
-// Lane i of the result is the sum of the lanes of r[i]. Each step halves the number of registers.
-inline Vec sums(const Vec (&r)[8]) {
-  Vec quad[2];
-  for (int i = 0; i < 2; ++i) {
-    const Vec* s = r + 4 * i;
-    const Vec x = Vec(_mm256_unpacklo_ps(s[0].v, s[1].v)) + Vec(_mm256_unpackhi_ps(s[0].v, s[1].v));
-    const Vec y = Vec(_mm256_unpacklo_ps(s[2].v, s[3].v)) + Vec(_mm256_unpackhi_ps(s[2].v, s[3].v));
-    quad[i] = Vec(_mm256_shuffle_ps(x.v, y.v, 0x44)) + Vec(_mm256_shuffle_ps(x.v, y.v, 0xee));
-  }
-  return Vec(_mm256_permute2f128_ps(quad[0].v, quad[1].v, 0x20)) +
-         Vec(_mm256_permute2f128_ps(quad[0].v, quad[1].v, 0x31));
+using Four = __m128;
+
+// Element i of the result is the sum of the lanes of r[i]. Each step halves what is left of each.
+inline Four sums(const Vec (&r)[4]) {
+  const Vec x = Vec(_mm256_unpacklo_ps(r[0].v, r[1].v)) + Vec(_mm256_unpackhi_ps(r[0].v, r[1].v));
+  const Vec y = Vec(_mm256_unpacklo_ps(r[2].v, r[3].v)) + Vec(_mm256_unpackhi_ps(r[2].v, r[3].v));
+  const Vec halves = Vec(_mm256_shuffle_ps(x.v, y.v, 0x44)) + Vec(_mm256_shuffle_ps(x.v, y.v, 0xee));
+  return _mm256_castps256_ps128(halves.v) + _mm256_extractf128_ps(halves.v, 1);
 }

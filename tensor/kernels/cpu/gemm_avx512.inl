@@ -18,8 +18,29 @@ constexpr int dot_columns_for(int rows) { return rows <= 3 ? 8 : 4; }
 
 constexpr bool masks_are_free = true;  // whether a masked load costs no more than another
 
+// Half a register, for tiles of no more columns: processors that do the halves of a whole one after the other, as Zen 4
+// does, need half the time.
+struct Half {
+  static constexpr int lanes = 8;
+  __m256 v;
+
+  Half() = default;
+  Half(__m256 raw) : v(raw) {}
+  explicit Half(double x) : v(_mm256_set1_ps(float(x))) {}
+  static Half load(const float* p) { return _mm256_loadu_ps(p); }
+  static Half load(const float* p, int64_t n) { return _mm256_maskz_loadu_ps(__mmask8(first_lanes(n)), p); }
+};
+inline void store(float* p, Half x) { _mm256_storeu_ps(p, x.v); }
+inline void store(float* p, Half x, int64_t n) { _mm256_mask_storeu_ps(p, __mmask8(first_lanes(n)), x.v); }
+inline Half operator+(Half a, Half b) { return _mm256_add_ps(a.v, b.v); }
+inline Half operator*(Half a, Half b) { return _mm256_mul_ps(a.v, b.v); }
+inline Half fma(Half a, Half b, Half c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }
+
 // Keeps x in a register: g++ likes to read what is used two or three times from memory each time.
-inline void hold(Vec& x) { asm("" : "+v"(x.v)); }
+template <class V>
+inline void hold(V& x) {
+  asm("" : "+v"(x.v));
+}
 
 // The elements 0, 2, 4 ... of a and then of b.
 inline Vec even_lanes(Vec a, Vec b) {
@@ -68,20 +89,14 @@ inline void transpose(Vec (&r)[16]) {
   }
 }
 
-// Lane i of the result is the sum of the lanes of r[i]. Each step halves the number of registers.
-inline Vec sums(const Vec (&r)[16]) {
-  Vec quad[4];
-  for (int i = 0; i < 4; ++i) {
-    const Vec* s = r + 4 * i;
-    const Vec x = Vec(_mm512_unpacklo_ps(s[0].v, s[1].v)) + Vec(_mm512_unpackhi_ps(s[0].v, s[1].v));
-    const Vec y = Vec(_mm512_unpacklo_ps(s[2].v, s[3].v)) + Vec(_mm512_unpackhi_ps(s[2].v, s[3].v));
-    quad[i] = Vec(_mm512_shuffle_ps(x.v, y.v, 0x44)) + Vec(_mm512_shuffle_ps(x.v, y.v, 0xee));
-  }
-  Vec pair[2];
-  for (int i = 0; i < 2; ++i) {
-    const __m512 x = quad[2 * i].v, y = quad[2 * i + 1].v;
-    pair[i] = Vec(_mm512_shuffle_f32x4(x, y, 0x44)) + Vec(_mm512_shuffle_f32x4(x, y, 0xee));
-  }
-  return Vec(_mm512_shuffle_f32x4(pair[0].v, pair[1].v, 0x88)) +
-         Vec(_mm512_shuffle_f32x4(pair[0].v, pair[1].v, 0xdd));
+using Four = __m128;
+
+// Element i of the result is the sum of the lanes of r[i]. Each step halves what is left of each.
+inline Four sums(const Vec (&r)[4]) {
+  const Vec x = Vec(_mm512_unpacklo_ps(r[0].v, r[1].v)) + Vec(_mm512_unpackhi_ps(r[0].v, r[1].v));
+  const Vec y = Vec(_mm512_unpacklo_ps(r[2].v, r[3].v)) + Vec(_mm512_unpackhi_ps(r[2].v, r[3].v));
+  const Vec quarters = Vec(_mm512_shuffle_ps(x.v, y.v, 0x44)) + Vec(_mm512_shuffle_ps(x.v, y.v, 0xee));
+  const __m256 halves =
+      _mm512_castps512_ps256(quarters.v) + _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(quarters.v), 1));
+  return _mm256_castps256_ps128(halves) + _mm256_extractf128_ps(halves, 1);
 }

@@ -174,11 +174,8 @@ void half_dots(const HalfProduct& x, const float* a, int64_t a_row, int64_t colu
       multiply(whole, j, load(reinterpret_cast<const float*>(rest)));
     }
   }
-  for (int i = 0; i < rows * half_dot_columns; i += lanes) {
-    Vec some[lanes];
-    for (int r = 0; r < lanes; ++r) some[r] = dot[i + r];
-    store(sum + i, sums(some));
-  }
+  for (int i = 0; i < rows * half_dot_columns; i += 4)
+    store_value(sum + i, sums({dot[i], dot[i + 1], dot[i + 2], dot[i + 3]}));
 }
 
 inline bool few_rows(const HalfProduct& x) { return x.m <= half_dot_rows && x.b_row == 1 && x.b_col != 1; }

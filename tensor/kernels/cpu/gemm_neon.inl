@@ -18,6 +18,8 @@ constexpr int dot_columns_for(int rows) { return rows <= 2 ? 8 : 4; }
 
 constexpr bool masks_are_free = false;  // whether a masked load costs no more than another
 
+using Half = Vec;  // tiles of few columns gain nothing by narrower registers
+
 // Keeps x in a register: g++ likes to read what is used two or three times from memory each time.
 inline void hold(Vec& x) { asm("" : "+w"(x.v)); }
 
@@ -43,5 +45,7 @@ inline void transpose(Vec (&r)[4]) {
   r[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
 }
 
-// Lane i of the result is the sum of the lanes of r[i].
-inline Vec sums(const Vec (&r)[4]) { return vpaddq_f32(vpaddq_f32(r[0].v, r[1].v), vpaddq_f32(r[2].v, r[3].v)); }
+using Four = float32x4_t;
+
+// Element i of the result is the sum of the lanes of r[i].
+inline Four sums(const Vec (&r)[4]) { return vpaddq_f32(vpaddq_f32(r[0].v, r[1].v), vpaddq_f32(r[2].v, r[3].v)); }

@@ -164,13 +164,37 @@ constexpr int64_t dot_k_block = 1024;
 // Room for the sums of any tile.
 constexpr int64_t most_dots = round_up(dot_rows * most_dot_columns, lanes);
 
+template <class T>
+inline T load_value(const float* p) {
+  T x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+
+// One element of C, or Four, from their sums on: alpha sum (+ R) (+ bias).
+template <class T>
+inline void finish_dots(const Product& x, const float* sum, const float* residual, const float* bias,
+                        const float* row_bias, float* c) {
+  T value = x.alpha * load_value<T>(sum);
+  if (residual) value += load_value<T>(residual);
+  if (bias) value += load_value<T>(bias);
+  if (row_bias) value += *row_bias;
+  store_value(c, value);
+}
+
 inline void product_dots(const Product& x, Range rows, Range columns) {
   const float* b = x.b + columns.begin * x.b_col;
   int64_t b_column = x.b_col;
   const bool in_rows = x.b_row != 1;  // columns of B are wanted in one piece
   NearSpace turned(in_rows ? columns.size() * x.k : 0);
   if (in_rows) {
-    transpose(columns.size(), x.k, b, x.b_row, turned.floats(), x.k, false);
+    if (columns.size() <= lanes / 2) {
+      for (int64_t j = 0; j < columns.size(); ++j) {
+        for (int64_t p = 0; p < x.k; ++p) turned.floats()[j * x.k + p] = b[p * x.b_row + j];
+      }
+    } else {
+      transpose(columns.size(), x.k, b, x.b_row, turned.floats(), x.k, false);
+    }
     b = turned.floats(), b_column = x.k;
   }
   const int64_t height = equal_blocks(rows.size(), dot_rows);
@@ -193,16 +217,19 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
         const int64_t tile_columns = least(width, columns.end - j);
         t.b = b + (j - columns.begin) * b_column + p;
         dot_kernel_for(tile_rows, tile_columns)(t, sum);
-        for (int64_t r = 0; r < tile_rows; ++r) {  // one by one: larger loads would wait until the sums are in memory
+        for (int64_t r = 0; r < tile_rows; ++r) {
           float* c = x.c + (i + r) * x.c_row + j;
           const float* residual = p > 0 ? c : x.residual ? x.residual + (i + r) * x.c_row + j : nullptr;
-          for (int64_t l = 0; l < tile_columns; ++l) {
-            float value = x.alpha * sum[r * tile_columns + l];
-            if (residual) value += residual[l];
-            if (bias) value += bias[j + l];
-            if (row_bias) value += row_bias[i + r];
-            c[l] = value;
+          const float* of_row = row_bias ? row_bias + i + r : nullptr;
+          const auto finish = [&](auto one, int64_t l) {
+            finish_dots<decltype(one)>(x, sum + r * tile_columns + l, residual ? residual + l : nullptr,
+                                       bias ? bias + j + l : nullptr, of_row, c + l);
+          };
+          int64_t l = 0;
+          if (tile_columns % 4 == 0) {  // the sums were stored so; other loads would wait until they are in memory
+            for (; l < tile_columns; l += 4) finish(Four(), l);
           }
+          for (; l < tile_columns; ++l) finish(float(), l);
         }
       }
       p += t.k;
@@ -230,11 +257,11 @@ inline Way way_of(const Product& x) {
   // A tile of less than eight sums waits for them.
   const int64_t tiles = most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
   const int64_t to_turn = x.n <= 4 ? 30 : (x.n + 7) / 8 * 80;  // lanes rows of C
-  if (x.a_row == 1 && x.n <= most_turned && x.m > x.n && x.m >= lanes &&
-      (x.m + lanes - 1) / lanes * (x.n * x.k / 2 + to_turn) * 10 < tiles * 9)
+  if (x.a_row == 1 && x.n <= most_turned && x.m > x.n &&
+      (x.m + lanes - 1) / lanes * (most(x.n, 8) * x.k / 2 + to_turn) * 10 < tiles * 9)
     return Way::turned;
   if (x.a_col == 1 && (dot_columns || x.n <= lanes / 2)) {
-    const int64_t dots = x.m * x.n * (x.k / (2 * lanes) + 5) + (dot_columns ? 0 : 2 * turning);
+    const int64_t dots = x.m * x.n * (x.k / (2 * lanes) + 3) + (dot_columns ? 0 : x.n * x.k);
     // These go through B once for every few rows: it should stay in the caches.
     if (dots < tiles && (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18)) return Way::dots;
   }
@@ -259,6 +286,16 @@ inline void product_part(const Product& x, Way way, Range rows, Range columns) {
   if (way == Way::tiles) product_tiles(x, streams(x), rows, columns);
   if (way == Way::turned) product_turned(x, rows);
   if (way == Way::dots) product_dots(x, rows, columns);
+}
+
+// Tiles jump from row to row; so a processor does not foresee what they read, and brings line after line from afar as
+// they ask for it. It foresees two streams, and brings them several times as fast.
+constexpr int64_t far_floats = 1 << 20;  // 4 MB: more than comes from L2
+inline void read_both(const float* a, int64_t a_size, const float* b, int64_t b_size) {
+  for (int64_t i = 0; i < most(a_size, b_size); i += cache_line) {
+    if (i < a_size) asm volatile("" ::"r"(a[i]));
+    if (i < b_size) asm volatile("" ::"r"(b[i]));
+  }
 }
 
 // Whether it took the product upon itself.
@@ -291,12 +328,15 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
     return multiply_small(y, 1, 0, 0, 0);
   }
   const int64_t m_tasks = blocks_of(x.m, m), n_tasks = blocks_of(x.n, n), tasks = m_tasks * n_tasks;
+  const bool from_afar =
+      tasks == 1 && a_next == x.m * x.k && b_next == x.k * x.n && batch * (a_next + b_next) >= far_floats;
   parallel_for(batch * tasks, most(1, task_work / most(1, work / tasks)), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t item = task / tasks, i = task % tasks / n_tasks * m, j = task % n_tasks * n;
       Product one = x;
       one.a += item * a_next, one.b += item * b_next, one.c += item * c_next;
       if (x.residual) one.residual += item * c_next;
+      if (from_afar) read_both(one.a, a_next, one.b, b_next);
       product_part(one, way, {i, least(x.m, i + m)}, {j, least(x.n, j + n)});
     }
   });

@@ -5,7 +5,6 @@
 
 constexpr int lanes = Vec::lanes;
 constexpr int64_t cache_line = 16;  // floats
-constexpr int vectors_per_line = int(cache_line) / lanes;
 
 constexpr int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 constexpr int64_t blocks_of(int64_t x, int64_t step) { return (x + step - 1) / step; }
@@ -50,41 +49,56 @@ enum class BRows {
   table,    // as `whole`, with the rows where b_rows says
 };
 
-// `unit_rows`: a_row is 1, as in packed blocks and transposed matrices.
-template <int rows, int vectors, bool unit_rows, BRows mode>
+template <class V>
+inline V load_as(const float* p) {
+  if constexpr (V::lanes == Vec::lanes)
+    return load(p);
+  else
+    return V::load(p);
+}
+template <class V>
+inline V load_as(const float* p, int64_t n) {
+  if constexpr (V::lanes == Vec::lanes)
+    return load(p, n);
+  else
+    return V::load(p, n);
+}
+
+// V is a register, Vec or Half. `unit_rows`: a_row is 1, as in packed blocks and transposed matrices.
+template <class V, int rows, int vectors, bool unit_rows, BRows mode>
 void micro_kernel(const Tile& t) {
-  constexpr int last = vectors - 1;
-  const int64_t in_last = t.columns - last * lanes;
+  constexpr int last = vectors - 1, size = V::lanes, vectors_per_line = int(cache_line) / size;
+  const int64_t in_last = t.columns - last * size;
   const int64_t steps = t.k, a_row = t.a_row, a_step = t.a_step, b_step = t.b_step, c_row = t.c_row;
   const int32_t* b_rows = t.b_rows;
   const float* a = t.a;
   const float* b = t.b;
   float* to = t.c;
-  Vec sum[rows][vectors];
+  V sum[rows][vectors];
   GRADUS_UNROLL
   for (int i = 0; i < rows; ++i) {
     GRADUS_UNROLL
-    for (int v = 0; v < vectors; ++v) sum[i][v] = Vec(0.0);
+    for (int v = 0; v < vectors; ++v) sum[i][v] = V(0.0);
   }
   const auto multiply = [&](int64_t p)
       __attribute__((always_inline)) {  // adds the product of column p of A and row p of B
     const float* row = mode == BRows::table ? b + b_rows[p] : b;
     if (mode == BRows::stream) {
       GRADUS_UNROLL
-      for (int v = 0; v < vectors; v += vectors_per_line) __builtin_prefetch(row + (vectors + v) * lanes);
+      for (int v = 0; v < vectors; v += vectors_per_line) __builtin_prefetch(row + (vectors + v) * size);
     }
-    Vec right[vectors];
+    V right[vectors];
     GRADUS_UNROLL
-    for (int v = 0; v < last; ++v) right[v] = load(row + v * lanes);
-    right[last] = mode == BRows::partial || mode == BRows::stream ? load(row + last * lanes, in_last)
-                                                                  : load(row + last * lanes);
+    for (int v = 0; v < last; ++v) right[v] = load_as<V>(row + v * size);
+    right[last] = mode == BRows::partial || mode == BRows::stream ? load_as<V>(row + last * size, in_last)
+                                                                  : load_as<V>(row + last * size);
     if constexpr (rows == 2 || rows == 3) {
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) hold(right[v]);
     }
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
-      Vec left = Vec(a[unit_rows ? i : i * a_row]);
+      V left = V(a[unit_rows ? i : i * a_row]);
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
     }
@@ -107,7 +121,7 @@ void micro_kernel(const Tile& t) {
     for (int i = 0; i < rows; ++i, line += c_row) {
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        __builtin_prefetch(line + v * lanes);
+        __builtin_prefetch(line + v * size);
         for (int64_t q = 0; q < pause; ++q) multiply(p++);
       }
     }
@@ -115,7 +129,7 @@ void micro_kernel(const Tile& t) {
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
       GRADUS_UNROLL
-      for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * lanes);
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(to + i * c_row + v * size);
     }
   }
   for (; p < steps; ++p) multiply(p);
@@ -127,7 +141,7 @@ void micro_kernel(const Tile& t) {
   const float* added = t.bias;
   const float* row_bias = t.row_bias;
   if (factor != 1) {
-    const Vec alpha = Vec(factor);
+    const V alpha = V(factor);
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
       GRADUS_UNROLL
@@ -138,14 +152,14 @@ void micro_kernel(const Tile& t) {
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i, residual += to_row) {
       GRADUS_UNROLL
-      for (int v = 0; v < last; ++v) sum[i][v] = sum[i][v] + load(residual + v * lanes);
-      sum[i][last] = sum[i][last] + load(residual + last * lanes, in_last);
+      for (int v = 0; v < last; ++v) sum[i][v] = sum[i][v] + load_as<V>(residual + v * size);
+      sum[i][last] = sum[i][last] + load_as<V>(residual + last * size, in_last);
     }
   }
   if (added) {
     GRADUS_UNROLL
     for (int v = 0; v < vectors; ++v) {
-      const Vec bias = v == last ? load(added + v * lanes, in_last) : load(added + v * lanes);
+      const V bias = v == last ? load_as<V>(added + v * size, in_last) : load_as<V>(added + v * size);
       GRADUS_UNROLL
       for (int i = 0; i < rows; ++i) sum[i][v] = sum[i][v] + bias;
     }
@@ -154,14 +168,14 @@ void micro_kernel(const Tile& t) {
     GRADUS_UNROLL
     for (int i = 0; i < rows; ++i) {
       GRADUS_UNROLL
-      for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] + Vec(row_bias[i]);
+      for (int v = 0; v < vectors; ++v) sum[i][v] = sum[i][v] + V(row_bias[i]);
     }
   }
   GRADUS_UNROLL
   for (int i = 0; i < rows; ++i, to += to_row) {
     GRADUS_UNROLL
-    for (int v = 0; v < last; ++v) store(to + v * lanes, sum[i][v]);
-    store(to + last * lanes, sum[i][last], in_last);
+    for (int v = 0; v < last; ++v) store(to + v * size, sum[i][v]);
+    store(to + last * size, sum[i][last], in_last);
   }
 }
 
@@ -169,7 +183,7 @@ using MicroKernel = void (*)(const Tile&);
 
 template <bool unit_rows, BRows mode>
 struct MicroKernels {
-  MicroKernel of[max_rows][most_vectors] = {};
+  MicroKernel of[max_rows][1 + most_vectors] = {};  // the first is for half a register
 
   template <int... r>
   constexpr explicit MicroKernels(std::integer_sequence<int, r...>) {
@@ -177,7 +191,8 @@ struct MicroKernels {
   }
   template <int rows, int... v>
   constexpr void fill_row(std::integer_sequence<int, v...>) {
-    ((of[rows - 1][v] = micro_kernel<rows, v + 1, unit_rows, mode>), ...);
+    of[rows - 1][0] = micro_kernel<Half, rows, 1, unit_rows, mode>;
+    ((of[rows - 1][v + 1] = micro_kernel<Vec, rows, v + 1, unit_rows, mode>), ...);
   }
 };
 
@@ -186,7 +201,8 @@ template <bool unit_rows, BRows mode>
 inline MicroKernel micro_kernel_for(int64_t rows, int64_t columns) {
   constexpr BRows mode_used = mode == BRows::whole && masks_are_free ? BRows::partial : mode;
   static constexpr MicroKernels<unit_rows, mode_used> kernels{std::make_integer_sequence<int, max_rows>()};
-  return kernels.of[rows - 1][(columns + lanes - 1) / lanes - 1];
+  const bool half = Half::lanes < lanes && columns <= Half::lanes;
+  return kernels.of[rows - 1][half ? 0 : (columns + lanes - 1) / lanes];
 }
 
 // The width of tiles of so many rows that cover `columns` columns evenly.
@@ -209,7 +225,12 @@ struct DotTile {
   int64_t a_part = 0, b_part = 0;  // which lie so far from each other
 };
 
-// sum[i * columns + j] = row i of A times column j of B.
+template <class T>
+inline void store_value(float* p, T x) {
+  __builtin_memcpy(p, &x, sizeof x);
+}
+
+// sum[i * columns + j] = row i of A times column j of B, stored by fours.
 template <int rows, int columns>
 void dot_kernel(const DotTile& t, float* sum) {
   Vec dot[rows][columns];
@@ -252,11 +273,11 @@ void dot_kernel(const DotTile& t, float* sum) {
     }
   }
   GRADUS_UNROLL
-  for (int i = 0; i < rows * columns; i += lanes) {
-    Vec some[lanes];
+  for (int i = 0; i < rows * columns; i += 4) {
+    Vec some[4];
     GRADUS_UNROLL
-    for (int r = i; r < i + lanes; ++r) some[r - i] = r < rows * columns ? dot[r / columns][r % columns] : Vec(0.0);
-    store(sum + i, sums(some));
+    for (int r = i; r < i + 4; ++r) some[r - i] = r < rows * columns ? dot[r / columns][r % columns] : Vec(0.0);
+    store_value(sum + i, sums(some));
   }
 }
 
