@@ -33,25 +33,52 @@ inline void correlate(const float* frame, const int32_t* offsets, int64_t k, con
   }
 }
 
+// If the taps are three rows of as many, each one row of the frame down (up) from the last, 1 (-1), or else 0.
+inline int64_t three_rows(const int32_t* offsets, int64_t k, int64_t frame_row) {
+  if (k % 3 != 0) return 0;
+  const int64_t step = offsets[k / 3] - offsets[0];
+  for (int64_t p = k / 3; p < k; ++p) {
+    if (offsets[p] - offsets[p - k / 3] != step) return 0;
+  }
+  return step == frame_row ? 1 : step == -frame_row ? -1 : 0;
+}
+
 // Of one row of weights, straight to where the result belongs: `rows` rows of `columns` elements, of which the first
 // begins at the frame's first element and each other `frame_row` on.
 inline void correlate_one(const float* frame, int64_t frame_row, const int32_t* offsets, int64_t k,
                           const float* weights, float bias, int64_t rows, int64_t columns, float* to,
                           int64_t to_row) {
   constexpr int together = 7;  // rows, whose sums are under way at a time: images often have some 7 of them
+  const int64_t in_row = k / 3, way = three_rows(offsets, k, frame_row);
+  const int64_t top = way > 0 ? 0 : k - in_row, down = way * in_row;  // of the taps that read the topmost row
   for (int64_t r = 0; r < rows; r += together) {
     const int64_t now = least(together, rows - r);
-    const float* row[together];  // the last of fewer rows is computed again
-    for (int64_t i = 0; i < together; ++i) row[i] = frame + (r + least(i, now - 1)) * frame_row;
+    const float* row[together + 2];  // of fewer rows, the last are read again
+    for (int64_t i = 0; i < together + 2; ++i) row[i] = frame + (r + least(i, way ? now + 1 : now - 1)) * frame_row;
     for (int64_t j = 0; j < columns; j += lanes) {
       Vec sum[together];
       GRADUS_UNROLL
       for (int i = 0; i < together; ++i) sum[i] = Vec(0.0);
-      for (int64_t p = 0; p < k; ++p) {
-        const Vec weight(weights[p]);
-        const int64_t at = offsets[p] + j;
-        GRADUS_UNROLL
-        for (int i = 0; i < together; ++i) sum[i] = fma(weight, load(row[i] + at), sum[i]);
+      if (way) {  // what is read counts in three rows
+        for (int64_t p = top; p < top + in_row; ++p) {
+          const Vec weight[] = {Vec(weights[p]), Vec(weights[p + down]), Vec(weights[p + 2 * down])};
+          GRADUS_UNROLL
+          for (int q = 0; q < together + 2; ++q) {
+            Vec read = load(row[q] + offsets[p] + j);
+            hold(read);
+            GRADUS_UNROLL
+            for (int h = 0; h < 3; ++h) {
+              if (q >= h && q - h < together) sum[q - h] = fma(weight[h], read, sum[q - h]);
+            }
+          }
+        }
+      } else {
+        for (int64_t p = 0; p < k; ++p) {
+          const Vec weight(weights[p]);
+          const int64_t at = offsets[p] + j;
+          GRADUS_UNROLL
+          for (int i = 0; i < together; ++i) sum[i] = fma(weight, load(row[i] + at), sum[i]);
+        }
       }
       const int64_t n = least(lanes, columns - j);
       float* place = to + r * to_row + j;

@@ -164,10 +164,50 @@ inline void grad_weight_by_channels(const Conv2d& c, const void* x, const void* 
 
 // --- groups of one channel ------------------------------------------------------------------------------------------
 
+// Adds what an image gives to the sums, a register each, of a kernel of 3 x 3 that goes by steps of one. Each register
+// of the frame that is read counts in three of them, with g's row that is beside it and with the two above.
+inline void add_three_by_three(const float* frame, int64_t frame_row, const float* g, int64_t rows, int64_t columns,
+                               float* sums) {
+  Vec sum[3][3];
+  GRADUS_UNROLL
+  for (int h = 0; h < 3; ++h) {
+    GRADUS_UNROLL
+    for (int v = 0; v < 3; ++v) sum[h][v] = load(sums + (3 * h + v) * lanes);
+  }
+  for (int64_t j = 0; j < columns; j += lanes) {
+    const int64_t n = least(lanes, columns - j);
+    Vec beside[3] = {Vec(0.0), Vec(0.0), Vec(0.0)};
+    const auto add_row = [&](int64_t r) __attribute__((always_inline)) {
+      GRADUS_UNROLL
+      for (int v = 0; v < 3; ++v) {
+        Vec read = load(frame + r * frame_row + j + v, n);
+        hold(read);
+        GRADUS_UNROLL
+        for (int h = 0; h < 3; ++h) sum[h][v] = fma(beside[h], read, sum[h][v]);
+      }
+      beside[2] = beside[1], beside[1] = beside[0];
+    };
+    for (int64_t r = 0; r < rows; ++r) {
+      beside[0] = load(g + r * columns + j, n);
+      add_row(r);
+    }
+    beside[0] = Vec(0.0);
+    add_row(rows);
+    add_row(rows + 1);
+  }
+  GRADUS_UNROLL
+  for (int h = 0; h < 3; ++h) {
+    GRADUS_UNROLL
+    for (int v = 0; v < 3; ++v) store(sums + (3 * h + v) * lanes, sum[h][v]);
+  }
+}
+
 // Nine taps at a time have their sums in registers while the positions of an image go by.
 inline void grad_weight_of_planes(const Conv2d& c, const void* x, const void* g, void* dw) {
   constexpr int together = 9;
   const int64_t taps = c.kernel_h * c.kernel_w, sets = blocks_of(taps, together);
+  const bool three_by_three =
+      c.kernel_h == 3 && c.kernel_w == 3 && c.stride_h * c.stride_w * c.dilation_h * c.dilation_w == 1;
   Frame f = input_frame(c, 1, false);
   f.top = -c.pad_h;
   f.rows = input_rows(c, c.out_h);
@@ -181,10 +221,15 @@ inline void grad_weight_of_planes(const Conv2d& c, const void* x, const void* g,
       for (int64_t image = 0; image < c.batch; ++image) {
         const int64_t plane = image * c.groups + group;
         fill_frame(f, static_cast<const float*>(x) + plane * c.height * c.width, frame.floats());
+        const float* plane_of_g = static_cast<const float*>(g) + plane * c.out_h * c.out_w;
+        if (three_by_three) {
+          add_three_by_three(frame.floats(), f.columns, plane_of_g, c.out_h, c.out_w, sums.floats());
+          continue;
+        }
         for (int64_t set = 0; set < sets; ++set) {
           const int32_t* offset = offsets.words() + set * together;
           float* kept = sums.floats() + set * together * lanes;
-          const float* from = static_cast<const float*>(g) + plane * c.out_h * c.out_w;
+          const float* from = plane_of_g;
           Vec sum[together];
           GRADUS_UNROLL
           for (int t = 0; t < together; ++t) sum[t] = load(kept + t * lanes);

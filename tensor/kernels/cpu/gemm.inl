@@ -7,8 +7,7 @@
 
 // --- packing -------------------------------------------------------------------------------------------------------
 
-// Rows per block: the packed block of A, m_block x k_block floats, takes 448 KB of L2 (AVX2:
-// 672 KB); B is read once per block.
+// Rows per block: the packed block of A, m_block x k_block floats, takes 448 KB of L2; B is read once per block.
 constexpr int64_t m_block = 448;
 // Columns per block: how often a packed block of A is used again: packing costs about 1/n_block of the work.
 constexpr int64_t n_block = 2048;
@@ -17,6 +16,17 @@ constexpr int64_t shared_floats = 1 << 22;
 // Packing writes whole registers; the last may reach this far beyond its block.
 constexpr int64_t slack = lanes;
 
+// pack_transposed of `rows` rows, no more than a register holds, and as many steps.
+template <int rows>
+inline void pack_transposed_block(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  Vec r[lanes];
+  GRADUS_UNROLL
+  for (int i = 0; i < lanes; ++i) r[i] = i < rows ? load(from + i * from_row) : Vec(0.0);
+  transpose(r);
+  GRADUS_UNROLL
+  for (int i = 0; i < lanes; ++i) store(to + i * to_row, r[i]);
+}
+
 // to[p * to_row + i] = from[i * from_row + p] for i < rows and p < k, rows <= to_row. Whole registers are written,
 // so that what exceeds to_row lies under the next step's first rows: of each block of steps these come last.
 inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, int64_t k, float* to, int64_t to_row) {
@@ -24,6 +34,14 @@ inline void pack_transposed(const float* from, int64_t from_row, int64_t rows, i
     const int64_t steps = least(lanes, k - p);
     for (int64_t first = (rows - 1) / lanes * lanes; first >= 0; first -= lanes) {
       const float* at = from + first * from_row + p;
+      if (steps == lanes && rows - first >= lanes) {
+        pack_transposed_block<lanes>(at, from_row, to + p * to_row + first, to_row);
+        continue;
+      }
+      if (steps == lanes && rows - first == max_rows % lanes) {
+        pack_transposed_block<max_rows % lanes>(at, from_row, to + p * to_row + first, to_row);
+        continue;
+      }
       Vec r[lanes];
       for (int i = 0; i < lanes; ++i) r[i] = first + i < rows ? load(at + i * from_row, steps) : Vec(0.0);
       transpose(r);

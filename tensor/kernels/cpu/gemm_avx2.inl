@@ -6,10 +6,10 @@
 constexpr int max_rows = 6;
 constexpr int most_vectors = 8;
 constexpr int vectors_for(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
-// Steps of k per block: a panel of B, k_block x 16 floats, takes 24 KB of a first cache of 32 to 48 and stays there
-// while strips of A go by, 6 x k_block floats, 9 KB. C is read and written once per block: 8 bytes for 768
+// Steps of k per block: a panel of B, k_block x 16 floats, takes 16 KB of a first cache of 32 to 48 and stays there
+// while strips of A go by, 6 x k_block floats, 6 KB. C is read and written once per block: 8 bytes for 512
 // operations.
-constexpr int64_t k_block = 384;
+constexpr int64_t k_block = 256;
 // The largest tile of dot products: 3 x 4 accumulators, 3 registers of A and one of B: all 16.
 constexpr int dot_rows = 3;
 constexpr int most_dot_columns = 8;

@@ -92,7 +92,7 @@ void micro_kernel(const Tile& t) {
     for (int v = 0; v < last; ++v) right[v] = load_as<V>(row + v * size);
     right[last] = mode == BRows::partial || mode == BRows::stream ? load_as<V>(row + last * size, in_last)
                                                                   : load_as<V>(row + last * size);
-    if constexpr (rows == 2 || rows == 3) {
+    if constexpr (rows > 1 && (rows <= 3 || lanes < 16)) {
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) hold(right[v]);
     }

@@ -79,14 +79,55 @@ inline bool by_twos(const Pool2d& p) {
   return p.kernel_h == 2 && p.kernel_w == 2 && p.stride_h == 2 && p.stride_w == 2 && p.pad_h + p.pad_w == 0;
 }
 
-// The four elements, in their order, of the n windows that begin in these two rows.
-inline void load_twos(const float* row, int64_t width, int64_t n, Vec (&tap)[4]) {
-  const int64_t low = least(lanes, 2 * n), high = 2 * n - low;
-  for (int64_t h = 0; h < 2; ++h, row += width) {
-    const Vec a = load(row, low), b = high ? load(row + lanes, high) : Vec(0.0);
+// The windows of a register: those of a row of outputs from some column on, or, where these fill no more than half of
+// it, all of two rows, each in its half.
+struct Twos {
+  int64_t row, column;  // of the outputs
+  bool two_rows;
+  int64_t low, high;  // elements of a row of the plane that its lower half and its upper half read,
+  int64_t apart;      // the latter so far from the former
+};
+
+template <class Body>
+inline void for_twos(const Pool2d& p, const Body& body) {
+  for (int64_t i = 0; i < p.out_h; ++i) {
+    if (p.out_w <= lanes / 2 && i + 1 < p.out_h) {
+      body(Twos{i++, 0, true, 2 * p.out_w, 2 * p.out_w, 2 * p.width});
+      continue;
+    }
+    for (int64_t j = 0; j < p.out_w; j += lanes) {
+      const int64_t n = least(lanes, p.out_w - j), low = least(lanes, 2 * n);
+      body(Twos{i, j, false, low, 2 * n - low, lanes});
+    }
+  }
+}
+
+// The four elements, in their order, of each of these windows of a plane.
+inline void load_twos(const Pool2d& p, const Twos& t, const float* plane, Vec (&tap)[4]) {
+  const float* row = plane + 2 * (t.row * p.width + t.column);
+  for (int64_t h = 0; h < 2; ++h, row += p.width) {
+    const Vec a = load(row, t.low), b = t.high ? load(row + t.apart, t.high) : Vec(0.0);
     tap[2 * h] = even_lanes(a, b);
     tap[2 * h + 1] = odd_lanes(a, b);
   }
+}
+
+// Their outputs: one row of them, or two that follow each other.
+inline Vec load_outputs(const Pool2d& p, const Twos& t, const float* plane) {
+  const float* y = plane + t.row * p.out_w + t.column;
+  if (!t.two_rows) return load(y, (t.low + t.high) / 2);
+  float both[lanes + lanes / 2];
+  store(both, load(y, p.out_w));
+  store(both + lanes / 2, load(y + p.out_w, p.out_w));
+  return load(both);
+}
+inline void store_outputs(const Pool2d& p, const Twos& t, Vec x, float* plane) {
+  float* y = plane + t.row * p.out_w + t.column;
+  if (!t.two_rows) return store(y, x, (t.low + t.high) / 2);
+  float both[lanes];
+  store(both, x);
+  store(y, x, p.out_w);
+  store(y + p.out_w, load(both + lanes / 2, p.out_w), p.out_w);
 }
 
 inline Bits steps_of_lanes(const Pool2d& p) {
@@ -107,16 +148,13 @@ inline void max_pool2d(const Pool2d& p, const void* x, void* y, int64_t* argmax)
         max_pool_plane(p, lane_steps, from, to, argmax ? argmax + plane * outputs : nullptr);
         continue;
       }
-      for (int64_t i = 0; i < p.out_h; ++i, from += 2 * p.width, to += p.out_w) {
-        for (int64_t j = 0; j < p.out_w; j += lanes) {
-          const int64_t n = least(lanes, p.out_w - j);
-          Vec tap[4];
-          load_twos(from + 2 * j, p.width, n, tap);
-          // Of equals the first, and a NaN where there is one.
-          const Vec best = maximum(maximum(tap[3], tap[2]), maximum(tap[1], tap[0]));
-          store(to + j, p.relu ? relu(best) : best, n);
-        }
-      }
+      for_twos(p, [&](const Twos& t) {
+        Vec tap[4];
+        load_twos(p, t, from, tap);
+        // Of equals the first, and a NaN where there is one.
+        const Vec best = maximum(maximum(tap[3], tap[2]), maximum(tap[1], tap[0]));
+        store_outputs(p, t, p.relu ? relu(best) : best, to);
+      });
     }
   });
 }
@@ -141,30 +179,35 @@ inline void max_pool2d_grad(const Pool2d& p, const void* x, const void* g, void*
         continue;
       }
       if (p.height % 2) clear_floats(to + (p.height - 1) * p.width, p.width);
-      for (int64_t i = 0; i < p.out_h; ++i, from += 2 * p.width, to += 2 * p.width, share += p.out_w) {
-        for (int64_t j = 0; j < p.out_w; j += lanes) {
-          const int64_t n = least(lanes, p.out_w - j), low = least(lanes, 2 * n), high = 2 * n - low;
-          const Vec nothing(0.0);
-          Vec mine = load(share + j, n), tap[4], winner = nothing;
-          load_twos(from + 2 * j, p.width, n, tap);
-          Vec best = tap[0];
-          GRADUS_UNROLL
-          for (int k = 1; k < 4; ++k) {
-            const Mask number = best == best, stays = tap[k] <= best;
-            winner = select(number, select(stays, winner, Vec(double(k))), winner);
-            best = maximum(tap[k], best);
-          }
-          if (p.relu) mine = select(best <= nothing, nothing, mine);
-          for (int64_t h = 0; h < 2; ++h) {
-            const Vec even = select(winner == Vec(double(2 * h)), mine, nothing);
-            const Vec odd = select(winner == Vec(double(2 * h + 1)), mine, nothing);
-            float* row = to + h * p.width + 2 * j;
-            store(row, alternate_low(even, odd), low);
-            if (high) store(row + lanes, alternate_high(even, odd), high);
-          }
-        }
-        if (p.width % 2) to[p.width - 1] = to[2 * p.width - 1] = 0;
+      if (p.width % 2) {
+        for (int64_t i = 0; i < p.height; ++i) to[i * p.width + p.width - 1] = 0;
       }
+      for_twos(p, [&](const Twos& t) {
+        Vec tap[4], mine = load_outputs(p, t, share);
+        load_twos(p, t, from, tap);
+        const Vec nothing(0.0), one(1.0);
+        Vec best = maximum(maximum(tap[3], tap[2]), maximum(tap[1], tap[0]));
+        if (p.relu) mine = select(best <= nothing, nothing, mine);
+        const Mask nan = best != best;
+        if (any(nan)) [[unlikely]] {  // which equals nothing
+          for (Vec& each : tap) each = select(nan, select(each == each, nothing, one), each);
+          best = select(nan, one, best);
+        }
+        Vec of_tap[4];
+        GRADUS_UNROLL
+        for (int k = 0; k < 3; ++k) {  // the first that equals it takes what is left
+          const Mask wins = tap[k] == best;
+          of_tap[k] = select(wins, mine, nothing);
+          mine = select(wins, nothing, mine);
+        }
+        of_tap[3] = mine;
+        float* row = to + 2 * (t.row * p.width + t.column);
+        GRADUS_UNROLL
+        for (int h = 0; h < 2; ++h, row += p.width) {
+          store(row, alternate_low(of_tap[2 * h], of_tap[2 * h + 1]), t.low);
+          if (t.high) store(row + t.apart, alternate_high(of_tap[2 * h], of_tap[2 * h + 1]), t.high);
+        }
+      });
     }
   });
 }

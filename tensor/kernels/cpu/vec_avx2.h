@@ -28,7 +28,10 @@ inline void stream(float* p, Vec x) { _mm256_stream_ps(p, x.v); }
 inline void stream_end() { _mm_sfence(); }
 // The first n lanes, 0 <= n <= lanes: the others load 0 and are not stored; memory beyond n is not touched.
 inline Vec load(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
-inline void store(float* p, Vec x, int64_t n) { _mm256_maskstore_ps(p, first_lanes(n), x.v); }
+inline void store(float* p, Vec x, int64_t n) {
+  if (n == Vec::lanes) return store(p, x);  // a masked store costs some processors a dozen cycles
+  _mm256_maskstore_ps(p, first_lanes(n), x.v);
+}
 // x in the first n lanes, y in the others.
 inline Vec first(int64_t n, Vec x, Vec y) { return _mm256_blendv_ps(y.v, x.v, _mm256_castsi256_ps(first_lanes(n))); }
 
