@@ -281,6 +281,23 @@ void copy(const View& x, const View& y) {
                  });
     return;
   }
+  constexpr int64_t few = 256;  // neighbours, with which a row of its own for each would take longer than they
+  if (!loop.far && last > 0 && loop.strides[last][0] == unit && loop.strides[last][1] == unit &&
+      loop.shape[last] <= few) {
+    const int64_t size = loop.shape[last];
+    --loop.ndim;
+    for_rows(
+        loop,
+        [size](int64_t n, char* const* p, const int64_t* s, bool) {
+          for (int64_t i = 0; i < n; ++i) {
+            const float* from = floats(p[1] + i * s[1]);
+            float* to = floats(p[0] + i * s[0]);
+            packs(size, [&](int64_t j, auto... k) { store(to + j, load(from + j, k...), k...); });
+          }
+        },
+        size);
+    return;
+  }
   for_rows(loop, [](int64_t n, char* const* p, const int64_t* s, bool far) {
     auto f = [](Vec v) { return v; };
     if (s[0] != unit) return map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]));

@@ -97,14 +97,14 @@ inline Loop<views> collapse(const View* const (&v)[views], const int64_t (&sizes
 }
 
 // Calls row(n, data, strides, far) for pieces of the inner dimension that cover the space, in parallel where it is
-// large. data and strides: per view, in bytes. far: for write_row.
+// large. data and strides: per view, in bytes. far: for write_row. An index may stand for several elements.
 template <int views, class Row>
-inline void for_rows(const Loop<views>& loop, const Row& row) {
+inline void for_rows(const Loop<views>& loop, const Row& row, int64_t elements = 1) {
   int64_t inner = loop.inner(), outer = loop.outer();
   static constexpr int64_t none[views] = {};
   const int64_t(&inner_strides)[views] = loop.ndim ? loop.strides[loop.ndim - 1] : none;
   if (outer == 1) {
-    parallel_for(inner, serial_elements, [&](int64_t begin, int64_t end) {
+    parallel_for(inner, larger(1, serial_elements / elements), [&](int64_t begin, int64_t end) {
       char* at[views];
       for (int k = 0; k < views; ++k) at[k] = loop.data[k] + begin * inner_strides[k];
       row(end - begin, at, inner_strides, loop.far);
@@ -113,7 +113,7 @@ inline void for_rows(const Loop<views>& loop, const Row& row) {
     return;
   }
   if (inner == 0) return;
-  parallel_for(outer, row_grain(inner), [&](int64_t begin, int64_t end) {
+  parallel_for(outer, row_grain(inner * elements), [&](int64_t begin, int64_t end) {
     int64_t index[8];
     char* at[views];
     for (int k = 0; k < views; ++k) at[k] = loop.data[k];

@@ -70,24 +70,46 @@ float fold_rows(const float* x, const int64_t* offsets, int64_t rows, int64_t n)
   return sums.result();
 }
 
-// y[c] = the reduction of x[offset + c] over the offsets.
+// y[c] = the reduction of x[offset + c] over the offsets, `together` rows at a time: for these y, which stays in the
+// first cache, is read and written once.
+template <Reduce op, int64_t together>
+void fold_long_rows(const float* x, const int64_t* offsets, int64_t rows, int64_t columns, float* y) {
+  for (int64_t r = 0; r < rows; r += together) {
+    const int64_t now = smaller(together, rows - r);
+    const float* row[together] = {};
+    for (int64_t i = 0; i < now; ++i) row[i] = x + offsets[r + i];
+    packs(columns, [&](int64_t c, auto... k) {
+      Vec sum = r == 0 ? Vec(identity<op>()) : load(y + c, k...);
+      if (now == together) {
+        for (int64_t i = 0; i < together; ++i) sum = absorb<op>(sum, load(row[i] + c, k...));
+      } else {
+        for (int64_t i = 0; i < now; ++i) sum = absorb<op>(sum, load(row[i] + c, k...));
+      }
+      store(y + c, sum, k...);
+    });
+  }
+}
+
+// The same, along the rows where they are long: a processor foresees long streams, a few of them at a time, but not
+// the beginnings of many rows.
 template <Reduce op>
 void fold_columns(const float* x, const int64_t* offsets, int64_t rows, int64_t columns, float* y) {
-  int64_t c = 0;
-  for (; c + 4 * Vec::lanes <= columns; c += 4 * Vec::lanes) {
+  constexpr int64_t page = 1024;  // floats, beyond which a stream is not followed
+  if (columns >= page) return fold_long_rows<op, 8>(x, offsets, rows, columns, y);
+  if (columns > 4 * Vec::lanes) return fold_long_rows<op, 1>(x, offsets, rows, columns, y);
+  if (columns == 4 * Vec::lanes) {
     Vec sums[4] = {Vec(identity<op>()), Vec(identity<op>()), Vec(identity<op>()), Vec(identity<op>())};
     for (int64_t r = 0; r < rows; ++r) {
-      const float* row = x + offsets[r] + c;
-      for (int j = 0; j < 4; ++j) sums[j] = absorb<op>(sums[j], load(row + j * Vec::lanes));
+      for (int j = 0; j < 4; ++j) sums[j] = absorb<op>(sums[j], load(x + offsets[r] + j * Vec::lanes));
     }
-    for (int j = 0; j < 4; ++j) store(y + c + j * Vec::lanes, sums[j]);
+    for (int j = 0; j < 4; ++j) store(y + j * Vec::lanes, sums[j]);
+    return;
   }
-  for (; c < columns; c += Vec::lanes) {
-    int64_t k = smaller(Vec::lanes, columns - c);
+  packs(columns, [&](int64_t c, auto... k) {
     Vec sum{identity<op>()};
-    for (int64_t r = 0; r < rows; ++r) sum = absorb<op>(sum, load(x + offsets[r] + c, k));
-    store(y + c, sum, k);
-  }
+    for (int64_t r = 0; r < rows; ++r) sum = absorb<op>(sum, load(x + offsets[r] + c, k...));
+    store(y + c, sum, k...);
+  });
 }
 
 // Some dimensions of x: a small index space of its own.
