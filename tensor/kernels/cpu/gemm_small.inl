@@ -19,7 +19,7 @@ class NearSpace {
 
 // Few rows and a B that comes from afar are limited by reading it. Across some rows of B at a time, tile by tile, that
 // goes as fast as along them, and C, little beside B, is read and written once for each such block of k.
-constexpr int64_t stream_k = 32;  // rows of B: about as many streams as a processor foresees
+constexpr int64_t stream_k = 16;  // rows of B: about as many streams as a processor foresees
 inline bool streams(const Product& x) {
   return x.b_col == 1 && x.k > stream_k && x.m <= 2 * max_rows && x.n >= 128 &&
          x.n * x.k > (x.m <= 4 ? 1 << 16 : 1 << 18);
