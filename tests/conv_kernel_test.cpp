@@ -113,6 +113,8 @@ std::vector<Conv2d> common_shapes() {
   };
   Conv2d depthwise = shape(2, 24, 20, 24, 3, 1, 1);
   depthwise.groups = 24;
+  Conv2d small_planes = shape(3, 6, 5, 6, 3, 1, 1), no_margin = shape(2, 7, 39, 7, 3, 1, 0);
+  small_planes.groups = 6, no_margin.groups = 7;
   Conv2d halved = shape(3, 9, 23, 9, 5, 2, 2);
   halved.groups = 9, halved.dilation_w = 2;
   Conv2d flat = shape(3, 5, 1, 7, 1, 1, 0);  // one-dimensional
@@ -128,6 +130,8 @@ std::vector<Conv2d> common_shapes() {
           shape(3, 16, 1, 8, 1, 1, 0),
           shape(1, 4, 150, 300, 1, 2, 0),
           depthwise,
+          small_planes,
+          no_margin,
           halved,
           flat};
 }

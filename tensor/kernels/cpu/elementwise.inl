@@ -246,6 +246,7 @@ inline void transpose(int64_t rows, int64_t columns, const float* x, int64_t x_s
 }
 
 void copy(const View& x, const View& y) {
+  if (y.numel() == 0) return;
   Loop<2> loop = collapse<2>({&y, &x}, {unit, unit});
   // A transposition: y is contiguous along the last dimension, x along another. That one is brought next to it.
   int last = loop.ndim - 1, other = -1;

@@ -164,13 +164,6 @@ constexpr int64_t dot_k_block = 1024;
 // Room for the sums of any tile.
 constexpr int64_t most_dots = round_up(dot_rows * most_dot_columns, lanes);
 
-template <class T>
-inline T load_value(const float* p) {
-  T x;
-  __builtin_memcpy(&x, p, sizeof x);
-  return x;
-}
-
 // One element of C, or Four, from their sums on: alpha sum (+ R) (+ bias).
 template <class T>
 inline void finish_dots(const Product& x, const float* sum, const float* residual, const float* bias,
@@ -291,6 +284,9 @@ inline void product_part(const Product& x, Way way, Range rows, Range columns) {
 // Tiles jump from row to row; so a processor does not foresee what they read, and brings line after line from afar as
 // they ask for it. It foresees two streams, and brings them several times as fast.
 constexpr int64_t far_floats = 1 << 20;  // 4 MB: more than comes from L2
+inline bool in_one_piece(int64_t rows, int64_t columns, int64_t row, int64_t column) {
+  return (column == 1 && row == columns) || (row == 1 && column == rows);
+}
 inline void read_both(const float* a, int64_t a_size, const float* b, int64_t b_size) {
   for (int64_t i = 0; i < most(a_size, b_size); i += cache_line) {
     if (i < a_size) asm volatile("" ::"r"(a[i]));
@@ -328,8 +324,9 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
     return multiply_small(y, 1, 0, 0, 0);
   }
   const int64_t m_tasks = blocks_of(x.m, m), n_tasks = blocks_of(x.n, n), tasks = m_tasks * n_tasks;
-  const bool from_afar =
-      tasks == 1 && a_next == x.m * x.k && b_next == x.k * x.n && batch * (a_next + b_next) >= far_floats;
+  const bool from_afar = tasks == 1 && in_one_piece(x.m, x.k, x.a_row, x.a_col) && a_next == x.m * x.k &&
+                         in_one_piece(x.k, x.n, x.b_row, x.b_col) && b_next == x.k * x.n &&
+                         batch * (a_next + b_next) >= far_floats;
   parallel_for(batch * tasks, most(1, task_work / most(1, work / tasks)), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t item = task / tasks, i = task % tasks / n_tasks * m, j = task % n_tasks * n;

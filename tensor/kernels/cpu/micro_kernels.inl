@@ -225,6 +225,13 @@ struct DotTile {
   int64_t a_part = 0, b_part = 0;  // which lie so far from each other
 };
 
+// A float, or Four.
+template <class T>
+inline T load_value(const float* p) {
+  T x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
 template <class T>
 inline void store_value(float* p, T x) {
   __builtin_memcpy(p, &x, sizeof x);

@@ -124,7 +124,7 @@ inline Vec load_outputs(const Pool2d& p, const Twos& t, const float* plane) {
 inline void store_outputs(const Pool2d& p, const Twos& t, Vec x, float* plane) {
   float* y = plane + t.row * p.out_w + t.column;
   if (!t.two_rows) return store(y, x, (t.low + t.high) / 2);
-  float both[lanes];
+  float both[lanes + lanes / 2];
   store(both, x);
   store(y, x, p.out_w);
   store(y + p.out_w, load(both + lanes / 2, p.out_w), p.out_w);
