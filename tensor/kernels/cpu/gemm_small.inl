@@ -27,7 +27,8 @@ inline bool streams(const Product& x) {
 
 template <bool unit_rows, BRows mode>
 inline void product_tiles(const Product& x, const float* b, int64_t b_step, Range rows, Range columns) {
-  const int64_t height = equal_blocks(rows.size(), max_rows);
+  // Where sums are short, writing C takes the time, and goes best along few of its rows.
+  const int64_t height = equal_blocks(rows.size(), x.k <= 4 && columns.size() >= 16 * lanes ? 4 : max_rows);
   const int64_t width = tile_width(height, columns.size());
   const int64_t k_step = mode == BRows::stream ? stream_k : x.k;
   Tile t;
@@ -299,7 +300,7 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
   const Way way = way_of(x);
   if (way == Way::blocks) return false;
   const int64_t work = x.m * x.n * most(x.k, 16);  // what is stored takes time, too
-  if (batch == 1 && (work < 2 * task_work || num_threads() == 1)) {
+  if (batch == 1 && (work < 3 * task_work || num_threads() == 1)) {
     product_part(x, way, {0, x.m}, {0, x.n});
     return true;
   }
