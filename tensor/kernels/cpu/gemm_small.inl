@@ -182,7 +182,7 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
   const bool in_rows = x.b_row != 1;  // columns of B are wanted in one piece
   NearSpace turned(in_rows ? columns.size() * x.k : 0);
   if (in_rows) {
-    if (columns.size() <= lanes / 2) {
+    if (columns.size() <= lanes / 2) {  // one by one: blocks would be mostly empty
       for (int64_t j = 0; j < columns.size(); ++j) {
         for (int64_t p = 0; p < x.k; ++p) turned.floats()[j * x.k + p] = b[p * x.b_row + j];
       }
@@ -299,7 +299,8 @@ inline void read_both(const float* a, int64_t a_size, const float* b, int64_t b_
 inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next) {
   const Way way = way_of(x);
   if (way == Way::blocks) return false;
-  const int64_t work = x.m * x.n * most(x.k, 16);  // what is stored takes time, too
+  // What is stored takes time, too. Of less than three tasks' work, handing over would cost what it saves.
+  const int64_t work = x.m * x.n * most(x.k, 16);
   if (batch == 1 && (work < 3 * task_work || num_threads() == 1)) {
     product_part(x, way, {0, x.m}, {0, x.n});
     return true;

@@ -90,8 +90,8 @@ void fold_long_rows(const float* x, const int64_t* offsets, int64_t rows, int64_
   }
 }
 
-// The same, along the rows where they are long: a processor foresees long streams, a few of them at a time, but not
-// the beginnings of many rows.
+// The same. A processor foresees long streams, a few of them at a time, but not the beginnings of many rows: so rows
+// are followed along where they are long, one by one where they are shorter, and in registers where they fit four.
 template <Reduce op>
 void fold_columns(const float* x, const int64_t* offsets, int64_t rows, int64_t columns, float* y) {
   constexpr int64_t page = 1024;  // floats, beyond which a stream is not followed
