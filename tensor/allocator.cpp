@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <map>
 #include <mutex>
 #include <new>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "tensor/error.h"
+#include "tensor/segments.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -21,8 +20,7 @@ namespace {
 
 constexpr size_t alignment = 64;
 constexpr size_t page = 4096, huge_page = size_t(2) << 20;
-constexpr size_t large = size_t(256) << 10;         // blocks beyond are whole pages, cut from segments
-constexpr size_t segment_bytes = size_t(64) << 20;  // at least; what was never touched takes no memory
+constexpr size_t large = size_t(256) << 10;  // blocks beyond are whole pages, cut from segments
 // Below, four classes to a power of two (at most 25% slack), from 64 bytes up.
 constexpr int class_count = 4 * 12 + 1;
 constexpr int thread_classes = 4 * 8;  // classes up to 16 KiB are also cached by each thread
@@ -53,85 +51,24 @@ struct Counter {
   operator int64_t() const { return value.load(std::memory_order_relaxed); }
 };
 
-// Large blocks. Each is cut from the smallest free range that it fits in, and joins its free neighbours when it comes
-// back: kept by size, it would lie idle while blocks of other sizes are asked for.
-class Segments {
- public:
-  // Null where the system has no more memory.
-  void* take(size_t size) {
-    auto fit = by_size_.lower_bound({size, nullptr});
-    if (fit == by_size_.end()) {
-      if (!grow(round_up(std::max(size, segment_bytes), huge_page)) && !grow(round_up(size, huge_page)))
-        return nullptr;
-      fit = by_size_.lower_bound({size, nullptr});
-    }
-    auto [room, block] = *fit;
-    remove(block, room);
-    if (room > size) insert(block + size, room - size);
-    Segment& segment = segment_of(block)->second;
-    if (block + size > segment.fresh) touch(segment, block + size);
-    return block;
+// Large blocks of the host. What was never touched takes no memory.
+struct HostMemory {
+  static constexpr size_t segment_bytes = size_t(64) << 20, step = huge_page;
+  static char* get(size_t size) {
+    return static_cast<char*>(::operator new(size, std::align_val_t(huge_page), std::nothrow));
   }
-
-  void give(char* block, size_t size) {
-    auto [begin, segment] = *segment_of(block);
-    auto after = free_.lower_bound(block);
-    if (after != free_.end() && after->first == block + size && after->first != segment.end) {
-      size += after->second;
-      remove(block + size - after->second, after->second);
-    }
-    auto before = free_.lower_bound(block);
-    if (block != begin && before != free_.begin() && std::prev(before)->first + std::prev(before)->second == block) {
-      auto [neighbour, room] = *std::prev(before);
-      remove(neighbour, room);
-      block = neighbour, size += room;
-    }
-    insert(block, size);
+  static void put(char* segment, size_t, size_t touched_bytes) {
+    held.fetch_sub(int64_t(touched_bytes), std::memory_order_relaxed);
+    ::operator delete(segment, std::align_val_t(huge_page));
   }
-
-  // Those that nothing is left of go back to the system.
-  void release() {
-    std::erase_if(segments_, [&](const auto& each) {
-      auto [begin, segment] = each;
-      auto found = free_.find(begin);
-      if (found == free_.end() || found->first + found->second != segment.end) return false;
-      remove(begin, found->second);
-      held.fetch_sub(segment.fresh - begin, std::memory_order_relaxed);
-      ::operator delete(begin, std::align_val_t(huge_page));
-      return true;
-    });
-  }
-
- private:
-  struct Segment {
-    char *fresh, *end;  // what lies from `fresh` on was never handed out
-  };
-
-  void insert(char* at, size_t size) { free_.emplace(at, size), by_size_.emplace(size, at); }
-  void remove(char* at, size_t size) { free_.erase(at), by_size_.erase({size, at}); }
-  std::map<char*, Segment>::iterator segment_of(char* block) { return std::prev(segments_.upper_bound(block)); }
-
-  bool grow(size_t size) {
-    char* begin = static_cast<char*>(::operator new(size, std::align_val_t(huge_page), std::nothrow));
-    if (!begin) return false;
-    segments_[begin] = {begin, begin + size};
-    insert(begin, size);
-    return true;
-  }
-
   // A first touch costs as much for a huge page as for one of 4 KiB, and there are 512 times fewer of them.
-  static void touch(Segment& segment, char* until) {
-    held.fetch_add(until - segment.fresh, std::memory_order_relaxed);
+  static void touched(char* from, char* until) {
+    held.fetch_add(until - from, std::memory_order_relaxed);
 #if defined(__linux__)
-    uintptr_t first = round_up(uintptr_t(segment.fresh), huge_page), end = uintptr_t(until) / huge_page * huge_page;
+    uintptr_t first = round_up(uintptr_t(from), huge_page), end = uintptr_t(until) / huge_page * huge_page;
     if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
 #endif
-    segment.fresh = until;
   }
-
-  std::map<char*, Segment> segments_;  // by where they begin
-  std::map<char*, size_t> free_;
-  std::set<std::pair<size_t, char*>> by_size_;
 };
 
 struct ThreadCache;
@@ -140,7 +77,7 @@ struct ThreadCache;
 struct Shared {
   std::mutex mutex;
   std::vector<void*> free[class_count];
-  Segments segments;
+  Segments<HostMemory> segments;
   std::vector<ThreadCache*> caches;
   Counter given, taken;  // blocks handed out and taken back by threads that have ended
 };
