@@ -19,8 +19,8 @@ struct Scores {
           ", expected floating point [n, classes]");
     check(y.dim() == 1 && y.dtype() == int64 && y.size(0) == x.size(0), op, ": labels are ", y.dtype(), " ",
           y.shape(), ", expected int64 [", x.size(0), "]");
-    logits = x.detach().to(float32).contiguous();
-    labels = y.contiguous();
+    logits = x.detach().to(float32).to(Device::cpu).contiguous();
+    labels = y.to(Device::cpu).contiguous();
     rows = x.size(0);
     classes = x.size(1);
     for (int64_t i = 0; i < rows; ++i) {

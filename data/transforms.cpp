@@ -122,7 +122,7 @@ Transform cutout(int64_t size) {
 Mixup mixup(const ImageBatch& batch, double alpha, Generator& random) {
   check(alpha > 0, "mixup: alpha ", alpha, ", expected more than 0");
   const double weight = beta_variate(alpha, random);
-  const Tensor order = randperm(batch.labels.size(0), &random);
+  const Tensor order = randperm(batch.labels.size(0), &random).to(batch.labels.device());
   return {batch.images * weight + batch.images.index_select(0, order) * (1 - weight),
           batch.labels.index_select(0, order), weight};
 }

@@ -8,12 +8,12 @@
 #include <numbers>
 
 #include "autograd/ops.h"
-#include "data/digits.h"
 #include "data/idx.h"
 #include "data/image.h"
 #include "data/image_folder.h"
 #include "data/metrics.h"
 #include "data/transforms.h"
+#include "examples/made_up/digits.h"
 #include "tensor/io/file.h"
 #include "tests/errors.h"
 #include "tests/paths.h"
@@ -328,7 +328,7 @@ TEST(ImageFolder, FindsClassesInOrder) {
 }
 
 TEST(Sets, SubsetAndTensors) {
-  const ImageSet set = digits(20, 5);
+  const ImageSet set = examples::digits(20, 5);
   const ImageSet some = subset(set, {13, 2});
   EXPECT_EQ(some->size(), 2);
   EXPECT_EQ(some->get(0).label, 3);
@@ -341,12 +341,12 @@ TEST(Sets, SubsetAndTensors) {
 }
 
 TEST(Digits, AreTheSameForASeed) {
-  EXPECT_TRUE(equal(draw_digit(4, 7, 3), draw_digit(4, 7, 3)));
-  EXPECT_FALSE(equal(draw_digit(4, 7, 3), draw_digit(4, 7, 4)));
-  EXPECT_FALSE(equal(draw_digit(4, 7, 3), draw_digit(4, 8, 3)));
-  EXPECT_THROW(draw_digit(10, 0, 0), Error);
+  EXPECT_TRUE(equal(examples::draw_digit(4, 7, 3), examples::draw_digit(4, 7, 3)));
+  EXPECT_FALSE(equal(examples::draw_digit(4, 7, 3), examples::draw_digit(4, 7, 4)));
+  EXPECT_FALSE(equal(examples::draw_digit(4, 7, 3), examples::draw_digit(4, 8, 3)));
+  EXPECT_THROW(examples::draw_digit(10, 0, 0), Error);
   // Enough ink, none of it cut off by much.
-  const ImageSet set = digits(200, 1);
+  const ImageSet set = examples::digits(200, 1);
   for (int64_t i = 0; i < set->size(); ++i) {
     const Tensor x = set->get(i).image.to(float32);
     EXPECT_GT(x.mean().item(), 5) << i;
@@ -357,7 +357,7 @@ TEST(Digits, AreTheSameForASeed) {
 
 // The nearest mean picture is the right one far more often than one time in ten: they are learnable.
 TEST(Digits, ClassesDiffer) {
-  const ImageSet train = digits(2000, 1), test = digits(500, 2);
+  const ImageSet train = examples::digits(2000, 1), test = examples::digits(500, 2);
   std::vector<Tensor> means;
   for (int64_t c = 0; c < 10; ++c) means.push_back(zeros({1, 28, 28}));
   for (int64_t i = 0; i < train->size(); ++i) means[size_t(i % 10)].add_(train->get(i).image.to(float32) / 200.0);

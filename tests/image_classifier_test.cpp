@@ -13,8 +13,8 @@
 #include <sstream>
 
 #include "autograd/ops.h"
-#include "data/digits.h"
 #include "data/image.h"
+#include "examples/made_up/digits.h"
 #include "tensor/io/file.h"
 #include "tests/paths.h"
 
@@ -86,7 +86,7 @@ TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   // Ten digits in files of several sizes and kinds.
   std::string files;
   for (int64_t d = 0; d < 10; ++d) {
-    const Tensor image = data::resize(data::draw_digit(d, 77, d), 20 + 13 * d, 28 + 7 * d);
+    const Tensor image = data::resize(examples::draw_digit(d, 77, d), 20 + 13 * d, 28 + 7 * d);
     const std::string path = dir / ("digit" + std::to_string(d) + (d % 2 ? ".png" : ".pgm"));
     if (d % 2) {
       data::write_png(path, d % 3 ? image : data::to_channels(image, 3));
@@ -111,8 +111,8 @@ TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   EXPECT_GE(right, 6) << predicted.output;
 
   // The other way round, light and dark are the same picture.
-  data::write_png(dir / "ink.png", (255 - data::draw_digit(3, 77, 3)).to(uint8));
-  data::write_png(dir / "chalk.png", data::draw_digit(3, 77, 3));
+  data::write_png(dir / "ink.png", (255 - examples::draw_digit(3, 77, 3)).to(uint8));
+  data::write_png(dir / "chalk.png", examples::draw_digit(3, 77, 3));
   const std::string with = " --checkpoint " + (dir / "out") + " ";
   const std::string ink = run("predict --invert" + with + (dir / "ink.png")).output;
   const std::string chalk = run("predict" + with + (dir / "chalk.png")).output;
@@ -210,7 +210,7 @@ TEST(ImageClassifier, LearnsFromFolders) {
   for (int64_t i = 0; i < 60; ++i) {
     const std::string folder = dir / (i % 2 ? "set/one" : "set/zero");
     make_folder(folder);
-    data::write_png(folder + "/" + std::to_string(i) + ".png", data::draw_digit(i % 2, 3, i));
+    data::write_png(folder + "/" + std::to_string(i) + ".png", examples::draw_digit(i % 2, 3, i));
   }
   const std::string arguments = "train --data folder:" + (dir / "set") +
                                 " --size 20 --grey --model linear --epochs 8 --batch 8 --out " + (dir / "out");
@@ -294,7 +294,7 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   mismatch.replace(mismatch.find("1,28,28"), 7, "1,28,27");
   write_file(dir / "mismatch.safetensors", mismatch);
   write_file(dir / "text.png", "not an image");
-  data::write_png(dir / "good.png", data::draw_digit(1, 1, 1));
+  data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
   const struct {
     std::string arguments, says;
   } cases[] = {

@@ -6,9 +6,9 @@
 #include <thread>
 
 #include "autograd/ops.h"
-#include "data/digits.h"
 #include "data/loader.h"
 #include "data/transforms.h"
+#include "examples/made_up/digits.h"
 
 namespace gradus::data {
 namespace {
@@ -54,7 +54,7 @@ TEST(DataLoader, ShufflesEachEpochAnew) {
 
 // Labels and pixels, augmented at random, whatever the workers.
 TEST(DataLoader, WorkersChangeNothing) {
-  const ImageSet set = digits(100, 1);
+  const ImageSet set = examples::digits(100, 1);
   std::vector<Tensor> expected;
   for (int64_t workers : {0, 1, 3}) {
     DataLoader<ImageBatch> loader =

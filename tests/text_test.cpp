@@ -13,9 +13,9 @@
 #include "data/text/bleu.h"
 #include "data/text/bpe.h"
 #include "data/text/corpus.h"
-#include "data/text/grammar.h"
 #include "data/text/unicode.h"
 #include "data/text/words.h"
+#include "examples/made_up/grammar.h"
 #include "tensor/io/file.h"
 #include "tests/errors.h"
 #include "tests/paths.h"
@@ -365,7 +365,7 @@ TEST(Corpus, PartsShareNoSentence) {
 }
 
 TEST(Grammar, MakesDistinctPairsAndHoldsCombinationsOut) {
-  const PairSplit c = grammar_corpus(20000, 1);
+  const PairSplit c = examples::grammar_corpus(20000, 1);
   EXPECT_EQ(c.train.size(), 18000u);
   EXPECT_EQ(c.validation.size(), 1000u);
   EXPECT_EQ(c.test.size(), 1000u);
@@ -376,13 +376,13 @@ TEST(Grammar, MakesDistinctPairsAndHoldsCombinationsOut) {
     for (const std::string& word : split(p.source)) words.insert(word);
   for (const SentencePair& p : c.test)  // no new words, but new combinations of them
     for (const std::string& word : split(p.source)) EXPECT_TRUE(words.count(word)) << word;
-  EXPECT_EQ(grammar_corpus(20000, 1).test, c.test);
-  EXPECT_NE(grammar_corpus(20000, 2).test, c.test);
-  EXPECT_NE(error_of([] { return grammar_corpus(2000000); }), "");
+  EXPECT_EQ(examples::grammar_corpus(20000, 1).test, c.test);
+  EXPECT_NE(examples::grammar_corpus(20000, 2).test, c.test);
+  EXPECT_NE(error_of([] { return examples::grammar_corpus(2000000); }), "");
 }
 
 TEST(Grammar, TranslatesTheExample) {
-  const std::vector<SentencePair> all = grammar_corpus(100000, 1).train;
+  const std::vector<SentencePair> all = examples::grammar_corpus(100000, 1).train;
   EXPECT_NE(std::find(all.begin(), all.end(), SentencePair{"I am a dog", "我 是 一只 狗"}), all.end());
 }
 

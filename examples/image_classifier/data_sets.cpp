@@ -2,9 +2,9 @@
 
 #include <filesystem>
 
-#include "data/digits.h"
 #include "data/idx.h"
 #include "data/image_folder.h"
+#include "examples/made_up/digits.h"
 
 namespace image_classifier {
 
@@ -63,7 +63,7 @@ DataSets open_data(const std::string& argument, const DataOptions& options) {
   DataSets sets;
   if (kind == "digits") {
     const int64_t count = options.samples ? options.samples : drawn_for_training;
-    return {data::digits(count, 1), data::digits(std::min(count, drawn_for_testing), 2)};
+    return {examples::digits(count, 1), examples::digits(std::min(count, drawn_for_testing), 2)};
   }
   if (kind == "mnist") {
     const std::string dir = folder.empty() ? data::find_data("mnist") : folder;

@@ -1,4 +1,4 @@
-#include "data/digits.h"
+#include "examples/made_up/digits.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,10 @@
 
 #include "data/loader.h"
 
-namespace gradus::data {
+namespace examples {
+
+using namespace gradus;
+using namespace gradus::data;
 
 namespace {
 
@@ -170,4 +173,4 @@ ImageSet digits(int64_t count, uint64_t seed) {
   return tensor_images(images, labels, {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
 }
 
-}  // namespace gradus::data
+}  // namespace examples

@@ -3,13 +3,13 @@
 
 #include "data/dataset.h"
 
-namespace gradus::data {
+namespace examples {
 
 // Digit `digit` (0..9) as a 28x28 grey image (1, 28, 28), white on black: strokes in a random pose, with
 // random thickness, slant and noise. A function of its arguments alone.
-Tensor draw_digit(int64_t digit, uint64_t seed, int64_t index);
+gradus::Tensor draw_digit(int64_t digit, uint64_t seed, int64_t index);
 
 // `count` of them, image i showing digit i mod 10.
-ImageSet digits(int64_t count, uint64_t seed = 0);
+gradus::data::ImageSet digits(int64_t count, uint64_t seed = 0);
 
-}  // namespace gradus::data
+}  // namespace examples

@@ -1,11 +1,14 @@
-#include "data/text/grammar.h"
+#include "examples/made_up/grammar.h"
 
 #include <unordered_set>
 
 #include "tensor/error.h"
 #include "tensor/random.h"
 
-namespace gradus::data {
+namespace examples {
+
+using namespace gradus;
+using namespace gradus::data;
 
 namespace {
 
@@ -310,4 +313,4 @@ PairSplit grammar_corpus(int64_t count, uint64_t seed) {
   return parts;
 }
 
-}  // namespace gradus::data
+}  // namespace examples

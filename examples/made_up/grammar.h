@@ -7,11 +7,11 @@
 
 #include "data/text/corpus.h"
 
-namespace gradus::data {
+namespace examples {
 
 // `count` distinct pairs in all. Some combinations of a verb with an object and of an adjective with a noun are held
 // out: no sentence of `train` has one, each of `validation` and `test` (1 in 20 each) has one or more. Throws Error
 // for a count above a million.
-PairSplit grammar_corpus(int64_t count = 100000, uint64_t seed = 1);
+gradus::data::PairSplit grammar_corpus(int64_t count = 100000, uint64_t seed = 1);
 
-}  // namespace gradus::data
+}  // namespace examples

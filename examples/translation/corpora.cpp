@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "data/text/bpe.h"
-#include "data/text/grammar.h"
+#include "examples/made_up/grammar.h"
 #include "examples/metadata.h"
 
 namespace translation {
@@ -46,7 +46,7 @@ std::string data_argument_fault(const std::string& argument) {
 }
 
 data::PairSplit open_pairs(const Options& o) {
-  if (o.data == "grammar") return data::grammar_corpus(o.pairs, 1);
+  if (o.data == "grammar") return examples::grammar_corpus(o.pairs, 1);
   if (const std::string file = after(o.data, "pairs"); !file.empty())
     return data::split_pairs(data::read_tsv(file), 0.05, 0.05, 1);
   const std::string dir = after(o.data, "parallel");
