@@ -14,17 +14,17 @@ namespace gradus {
 // Uniform in [low, high), never `high` itself although the last rounding may reach it. A float gets 24 random bits, a
 // double 32.
 template <class T>
-T uniform_from(uint32_t word, T low, T high) {
+GRADUS_DEVICE T uniform_from(uint32_t word, T low, T high) {
   T unit = sizeof(T) == 4 ? T(word >> 8) * T(0x1p-24) : T(word) * T(0x1p-32);
   T value = low + unit * (high - low);
   return value < high || low == high ? value : std::nextafter(high, low);
 }
 
 // The words that are kept when a share `p` of all 2^32 is: those below this.
-inline uint64_t threshold(double p) { return uint64_t(p * 0x1p32); }
+GRADUS_DEVICE inline uint64_t threshold(double p) { return uint64_t(p * 0x1p32); }
 
 // Natural logarithm of a positive normal x: x = 2^e m, log m = 2 atanh((m - 1) / (m + 1)) by its series.
-inline double portable_log(double x) {
+GRADUS_DEVICE inline double portable_log(double x) {
   uint64_t bits = std::bit_cast<uint64_t>(x);
   constexpr uint64_t root_half = 0x3fe6a09e667f3bcdu;
   int64_t e = int64_t(bits - root_half) >> 52;
@@ -40,7 +40,7 @@ struct SinCos {
 
 // Of the angle 2 pi word / 2^32: the quadrant is exact, the rest of the angle lies within pi/4 of it. The
 // series as x (1 - z/6 (1 - z/20 (...))) and 1 - z/2 (1 - z/12 (...)) with z = x^2.
-inline SinCos portable_sincos(uint32_t word) {
+GRADUS_DEVICE inline SinCos portable_sincos(uint32_t word) {
   uint32_t quadrant = (word + 0x20000000u) >> 30;
   double x = double(int32_t(word - (quadrant << 30))) * (1.5707963267948966 / 0x1p30), z = x * x;
   double s = 1, c = 1;
@@ -60,7 +60,7 @@ struct NormalPair {
 };
 
 // Two independent normal numbers with mean 0 and standard deviation 1 from two words (Box and Muller 1958).
-inline NormalPair normal_from(uint32_t w0, uint32_t w1) {
+GRADUS_DEVICE inline NormalPair normal_from(uint32_t w0, uint32_t w1) {
   double radius = std::sqrt(-2 * portable_log((double(w0) + 0.5) * 0x1p-32));
   SinCos angle = portable_sincos(w1);
   return {radius * angle.cos, radius * angle.sin};
@@ -75,34 +75,34 @@ struct Bits {
 
 struct Vec {
   float v;
-  explicit Vec(double x) : v(float(x)) {}
+  GRADUS_DEVICE explicit Vec(double x) : v(float(x)) {}
 };
 
 using Mask = bool;
 
-inline Vec operator+(Vec a, Vec b) { return Vec(a.v + b.v); }
-inline Vec operator-(Vec a, Vec b) { return Vec(a.v - b.v); }
-inline Vec operator*(Vec a, Vec b) { return Vec(a.v * b.v); }
-inline Vec fma(Vec a, Vec b, Vec c) { return Vec(std::fma(a.v, b.v, c.v)); }
-inline Vec sqrt(Vec x) { return Vec(std::sqrt(x.v)); }
-inline Bits bits(Vec x) { return {std::bit_cast<uint32_t>(x.v)}; }
-inline Bits bits(int x) { return {uint32_t(x)}; }
-inline Vec from_bits(Bits x) { return Vec(std::bit_cast<float>(x.v)); }
-inline Vec to_float(Bits x) { return Vec(float(int32_t(x.v))); }
-inline Bits operator+(Bits a, Bits b) { return {a.v + b.v}; }
-inline Bits operator-(Bits a, Bits b) { return {a.v - b.v}; }
-inline Bits operator&(Bits a, Bits b) { return {a.v & b.v}; }
-inline Bits operator^(Bits a, Bits b) { return {a.v ^ b.v}; }
-inline Mask operator==(Bits a, Bits b) { return a.v == b.v; }
+GRADUS_DEVICE inline Vec operator+(Vec a, Vec b) { return Vec(a.v + b.v); }
+GRADUS_DEVICE inline Vec operator-(Vec a, Vec b) { return Vec(a.v - b.v); }
+GRADUS_DEVICE inline Vec operator*(Vec a, Vec b) { return Vec(a.v * b.v); }
+GRADUS_DEVICE inline Vec fma(Vec a, Vec b, Vec c) { return Vec(std::fma(a.v, b.v, c.v)); }
+GRADUS_DEVICE inline Vec sqrt(Vec x) { return Vec(std::sqrt(x.v)); }
+GRADUS_DEVICE inline Bits bits(Vec x) { return {std::bit_cast<uint32_t>(x.v)}; }
+GRADUS_DEVICE inline Bits bits(int x) { return {uint32_t(x)}; }
+GRADUS_DEVICE inline Vec from_bits(Bits x) { return Vec(std::bit_cast<float>(x.v)); }
+GRADUS_DEVICE inline Vec to_float(Bits x) { return Vec(float(int32_t(x.v))); }
+GRADUS_DEVICE inline Bits operator+(Bits a, Bits b) { return {a.v + b.v}; }
+GRADUS_DEVICE inline Bits operator-(Bits a, Bits b) { return {a.v - b.v}; }
+GRADUS_DEVICE inline Bits operator&(Bits a, Bits b) { return {a.v & b.v}; }
+GRADUS_DEVICE inline Bits operator^(Bits a, Bits b) { return {a.v ^ b.v}; }
+GRADUS_DEVICE inline Mask operator==(Bits a, Bits b) { return a.v == b.v; }
 template <int n>
-inline Bits shift_left(Bits x) {
+GRADUS_DEVICE inline Bits shift_left(Bits x) {
   return {x.v << n};
 }
 template <int n>
-inline Bits shift_right(Bits x) {
+GRADUS_DEVICE inline Bits shift_right(Bits x) {
   return {uint32_t(int32_t(x.v) >> n)};
 }
-inline Vec select(Mask m, Vec a, Vec b) { return m ? a : b; }
+GRADUS_DEVICE inline Vec select(Mask m, Vec a, Vec b) { return m ? a : b; }
 
 #include "tensor/kernels/normal.h"
 

@@ -8,24 +8,24 @@
 // makes it 0, comparisons are false.
 
 template <class V>
-inline V maximum(V a, V b) {
+GRADUS_DEVICE inline V maximum(V a, V b) {
   return select(a != a, a, select(a > b, a, b));
 }
 
 template <class V>
-inline V minimum(V a, V b) {
+GRADUS_DEVICE inline V minimum(V a, V b) {
   return select(a != a, a, select(a < b, a, b));
 }
 
 // 2 sqrt(2 / pi) (x + 0.044715 x^3): gelu_tanh is x times the sigmoid of it.
 template <class V>
-inline V gelu_tanh_argument(V x) {
+GRADUS_DEVICE inline V gelu_tanh_argument(V x) {
   return x * fma(V(1.5957691216057308 * 0.044715), x * x, V(1.5957691216057308));
 }
 
 // y = op(x); see Unary for the meaning of a and b.
 template <Unary op, class V>
-inline V apply(V x, V a, V b) {
+GRADUS_DEVICE inline V apply(V x, V a, V b) {
   if constexpr (op == Unary::affine) return fma(a, x, b);
   if constexpr (op == Unary::abs) return abs(x);
   if constexpr (op == Unary::sign) return select(x > V(0), V(1), select(x < V(0), V(-1), V(0)));
@@ -59,7 +59,7 @@ inline V apply(V x, V a, V b) {
 }
 
 // Whether `apply_grad` knows the op.
-constexpr bool has_grad(Unary op) {
+GRADUS_DEVICE constexpr bool has_grad(Unary op) {
   return op == Unary::relu || op == Unary::leaky_relu || op == Unary::gelu || op == Unary::gelu_tanh ||
          op == Unary::silu || op == Unary::softplus || op == Unary::abs || op == Unary::clamp || op == Unary::tanh ||
          op == Unary::sigmoid;
@@ -67,7 +67,7 @@ constexpr bool has_grad(Unary op) {
 
 // g op'(x), given x, or for tanh and sigmoid given y = op(x).
 template <Unary op, class V>
-inline V apply_grad(V kept, V g, V a, V b) {
+GRADUS_DEVICE inline V apply_grad(V kept, V g, V a, V b) {
   if constexpr (op == Unary::relu) return select(kept <= V(0), V(0), g);
   if constexpr (op == Unary::leaky_relu) return select(kept > V(0), g, g * a);
   if constexpr (op == Unary::gelu) return g * gelu_slope(kept);
@@ -88,7 +88,7 @@ inline V apply_grad(V kept, V g, V a, V b) {
 }
 
 template <Binary op, class V>
-inline V apply(V a, V b) {
+GRADUS_DEVICE inline V apply(V a, V b) {
   if constexpr (op == Binary::add) return a + b;
   if constexpr (op == Binary::sub) return a - b;
   if constexpr (op == Binary::mul) return a * b;
@@ -100,7 +100,7 @@ inline V apply(V a, V b) {
 
 // The result is V's mask type: bool for a scalar.
 template <Compare op, class V>
-inline auto apply(V a, V b) {
+GRADUS_DEVICE inline auto apply(V a, V b) {
   if constexpr (op == Compare::eq) return a == b;
   if constexpr (op == Compare::ne) return a != b;
   if constexpr (op == Compare::lt) return a < b;
@@ -110,7 +110,7 @@ inline auto apply(V a, V b) {
 }
 
 template <Predicate op, class V>
-inline auto apply(V x) {
+GRADUS_DEVICE inline auto apply(V x) {
   if constexpr (op == Predicate::isfinite) return abs(x) < V(__builtin_inf());
   if constexpr (op == Predicate::isnan) return x != x;
   if constexpr (op == Predicate::isinf) return abs(x) == V(__builtin_inf());
@@ -119,7 +119,7 @@ inline auto apply(V x) {
 
 // What a reduction of nothing gives.
 template <Reduce op>
-constexpr double identity() {
+GRADUS_DEVICE constexpr double identity() {
   if constexpr (op == Reduce::prod) return 1;
   if constexpr (op == Reduce::max) return -__builtin_inf();
   if constexpr (op == Reduce::min) return __builtin_inf();
@@ -128,7 +128,7 @@ constexpr double identity() {
 
 // Joins two partial results.
 template <Reduce op, class V>
-inline V combine(V a, V b) {
+GRADUS_DEVICE inline V combine(V a, V b) {
   if constexpr (op == Reduce::prod)
     return a * b;
   else if constexpr (op == Reduce::max)
@@ -141,7 +141,7 @@ inline V combine(V a, V b) {
 
 // Takes one more element into a partial result.
 template <Reduce op, class V>
-inline V absorb(V sum, V x) {
+GRADUS_DEVICE inline V absorb(V sum, V x) {
   if constexpr (op == Reduce::sum_squares)
     return fma(x, x, sum);
   else
@@ -163,7 +163,7 @@ struct SgdUpdate {  // Sutskever et al. 2013, section 2, in the form p -= lr (mo
         has_momentum(o.momentum != 0),
         nesterov(o.nesterov),
         first(o.first) {}
-  void operator()(V& p, V g, V& velocity) const {
+  GRADUS_DEVICE void operator()(V& p, V g, V& velocity) const {
     g = fma(weight_decay, p, g);
     if (has_momentum) {
       velocity = first ? g : fma(momentum, velocity, taken * g);
@@ -186,7 +186,7 @@ struct AdamUpdate {  // Kingma and Ba 2015, algorithm 1; decoupled: Loshchilov a
         root2(1 / __builtin_sqrt(1 - __builtin_pow(o.beta2, double(o.step)))),
         decay(o.decoupled ? 0 : o.weight_decay),
         shrink(o.decoupled ? 1 - o.lr * o.weight_decay : 1) {}
-  void operator()(V& p, V g, V& m, V& v) const {
+  GRADUS_DEVICE void operator()(V& p, V g, V& m, V& v) const {
     g = fma(decay, p, g);
     m = fma(beta1, m, rest1 * g);
     v = fma(beta2, v, rest2 * g * g);
@@ -207,7 +207,7 @@ struct RmspropUpdate {  // Tieleman and Hinton 2012, lecture 6e; centered: Grave
         momentum(o.momentum),
         has_momentum(o.momentum != 0),
         centered(o.centered) {}
-  void operator()(V& p, V g, V& v, V& mean, V& velocity) const {
+  GRADUS_DEVICE void operator()(V& p, V g, V& v, V& mean, V& velocity) const {
     g = fma(weight_decay, p, g);
     v = fma(alpha, v, rest * g * g);
     V spread = v;
@@ -226,7 +226,7 @@ struct AdagradUpdate {  // Duchi, Hazan and Singer 2011
   V rate, eps, weight_decay;
   explicit AdagradUpdate(const AdagradStep& o)
       : rate(o.lr / (1 + double(o.step - 1) * o.lr_decay)), eps(o.eps), weight_decay(o.weight_decay) {}
-  void operator()(V& p, V g, V& sum) const {
+  GRADUS_DEVICE void operator()(V& p, V g, V& sum) const {
     g = fma(weight_decay, p, g);
     sum = fma(g, g, sum);
     p = p - rate * g / (sqrt(sum) + eps);
@@ -245,7 +245,7 @@ struct CellState {
 // Hochreiter and Schmidhuber 1997 with forget gates. x and a: what the input and the state before, each with its bias,
 // give every gate. kept: kept_of(cell) numbers for cell_grad.
 template <Cell cell, class V>
-inline CellState<V> cell_step(const V* x, const V* a, CellState<V> before, V* kept) {
+GRADUS_DEVICE inline CellState<V> cell_step(const V* x, const V* a, CellState<V> before, V* kept) {
   if constexpr (cell == Cell::lstm) {
     const V in = sigmoid(x[0] + a[0]), forget = sigmoid(x[1] + a[1]), fresh = tanh(x[2] + a[2]);
     const V out = sigmoid(x[3] + a[3]), c = fma(forget, before.c, in * fresh);
@@ -265,7 +265,7 @@ inline CellState<V> cell_step(const V* x, const V* a, CellState<V> before, V* ke
 // The gradients dx and da of x and a, given that of the state after; gives what reaches the state before by itself,
 // not through a.
 template <Cell cell, class V>
-inline CellState<V> cell_grad(const V* kept, V h_before, CellState<V> g, V* dx, V* da) {
+GRADUS_DEVICE inline CellState<V> cell_grad(const V* kept, V h_before, CellState<V> g, V* dx, V* da) {
   const auto through = [](V y, V dy) { return apply_grad<Unary::sigmoid>(y, dy, V(0), V(0)); };
   const auto through_tanh = [](V y, V dy) { return apply_grad<Unary::tanh>(y, dy, V(0), V(0)); };
   CellState<V> before{V(0), V(0)};

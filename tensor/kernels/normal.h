@@ -4,14 +4,14 @@
 
 // c[0] + c[1] x + ... by Horner's rule.
 template <int count>
-inline Vec polynomial(const float (&c)[count], Vec x) {
+GRADUS_DEVICE inline Vec polynomial(const float (&c)[count], Vec x) {
   Vec sum{double(c[count - 1])};
   for (int i = count - 2; i >= 0; --i) sum = fma(sum, x, Vec(double(c[i])));
   return sum;
 }
 
 // log(x 2^-shift) for normal x: x = 2^n (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)].
-inline Vec log_of_normal(Vec x, Vec shift) {
+GRADUS_DEVICE inline Vec log_of_normal(Vec x, Vec shift) {
   constexpr float p[] = {0.3333333f,  -0.2500088f,  0.20001318f, -0.16621184f,
                          0.14197825f, -0.13178624f, 0.12800194f, -0.07633188f};
   Bits above = bits(x) - bits(0x3f3504f3);  // from sqrt(1/2), so that the mantissa straddles 1
@@ -26,7 +26,7 @@ struct SinCos {
 };
 
 // For |x| <= pi / 4.
-inline SinCos sincos_near_zero(Vec x) {
+GRADUS_DEVICE inline SinCos sincos_near_zero(Vec x) {
   constexpr float s[] = {-0.16666667f, 0.008333329f, -0.00019839233f, 2.7173674e-06f};
   constexpr float c[] = {0.041666646f, -0.0013887306f, 2.4431192e-05f};
   Vec square = x * x;
@@ -41,7 +41,7 @@ struct NormalPair {
 // Two independent normal numbers with mean 0 and standard deviation 1 from two words (Box and Muller 1958): radius
 // sqrt(-2 log u) for u = (w0 + 1/2) / 2^32, at the angle 2 pi w1 / 2^32, whose quadrant is exact. Within 1e-6 of the
 // same in double, and 2^-24 / radius, as u is rounded.
-inline NormalPair normal_from(Bits w0, Bits w1) {
+GRADUS_DEVICE inline NormalPair normal_from(Bits w0, Bits w1) {
   Vec upper = to_float(shift_right<16>(w0) & bits(0xffff)), lower = to_float(w0 & bits(0xffff));
   Vec u = fma(upper, Vec(0x1p-16), fma(lower, Vec(0x1p-32), Vec(0x1p-33)));  // rounded once
   Vec radius = sqrt(Vec(-2) * log_of_normal(u, Vec(0)));

@@ -5,6 +5,15 @@
 
 #include <cstdint>
 
+// Before the functions that a GPU calls too.
+#ifndef GRADUS_DEVICE
+#ifdef __CUDACC__
+#define GRADUS_DEVICE __host__ __device__
+#else
+#define GRADUS_DEVICE
+#endif
+#endif
+
 namespace gradus {
 
 struct PhiloxState {
@@ -16,7 +25,7 @@ struct PhiloxBlock {
   uint32_t v[4];
 };
 
-inline PhiloxBlock philox(PhiloxState state, uint64_t block) {
+GRADUS_DEVICE inline PhiloxBlock philox(PhiloxState state, uint64_t block) {
   constexpr uint32_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u, w0 = 0x9E3779B9u, w1 = 0xBB67AE85u;
   uint64_t n = state.offset + block;
   uint32_t c0 = uint32_t(n), c1 = uint32_t(n >> 32), c2 = 0, c3 = 0;
