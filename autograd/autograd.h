@@ -46,6 +46,22 @@ struct EnableGrad : GradMode {
   EnableGrad() : GradMode(true) {}
 };
 
+// Mixed precision for a scope, for models whose parameters are float32: products and attention take their float32
+// operands as bfloat16 and give bfloat16; softmax, normalisation and losses take bfloat16 as float32. Gradients follow:
+// a parameter's is float32. Meant for a GPU; a CPU has no bfloat16 arithmetic but in products. bfloat16 has float32's
+// range, so losses need no scaling (Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training").
+class Autocast {
+ public:
+  explicit Autocast(bool enabled = true);
+  ~Autocast();
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  bool before_;
+};
+bool autocast_enabled();
+
 // Whether an op on these should be recorded: recording is on and one of them requires grad.
 bool any_requires_grad(Inputs inputs);
 

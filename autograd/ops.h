@@ -138,9 +138,9 @@ struct KeepMask {
 };
 KeepMask operator&(const KeepMask& a, const KeepMask& b);  // what both keep
 // (queries, keys): each query sees the keys up to its own place, the queries being the last of the keys.
-KeepMask causal_mask(int64_t queries, int64_t keys);
+KeepMask causal_mask(int64_t queries, int64_t keys, Device device = Device::cpu);
 // (queries, keys): each query sees the keys at most `before` places before its own and `after` behind it.
-KeepMask window_mask(int64_t queries, int64_t keys, int64_t before, int64_t after);
+KeepMask window_mask(int64_t queries, int64_t keys, int64_t before, int64_t after, Device device = Device::cpu);
 // (batch, 1, 1, keys): each sample's first lengths[i] keys. lengths (batch), int64.
 KeepMask padding_mask(const Tensor& lengths, int64_t keys);
 
@@ -171,7 +171,7 @@ Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, con
 // `first`.
 Tensor rotary(const Tensor& x, int64_t first = 0, double base = 10000);
 // (heads, queries, keys): minus the distance times a slope of each head, 2^(-8 h / heads): Press, Smith and Lewis 2022.
-Tensor alibi_bias(int64_t heads, int64_t queries, int64_t keys);
+Tensor alibi_bias(int64_t heads, int64_t queries, int64_t keys, Device device = Device::cpu);
 
 // A sample from softmax(logits) along the last dimension that has a gradient: softmax((logits + Gumbel noise) / tau);
 // `hard` makes it one-hot and passes the gradient straight through: Jang, Gu and Poole 2017.

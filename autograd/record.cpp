@@ -9,6 +9,7 @@ namespace gradus {
 namespace {
 
 thread_local bool recording = true;
+thread_local bool autocasting = false;
 std::atomic<int> anomaly_modes{0};
 
 void save(Node& node, const Tensor& t) {
@@ -87,6 +88,10 @@ bool is_ours_alone(const Tensor& t) {
 }
 GradMode::GradMode(bool enabled) : before_(recording) { recording = enabled; }
 GradMode::~GradMode() { recording = before_; }
+
+bool autocast_enabled() { return autocasting; }
+Autocast::Autocast(bool enabled) : before_(autocasting) { autocasting = enabled; }
+Autocast::~Autocast() { autocasting = before_; }
 
 bool any_requires_grad(Inputs inputs) {
   if (!recording) return false;

@@ -116,11 +116,13 @@ std::vector<std::vector<Hypothesis>> beam_search(TokenStream& stream, int64_t ro
   NoGrad guard;
   std::vector<Search> searches;
   for (int64_t row = 0; row < rows; ++row) searches.emplace_back(row, options);
-  Tensor tokens = full({rows, 1}, double(options.bos), {.dtype = int64});
+  const Device device = stream.device();
+  Tensor tokens = full({rows, 1}, double(options.bos), {.dtype = int64, .device = device});
   const bool look = options.keep_attention || options.coverage_penalty > 0;
   for (;;) {
-    const Tensor log_probabilities = log_softmax(stream.step(tokens), -1).to(float32).contiguous();
-    const Tensor attention = look ? stream.attention() : Tensor();
+    const Tensor log_probabilities = log_softmax(stream.step(tokens), -1).to(float32).to(Device::cpu).contiguous();
+    Tensor attention = look ? stream.attention() : Tensor();
+    if (attention.defined()) attention = attention.to(Device::cpu);
     check(attention.defined() || options.coverage_penalty == 0, "beam_search: a coverage penalty needs attention");
     std::vector<int64_t> from, next;
     for (Search& search : searches) {
@@ -134,8 +136,8 @@ std::vector<std::vector<Hypothesis>> beam_search(TokenStream& stream, int64_t ro
     }
     if (from.empty()) break;
     const int64_t n = int64_t(from.size());
-    stream.reorder(from_vector(from, {n}));
-    tokens = from_vector(next, {n, 1});
+    stream.reorder(from_vector(from, {n}).to(device));
+    tokens = from_vector(next, {n, 1}).to(device);
   }
   std::vector<std::vector<Hypothesis>> best;
   for (Search& search : searches) best.push_back(std::move(search).best());

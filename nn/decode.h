@@ -20,6 +20,8 @@ class TokenStream {
   virtual void reorder(const Tensor& rows) = 0;
   // (rows, source places): where the last step looked in the source; undefined for models that have none.
   virtual Tensor attention() const { return {}; }
+  // Where `tokens` and `rows` have to be.
+  virtual Device device() const { return Device::cpu; }
 };
 
 // A model that reads a source and writes a target.

@@ -1,6 +1,7 @@
 #include "nn/module.h"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -96,6 +97,14 @@ int64_t Module::parameter_count() const {
   int64_t count = 0;
   for (const NamedTensor& parameter : named_parameters()) count += parameter.second.numel();
   return count;
+}
+
+Device Module::device() const {
+  std::optional<Device> found;
+  walk(*this, [&](const std::string&, Tensor& tensor, Kind kind) {
+    if (kind == Kind::parameter && !found) found = tensor.device();
+  });
+  return found.value_or(Device::cpu);
 }
 
 void Module::train(bool on) {

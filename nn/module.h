@@ -60,6 +60,7 @@ class Module {
   std::vector<NamedTensor> named_buffers() const;
   std::vector<std::pair<std::string, Module*>> named_modules();  // itself first, with the path ""
   int64_t parameter_count() const;                               // elements, tied ones counted once
+  Device device() const;                                         // of the parameters; the CPU where there are none
 
   bool training() const { return training_; }
   void train(bool on = true);  // this and every module inside

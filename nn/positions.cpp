@@ -7,9 +7,9 @@
 
 namespace gradus::nn {
 
-Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first) {
+Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first, Device device) {
   check(features > 0 && features % 2 == 0, "sinusoidal_positions: ", features, " features, expected an even number");
-  const TensorOptions numbers = {.dtype = float64};
+  const TensorOptions numbers = {.dtype = float64, .device = device};
   const Tensor place = arange(double(first), double(first + places), 1, numbers).unsqueeze(1);
   const Tensor rate = exp(arange(0, double(features), 2, numbers) * (-std::log(10000.0) / double(features)));
   const Tensor angle = place * rate;
@@ -26,7 +26,8 @@ Tensor Positions::operator()(const Tensor& x, int64_t first) const {
   Call call(*this);
   const int64_t n = x.size(1);
   if (kind == PositionKind::none) return call(x);
-  if (kind == PositionKind::sinusoidal) return call(x + sinusoidal_positions(n, x.size(2), first).to(x.dtype()));
+  if (kind == PositionKind::sinusoidal)
+    return call(x + sinusoidal_positions(n, x.size(2), first, x.device()).to(x.dtype()));
   check(first + n <= weight.size(0), "Positions: places up to ", first + n, ", made for ", weight.size(0));
   return call(x + weight.narrow(0, first, n));
 }
@@ -58,7 +59,8 @@ Tensor RelativeBias::operator()(int64_t queries, int64_t keys) const {
       }
       bucket.push_back(b + (options.bidirectional && ahead > 0 ? side : 0));
     }
-  return call(embedding(from_vector(bucket, {queries, keys}), weight).permute({2, 0, 1}));
+  const Tensor buckets = from_vector(bucket, {queries, keys}).to(weight.device());
+  return call(embedding(buckets, weight).permute({2, 0, 1}));
 }
 
 }  // namespace gradus::nn

@@ -7,7 +7,7 @@ namespace gradus::nn {
 
 // (places, features): sin and cos of the place at wavelengths from 2 pi to 20000 pi, sin at the even features and cos
 // at the odd: Vaswani et al. 2017, section 3.5. The first place is `first`.
-Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first = 0);
+Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first = 0, Device device = Device::cpu);
 
 enum class PositionKind { sinusoidal, learned, none };
 

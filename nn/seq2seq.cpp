@@ -120,6 +120,7 @@ class Seq2Seq::Stream : public TokenStream {
   }
   void reorder(const Tensor& rows) override { work_.reorder(rows); }
   Tensor attention() const override { return weights_.defined() ? weights_.select(1, -1) : Tensor(); }
+  Device device() const override { return model_.device(); }
 
  private:
   const Seq2Seq& model_;

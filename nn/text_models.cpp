@@ -75,6 +75,7 @@ class Gpt::Stream : public TokenStream {
   void reorder(const Tensor& rows) override {
     for (KeyValueCache& cache : caches_) cache.reorder(rows);
   }
+  Device device() const override { return model_.device(); }
 
  private:
   const Gpt& model_;
@@ -112,6 +113,7 @@ class RecurrentLm::Stream : public TokenStream {
     return model_.output_(out.output.select(1, -1));
   }
   void reorder(const Tensor& rows) override { state_.reorder(rows); }
+  Device device() const override { return model_.device(); }
 
  private:
   const RecurrentLm& model_;

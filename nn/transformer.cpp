@@ -233,6 +233,7 @@ class Transformer::Stream : public TokenStream {
   }
 
   Tensor attention() const override { return weights_.select(1, -1); }
+  Device device() const override { return model_.device(); }
 
  private:
   const Transformer& model_;

@@ -27,8 +27,15 @@ View part(const Tensor& x, int64_t begin, int64_t n) {
 double sum_of_squares(const std::vector<Tensor>& parameters) {
   Sweep sweep;
   std::vector<double> sums;
+  std::vector<Tensor> on_device;
   for (const Tensor& parameter : parameters) {
     Tensor g = parameter.grad().detach().contiguous();
+    if (g.device() != Device::cpu) {
+      on_device.push_back(empty({}, g.options()));
+      kernels(g).reduce(Reduce::sum_squares, part(g, 0, g.numel()),
+                        {on_device.back().raw().data, 1, {g.numel()}, {0}});
+      continue;
+    }
     sweep.add(g.numel(), [g, &sums](int64_t i, int64_t n, int64_t chunk) {
       bool wide = g.dtype() == float64;
       float sum = 0;
@@ -40,6 +47,7 @@ double sum_of_squares(const std::vector<Tensor>& parameters) {
   }
   sums.resize(size_t(sweep.chunks()));
   sweep.run();
+  if (!on_device.empty()) sums.push_back(stack(on_device).to(float64).sum().item());
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
@@ -75,9 +83,12 @@ double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, c
     bool alone = gradients[k].storage().use_count() == 2 && gradients[k].is_contiguous();
     if (alone) begin_inplace("clip_grad_norm_", gradients[k]);
     Tensor gradient = gradients[k].contiguous(), scaled = alone ? gradient : empty_like(gradient);
-    sweep.add(gradient.numel(), [gradient, scaled, scale](int64_t i, int64_t n, int64_t) {
-      kernels(gradient).unary(Unary::affine, part(gradient, i, n), part(scaled, i, n), scale, 0);
-    });
+    sweep.add(
+        gradient.numel(),
+        [gradient, scaled, scale](int64_t i, int64_t n, int64_t) {
+          kernels(gradient).unary(Unary::affine, part(gradient, i, n), part(scaled, i, n), scale, 0);
+        },
+        gradient.device());
     if (!alone) clipped[k].set_grad(scaled);
   }
   sweep.run();

@@ -49,7 +49,8 @@ void Optimizer::step() {
       if (!p.is_contiguous()) rewritten.push_back({p, numbers});
       size_t element = size_of(p.dtype());
       sweep.add(p.numel(),
-                update(g, {kernels(p), {numbers.raw().data, element}, {held.back().raw().data, element}, slot}));
+                update(g, {kernels(p), {numbers.raw().data, element}, {held.back().raw().data, element}, slot}),
+                p.device());
     }
   }
   sweep.run();

@@ -11,7 +11,11 @@ constexpr int64_t chunk_elements = 16384;
 // Tensors begin at multiples of this, so that chunks begin where cache lines do.
 constexpr int64_t line_elements = 16;
 
-void Sweep::add(int64_t numel, Body body) {
+void Sweep::add(int64_t numel, Body body, Device device) {
+  if (device != Device::cpu) {
+    on_device_.push_back({0, numel, std::move(body)});
+    return;
+  }
   int64_t first = items_.empty() ? 0 : (items_.back().end + line_elements - 1) / line_elements * line_elements;
   items_.push_back({first, first + numel, std::move(body)});
 }
@@ -21,6 +25,7 @@ int64_t Sweep::chunks() const {
 }
 
 void Sweep::run() const {
+  for (const Item& item : on_device_) item.body(0, item.end, 0);
   parallel_for(chunks(), 1, [&](int64_t from, int64_t to) {
     for (int64_t chunk = from; chunk < to; ++chunk) {
       int64_t begin = chunk * chunk_elements, end = begin + chunk_elements;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/device.h"
 #include "tensor/inline_function.h"
 
 namespace gradus::optim {
@@ -15,7 +16,8 @@ class Sweep {
   // Does elements [begin, begin + n) of one tensor, as part of a chunk.
   using Body = InlineFunction<void(int64_t begin, int64_t n, int64_t chunk), 136>;
 
-  void add(int64_t numel, Body body);
+  // On a GPU, where calls return before their work is done, a tensor is one piece.
+  void add(int64_t numel, Body body, Device device = Device::cpu);
   int64_t chunks() const;
   void run() const;  // every element of every tensor once; the pieces of one chunk in order, on one thread
 
@@ -24,7 +26,7 @@ class Sweep {
     int64_t first, end;  // its place among all elements
     Body body;
   };
-  std::vector<Item> items_;
+  std::vector<Item> items_, on_device_;
 };
 
 }  // namespace gradus::optim

@@ -34,6 +34,9 @@ class Storage {
     if (!exposed()) exposed_.store(true, std::memory_order_relaxed);
   }
 
+  // Copies the elements of `other`, of the same dtype and on any device, from `offset` on, until this is full.
+  void copy_from(const Storage& other, int64_t offset);
+
   // Takes over the bytes, dtype and device of `other` (of equal count), so that every tensor on this storage
   // follows: how a parameter moves to another device or dtype without coming apart from those tied to it.
   void replace(Storage&& other);

@@ -21,11 +21,13 @@ View Tensor::raw() const {
 }
 
 void Tensor::expect_dtype(DType wanted) const {
+  check(device() == Device::cpu, "data: the tensor is on ", device(), "; to(Device::cpu) brings its elements here");
   check(dtype() == wanted, "data: the tensor holds ", dtype(), ", not ", wanted);
 }
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
+  if (device() != Device::cpu) return detach().to(Device::cpu).to_vector<T>();
   std::vector<T> values(static_cast<size_t>(numel()));
   View to = raw();
   to.data = values.data();

@@ -55,7 +55,7 @@ class Tensor {
   // --- elements ----------------------------------------------------------------------------------------------------
   // What kernels see. Writing through it does not count as an in-place change; ops do that.
   View raw() const;
-  // The first element; throws Error unless T is the dtype. The rest lies as the strides say.
+  // The first element; throws Error unless T is the dtype and the device the CPU. The rest lies as the strides say.
   // (Whoever has it may write: linear no longer keeps a packed form of these numbers.)
   template <class T>
   T* data() const {

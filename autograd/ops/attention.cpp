@@ -12,9 +12,11 @@ Tensor checked_mask(const char* type, const Tensor& mask) {
 }
 
 // Where each query stands among the keys, its place being that of one of the last: (queries, 1), and all keys (keys).
-std::pair<Tensor, Tensor> places(const char* op, int64_t queries, int64_t keys) {
+std::pair<Tensor, Tensor> places(const char* op, int64_t queries, int64_t keys, Device device) {
   check(queries >= 0 && keys >= queries, op, ": ", queries, " queries are not the last of ", keys, " keys");
-  return {arange(queries).unsqueeze(1) + double(keys - queries), arange(keys)};
+  const TensorOptions whole{.dtype = int64, .device = device};
+  return {arange(0, double(queries), 1, whole).unsqueeze(1) + double(keys - queries),
+          arange(0, double(keys), 1, whole)};
 }
 
 // A number that no score reaches; less a maximum that is a score, its exponential is 0.
@@ -25,7 +27,7 @@ Tensor weights_of(const Tensor& scores, const AttentionOptions& o, std::optional
   Tensor biased = o.bias.defined() ? scores + match("attention", o.bias, scores) : scores;
   std::optional<KeepMask> keep = o.keep;
   if (o.is_causal) {
-    const KeepMask causal = causal_mask(scores.size(-2), scores.size(-1));
+    const KeepMask causal = causal_mask(scores.size(-2), scores.size(-1), scores.device());
     keep = keep ? *keep & causal : causal;
   }
   Tensor weights = keep ? masked_softmax(biased, *keep) : softmax(biased, -1);
@@ -48,21 +50,21 @@ KeepMask::KeepMask(const Tensor& mask) : kept(checked_mask("KeepMask", mask)) {}
 KeepMask::KeepMask(const DropMask& mask) : kept(logical_not(mask.dropped)) {}
 KeepMask operator&(const KeepMask& a, const KeepMask& b) { return KeepMask(logical_and(a.kept, b.kept)); }
 
-KeepMask causal_mask(int64_t queries, int64_t keys) {
-  const auto [query, key] = places("causal_mask", queries, keys);
+KeepMask causal_mask(int64_t queries, int64_t keys, Device device) {
+  const auto [query, key] = places("causal_mask", queries, keys, device);
   return KeepMask(key <= query);
 }
 
-KeepMask window_mask(int64_t queries, int64_t keys, int64_t before, int64_t after) {
+KeepMask window_mask(int64_t queries, int64_t keys, int64_t before, int64_t after, Device device) {
   check(before >= 0 && after >= 0, "window_mask: ", before, " places before and ", after, " behind");
-  const auto [query, key] = places("window_mask", queries, keys);
+  const auto [query, key] = places("window_mask", queries, keys, device);
   return KeepMask(logical_and(key >= query - double(before), key <= query + double(after)));
 }
 
 KeepMask padding_mask(const Tensor& lengths, int64_t keys) {
   check(lengths.dim() == 1 && lengths.dtype() == int64, "padding_mask: lengths must be (batch) of int64, got ",
         lengths.shape(), " of ", lengths.dtype());
-  return KeepMask((arange(keys) < lengths.unsqueeze(1)).unsqueeze(1).unsqueeze(1));
+  return KeepMask((arange(0, double(keys), 1, lengths.options()) < lengths.unsqueeze(1)).unsqueeze(1).unsqueeze(1));
 }
 
 Tensor masked_softmax(const Tensor& scores, const KeepMask& keep) {
@@ -86,7 +88,7 @@ void check_shapes(const Tensor& query, const Tensor& key, const Tensor& value, c
           kv_heads, " of the key and ", value.size(-3), " of the value");
   }
   check(options.dropout >= 0 && options.dropout <= 1, op, ": dropout must be between 0 and 1, got ", options.dropout);
-  if (options.is_causal) places(op, query.size(-2), key.size(-2));
+  if (options.is_causal) places(op, query.size(-2), key.size(-2), query.device());
 }
 
 double scale_of(const Tensor& query, const AttentionOptions& options) {
@@ -116,7 +118,8 @@ Attended composed(const Tensor& query, const Tensor& key, const Tensor& value, c
 // and nobody who wants the gradient of the bias, which is a sum over the weights themselves.
 bool fits_kernel(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& o) {
   const DType dtype = query.dtype();
-  if ((dtype != float32 && dtype != float64) || key.dtype() != dtype || value.dtype() != dtype) return false;
+  const bool known = dtype == float32 || dtype == float64 || (dtype == bfloat16 && query.device() == Device::cuda);
+  if (!known || key.dtype() != dtype || value.dtype() != dtype) return false;
   if (o.bias.defined() && any_requires_grad({o.bias})) return false;
   if (o.dropout > 1 - 0x1p-32) return false;
   for (int d = 0; d + 3 < query.dim(); ++d)
@@ -174,8 +177,9 @@ Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, con
   return composed(query, key, value, options);
 }
 
-Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+Tensor scaled_dot_product_attention(const Tensor& queries, const Tensor& keys, const Tensor& values,
                                     const AttentionOptions& options) {
+  const Tensor query = narrowed(queries), key = narrowed(keys), value = narrowed(values);
   const char* op = "scaled_dot_product_attention";
   check_shapes(query, key, value, options);
   if (!fits_kernel(query, key, value, options)) return composed(query, key, value, options).output;
@@ -189,7 +193,7 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
 
   const Tensor q = with_unit_stride(query), k = with_unit_stride(key), v = with_unit_stride(value);
   const Tensor y = empty_heads(shape, query.options()),
-               log_sum = empty({q.size(0), q.size(1), q.size(2)}, q.options());
+               log_sum = empty({q.size(0), q.size(1), q.size(2)}, statistics_options(q));
   kernels(q).attention(call.arguments(q, k, v, y, log_sum, keep, bias));
   flops_counted() += 2 * call.pairs(q, k) * (q.size(3) + v.size(3));
   const auto rule = [call](const Tensor& g, const Kept& kept) {
@@ -233,7 +237,7 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
 Tensor rotary(const Tensor& x, int64_t first, double base) {
   check(x.dim() >= 2 && x.size(-1) % 2 == 0, "rotary: expected (..., places, an even number), got ", x.shape());
   const int64_t n = x.size(-2), half = x.size(-1) / 2;
-  const TensorOptions numbers = {.dtype = float64};
+  const TensorOptions numbers = {.dtype = float64, .device = x.device()};
   const Tensor frequency = exp(arange(0, double(half), 1, numbers) * (-std::log(base) / double(half)));
   const Tensor angle = (arange(0, double(n), 1, numbers) + double(first)).unsqueeze(1) * frequency;
   const Tensor c = cos(angle).to(x.dtype()), s = sin(angle).to(x.dtype());
@@ -241,10 +245,11 @@ Tensor rotary(const Tensor& x, int64_t first, double base) {
   return cat({a * c - b * s, a * s + b * c}, -1);
 }
 
-Tensor alibi_bias(int64_t heads, int64_t queries, int64_t keys) {
+Tensor alibi_bias(int64_t heads, int64_t queries, int64_t keys, Device device) {
   check(heads > 0, "alibi_bias: ", heads, " heads");
-  const auto [query, key] = places("alibi_bias", queries, keys);
-  const Tensor slopes = exp(arange(1, double(heads) + 1) * (-8 * std::log(2.0) / double(heads)));
+  const auto [query, key] = places("alibi_bias", queries, keys, device);
+  const Tensor head = arange(1, double(heads) + 1, 1, {.device = device});
+  const Tensor slopes = exp(head * (-8 * std::log(2.0) / double(heads)));
   return -abs((query - key).to(float32)) * slopes.unsqueeze(1).unsqueeze(1);
 }
 

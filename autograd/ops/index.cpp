@@ -5,10 +5,12 @@
 
 namespace gradus {
 
-void check_indices(const char* op, const Tensor& index, int64_t count, const char* things,
+void check_indices(const char* op, Device device, const Tensor& index, int64_t count, const char* things,
                    std::optional<int64_t> except) {
   check(index.dtype() == int64, op, ": indices must be int64, got ", index.dtype());
-  Tensor flat = plain(index).to(Device::cpu);
+  check(index.device() == device, op, ": the indices are on ", index.device(), ", what they choose from on ", device);
+  if (device != Device::cpu) return;
+  Tensor flat = plain(index);
   const int64_t* values = flat.data<int64_t>();
   for (int64_t i = 0; i < flat.numel(); ++i) {
     if (values[i] >= 0 && values[i] < count) continue;
@@ -50,8 +52,8 @@ void check_beside(const char* op, const Tensor& x, const Tensor& index, int d) {
 // Adds rows (outer, count, inner) of `source` into the places of `y` (contiguous) that the index names.
 void add_rows(const Tensor& y, int d, const Tensor& index, const Tensor& source) {
   Around a(y.shape(), d);
-  kernels(y).index_add(y.raw().data, index.contiguous().data<int64_t>(), source.detach().contiguous().raw().data,
-                       a.outer, a.n, a.inner, index.numel());
+  kernels(y).index_add(y.raw().data, indices_of(index.contiguous()), source.detach().contiguous().raw().data, a.outer,
+                       a.n, a.inner, index.numel());
 }
 
 }  // namespace
@@ -59,14 +61,14 @@ void add_rows(const Tensor& y, int d, const Tensor& index, const Tensor& source)
 Tensor Tensor::index_select(int64_t d, const Tensor& index) const {
   int at = dimension("index_select", *this, d);
   check_vector("index_select", index);
-  check_indices("index_select", index, shape()[at], "elements");
+  check_indices("index_select", device(), index, shape()[at], "elements");
   Tensor rows = index.contiguous();
   Shape out = shape();
   out[at] = index.numel();
   Tensor y = empty(out, options());
   Around a(shape(), at);
-  kernels(*this).index_select(detach().contiguous().raw().data, rows.data<int64_t>(), y.raw().data, a.outer, a.n,
-                              a.inner, index.numel());
+  kernels(*this).index_select(detach().contiguous().raw().data, indices_of(rows), y.raw().data, a.outer, a.n, a.inner,
+                              index.numel());
   auto rule = [at, from = shape()](const Tensor& g, const Kept& k) {
     Tensor into = k.extra();
     return grads(Gradient([at, into, g](Tensor& whole) { add_rows(whole, at, into, g); },
@@ -78,7 +80,7 @@ Tensor Tensor::index_select(int64_t d, const Tensor& index) const {
 Tensor Tensor::index_add(int64_t d, const Tensor& index, const Tensor& source) const {
   int at = dimension("index_add", *this, d);
   check_vector("index_add", index);
-  check_indices("index_add", index, shape()[at], "elements");
+  check_indices("index_add", device(), index, shape()[at], "elements");
   Shape expected = shape();
   expected[at] = index.numel();
   check(source.shape() == expected && source.dtype() == dtype(), "index_add: source ", source.shape(), " ",
@@ -94,7 +96,7 @@ Tensor Tensor::index_add(int64_t d, const Tensor& index, const Tensor& source) c
 Tensor Tensor::gather(int64_t d, const Tensor& index) const {
   int at = dimension("gather", *this, d);
   check_beside("gather", *this, index, at);
-  check_indices("gather", index, shape()[at], "elements");
+  check_indices("gather", device(), index, shape()[at], "elements");
   Tensor y = empty(index.shape(), options());
   kernels(*this).gather(raw(), index.raw(), y.raw(), at);
   auto rule = [at, from = shape()](const Tensor& g, const Kept& k) {
@@ -111,7 +113,7 @@ Tensor Tensor::scatter_add(int64_t d, const Tensor& index, const Tensor& source)
   check_beside("scatter_add", *this, index, at);
   check(source.shape() == index.shape() && source.dtype() == dtype(), "scatter_add: source ", source.shape(), " ",
         source.dtype(), ", expected the index's shape ", index.shape(), " and ", dtype());
-  check_indices("scatter_add", index, shape()[at], "elements");
+  check_indices("scatter_add", device(), index, shape()[at], "elements");
   Tensor y = detach().clone();
   kernels(y).scatter_add(y.raw(), index.raw(), source.raw(), at);
   auto rule = [at](const Tensor& g, const Kept& k) {
@@ -143,15 +145,15 @@ Tensor Tensor::nonzero() const {
     ++count;
     for (int d = 0; d < dim(); ++d) places.push_back(i / steps[d] % shape()[d]);
   }
-  return from_vector(places, {count, dim()});
+  return from_vector(places, {count, dim()}).to(device());
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes) {
   check(index.dtype() == int64, "one_hot: the index must be int64, got ", index.dtype());
-  check_indices("one_hot", index, classes, "classes");
+  check_indices("one_hot", index.device(), index, classes, "classes");
   Shape shape = index.shape();
   shape.push_back(classes);
-  Tensor y = zeros(shape, {.dtype = int64});
+  Tensor y = zeros(shape, {.dtype = int64, .device = index.device()});
   Tensor places = index.unsqueeze(-1);
   kernels(y).scatter_add(y.raw(), places.raw(), ones_like(places).raw(), y.dim() - 1);
   return y;

@@ -15,6 +15,7 @@ void change(const char* name, Binary op, const Tensor& x, const Tensor& other) {
         ": the other tensor requires grad, and in-place changes are not recorded; ",
         "use NoGrad, or the function that returns a new tensor");
   expect_fits(name, x, other);
+  check(x.device() == other.device(), name, ": operands are on ", x.device(), " and ", other.device());
   begin_inplace(name, x);
   NoGrad guard;
   Tensor operand = other.to(x.dtype()).expand(x.shape());
@@ -31,7 +32,7 @@ Tensor& Tensor::copy_(const Tensor& source) {
   expect_fits("copy_", *this, source);
   begin_inplace("copy_", *this);
   NoGrad guard;
-  Tensor from = source.to(dtype()).expand(shape());
+  Tensor from = source.to(dtype()).to(device()).expand(shape());
   if (from.storage() == storage_) from = from.clone();
   kernels(*this).copy(from.raw(), raw());
   return *this;

@@ -41,7 +41,7 @@ void check_classes(const char* op, const Tensor& x, const Tensor& target, const 
         o.label_smoothing);
   check(!o.weight.defined() || o.weight.shape() == Shape{classes}, op, ": weight ",
         o.weight.defined() ? o.weight.shape() : Shape{}, " does not fit ", classes, " classes");
-  check_indices(op, target, classes, "classes", o.ignore_index);
+  check_indices(op, x.device(), target, classes, "classes", o.ignore_index);
 }
 
 // The weight of each target's class, 0 where the target is ignored.
@@ -63,9 +63,10 @@ Tensor shares(const CrossEntropy& c, const Tensor& target, const Tensor& weight,
 
 // The losses of rows of logits (rows, classes). Neither they nor their gradient ever write a probability down.
 Tensor row_losses(const Tensor& x, const Tensor& target, const Tensor& weight, const CrossEntropy& c) {
-  Tensor in = plain(x), loss = empty({c.rows}, x.options()), log_sum = empty({c.rows}, x.options());
+  Tensor in = plain(x), loss = empty({c.rows}, statistics_options(x)),
+         log_sum = empty({c.rows}, statistics_options(x));
   const KernelTable& k = kernels(x);
-  k.cross_entropy(c, data_of(in), target.data<int64_t>(), data_of(weight), data_of(loss), data_of(log_sum));
+  k.cross_entropy(c, data_of(in), indices_of(target), data_of(weight), data_of(loss), data_of(log_sum));
   auto rule = [c](const Tensor& g, const Kept& kept) {
     Tensor logits = kept.input(), at = kept.extra(0), w = kept.extra(1);
     if (grad_enabled()) {  // shares sum(q) p - q, for when the gradient is differentiated too
@@ -73,8 +74,8 @@ Tensor row_losses(const Tensor& x, const Tensor& target, const Tensor& weight, c
       return grads(g.unsqueeze(1) * (softmax(logits, 1) * q.sum({1}, true) - q));
     }
     Tensor dx = empty(logits.shape(), logits.options()), from = plain(logits), of_loss = plain(g);
-    kernels(g).cross_entropy_grad(c, data_of(from), at.data<int64_t>(), data_of(w), data_of(kept.extra(2)),
-                                  data_of(of_loss), data_of(dx));
+    kernels(logits).cross_entropy_grad(c, data_of(from), indices_of(at), data_of(w), data_of(kept.extra(2)),
+                                       data_of(of_loss), data_of(dx));
     return grads(dx);
   };
   return record("cross_entropy", {x}, loss, Keep::inputs, rule, {target, weight, log_sum});
@@ -82,7 +83,8 @@ Tensor row_losses(const Tensor& x, const Tensor& target, const Tensor& weight, c
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& o) {
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const CrossEntropyOptions& o) {
+  const Tensor logits = input.device() == Device::cpu ? widened(input) : input;  // there a kernel reads bfloat16
   const char* op = "cross_entropy";
   check_classes(op, logits, target, o);
   check(!o.weight.defined() || !o.weight.requires_grad(), op, ": weight has no gradient; pass weight.detach()");
@@ -98,8 +100,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   if (o.reduction == Reduction::none) return losses.reshape(target.shape());
   if (o.reduction == Reduction::sum) return losses.sum();
   if (weight.defined()) return losses.sum() / weights_of(weight, at, o.ignore_index, losses.options()).sum();
-  Tensor on_host = at.to(Device::cpu);
-  const int64_t* values = on_host.data<int64_t>();
+  if (at.device() != Device::cpu) return losses.sum() / (at != double(o.ignore_index)).to(losses.dtype()).sum();
+  const int64_t* values = at.data<int64_t>();
   return losses.sum() / double(c.rows - std::count(values, values + c.rows, o.ignore_index));
 }
 

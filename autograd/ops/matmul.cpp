@@ -101,6 +101,7 @@ Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const 
 
 // As promote_both; matrices may be bfloat16 as well.
 void promote_matrices(const char* op, Tensor& a, Tensor& b) {
+  a = narrowed(a), b = narrowed(b);
   promote_any(op, a, b);
   check(is_floating(a.dtype()), op, ": needs float32, float64 or bfloat16, got ", a.dtype());
 }
@@ -114,7 +115,8 @@ Tensor rows_of(const Tensor& x) {
 
 // Of all rows, for each column: in float where they are bfloat16, rounded once.
 Tensor sum_of_rows(const Tensor& x) {
-  return x.dtype() == bfloat16 ? rows_of(x).to(float32).sum({0}).to(bfloat16) : rows_of(x).sum({0});
+  return x.dtype() == bfloat16 && x.device() == Device::cpu ? rows_of(x).to(float32).sum({0}).to(bfloat16)
+                                                            : rows_of(x).sum({0});
 }
 
 Tensor plain_transposed(const Tensor& x) {

@@ -34,8 +34,9 @@ Tensor plain_if(const Tensor& x) { return x.defined() ? plain(x) : x; }
 
 }  // namespace
 
-Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
+Tensor layer_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
                   double eps) {
+  const Tensor x = widened(input);
   const char* op = "layer_norm";
   check_computable(op, x);
   int kept_dims = x.dim() - normalized_shape.size();
@@ -46,7 +47,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
   check_affine(op, "bias", bias, normalized_shape);
   Tensor w = match(op, weight, x), b = match(op, bias, x);
   int64_t n = numel(normalized_shape), rows = n ? x.numel() / n : 0;
-  Tensor y = empty_like(x), mean = empty({rows}, x.options()), rstd = empty({rows}, x.options());
+  Tensor y = empty_like(x), mean = empty({rows}, statistics_options(x)), rstd = empty({rows}, statistics_options(x));
   if (y.numel())
     kernels(x).layer_norm(data_of(plain(x)), data_of(plain_if(w)), data_of(plain_if(b)), eps, rows, n, data_of(y),
                           data_of(mean), data_of(rstd));
@@ -71,14 +72,15 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
   return record(op, {x, w, b}, y, Keep::inputs, rule, {mean, rstd});
 }
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+Tensor rms_norm(const Tensor& input, const Tensor& weight, double eps) {
+  const Tensor x = widened(input);
   const char* op = "rms_norm";
   check_computable(op, x);
   check(x.dim() > 0, op, ": input needs at least one dimension");
   int64_t n = x.size(-1), rows = n ? x.numel() / n : 0;
   check_affine(op, "weight", weight, {n});
   Tensor w = match(op, weight, x);
-  Tensor y = empty_like(x), rstd = empty({rows}, x.options());
+  Tensor y = empty_like(x), rstd = empty({rows}, statistics_options(x));
   if (y.numel())
     kernels(x).rms_norm(data_of(plain(x)), data_of(plain_if(w)), eps, rows, n, data_of(y), data_of(rstd));
   auto rule = [=, shape = x.shape()](const Tensor& g, const Kept& k) {
@@ -175,7 +177,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   }
   int64_t count = batch * inner;
   check(count != 1, op, ": training needs more than one value per channel, got input ", x.shape());
-  Tensor y = empty_like(x), mean = empty({channels}, x.options()), rstd = empty({channels}, x.options());
+  Tensor y = empty_like(x), mean = empty({channels}, statistics_options(x)),
+         rstd = empty({channels}, statistics_options(x));
   if (y.numel()) {
     kernels(x).batch_norm(data_of(plain(x)), data_of(plain_if(w)), data_of(plain_if(b)), eps, batch, channels, inner,
                           data_of(y), data_of(mean), data_of(rstd));
@@ -198,10 +201,11 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
       if (k.needs(1)) dw = (g3 * unit.x).sum({0, 2});
       if (k.needs(2)) db = g3.sum({0, 2});
     } else {
-      Tensor like = k.extra(0);
+      Tensor like = empty({channels}, g.options());
       dx = empty_like(in), dw = empty_if(k.needs(1), like), db = empty_if(k.needs(2), like);
-      kernels(g).batch_norm_grad(data_of(plain(in)), data_of(plain_if(scale)), data_of(like), data_of(k.extra(1)),
-                                 data_of(plain(g)), batch, channels, inner, data_of(dx), data_of(dw), data_of(db));
+      kernels(g).batch_norm_grad(data_of(plain(in)), data_of(plain_if(scale)), data_of(k.extra(0)),
+                                 data_of(k.extra(1)), data_of(plain(g)), batch, channels, inner, data_of(dx),
+                                 data_of(dw), data_of(db));
     }
     return grads(dx, dw, db);
   };

@@ -36,8 +36,9 @@ void set_keep_packed_weights(bool on) { keeping = on; }
 
 std::shared_ptr<const void> packed_weight(const Tensor& weight, int64_t rows) {
   // Only leaves' changes are all counted: a temporary may be overwritten where nobody sees it.
-  if (!pays(weight, rows) || !keeping || weight.dtype() != float32 || !weight.requires_grad() || !weight.is_leaf() ||
-      weight.storage()->exposed() || (weight.strides()[0] != 1 && weight.strides()[1] != 1))
+  if (weight.device() != Device::cpu || !pays(weight, rows) || !keeping || weight.dtype() != float32 ||
+      !weight.requires_grad() || !weight.is_leaf() || weight.storage()->exposed() ||
+      (weight.strides()[0] != 1 && weight.strides()[1] != 1))
     return nullptr;
   const KernelTable& table = kernels(weight);
   const uint64_t version = weight.storage()->version();

@@ -67,7 +67,8 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options, bool relu) {
     if (grad_enabled()) {
       Tensor places = empty({p.planes, p.out_h * p.out_w}, {.dtype = int64, .device = g.device()});
       Tensor largest = empty(g.shape(), g.options());
-      if (g.numel()) kernels(g).max_pool2d(p, data_of(from), data_of(largest), places.data<int64_t>());
+      if (g.numel())
+        kernels(g).max_pool2d(p, data_of(from), data_of(largest), static_cast<int64_t*>(data_of(places)));
       Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
       Tensor share = p.relu ? g.masked_fill(largest <= 0.0, 0) : g;
       return grads(planes.scatter_add(1, places, share.reshape(places.shape())).reshape(shape));

@@ -21,7 +21,7 @@ struct Reading {
             .time = time,
             .hidden = hidden,
             .reverse = reverse,
-            .lengths = lengths.defined() ? lengths.data<int64_t>() : nullptr,
+            .lengths = indices_of(lengths),
             .w = data_of(w)};
   }
 };
@@ -56,7 +56,8 @@ RecurrentSteps step(Cell cell, const Tensor& x, const RecurrentSteps& before, co
 Tensor composed(const Reading& r, const std::vector<Tensor>& inputs, const Tensor& lengths) {
   const Tensor& x = inputs[0];
   RecurrentSteps state{{}, inputs[3], inputs[4]};
-  const Tensor going = lengths.defined() ? arange(r.time) < lengths.unsqueeze(1) : Tensor();  // (batch, time)
+  const Tensor going = lengths.defined() ? arange(0, double(r.time), 1, lengths.options()) < lengths.unsqueeze(1)
+                                         : Tensor();  // (batch, time)
   std::vector<Tensor> outputs(size_t(r.time));
   for (int64_t i = 0; i < r.time; ++i) {
     const int64_t t = r.reverse ? r.time - 1 - i : i;
@@ -114,7 +115,7 @@ void check_inputs(const Reading& r, const Tensor& x, const Tensor& w, const Tens
   if (!lengths.defined()) return;
   check(lengths.shape() == Shape{r.batch} && lengths.dtype() == int64, op, ": lengths must be (", r.batch,
         ") of int64, got ", lengths.shape(), " of ", lengths.dtype());
-  check_indices(op, lengths, r.time + 1, "lengths, that of the inputs being the last");
+  check_indices(op, x.device(), lengths, r.time + 1, "lengths, that of the inputs being the last");
 }
 
 }  // namespace

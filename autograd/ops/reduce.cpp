@@ -66,14 +66,14 @@ Tensor arg_extreme(const char* name, ArgReduce op, const Tensor& x, int64_t d, b
   Shape shape = rows.shape();
   shape[rows.dim() - 1] = 1;
   Tensor index = empty(shape, {.dtype = int64, .device = x.device()});
-  kernels(x).arg_reduce(op, rows.raw().data, index.numel(), n, index.data<int64_t>());
+  kernels(x).arg_reduce(op, rows.raw().data, index.numel(), n, static_cast<int64_t*>(data_of(index)));
   if (x.dim() == 0) return index.reshape({});
   index = index.transpose(at, -1).contiguous();
   return keepdim ? index : index.squeeze(at);
 }
 
 std::pair<Tensor, Tensor> extreme_of(const char* name, ArgReduce op, const Tensor& x, int64_t d, bool keepdim) {
-  if (x.dim() == 0) return {x.clone(), zeros({}, {.dtype = int64})};
+  if (x.dim() == 0) return {x.clone(), zeros({}, {.dtype = int64, .device = x.device()})};
   int at = wrap_dim(name, d, x.dim());
   Tensor index = arg_extreme(name, op, x, at, true), values = x.gather(at, index);
   return keepdim ? std::pair(values, index) : std::pair(values.squeeze(at), index.squeeze(at));
@@ -209,15 +209,15 @@ Tensor Tensor::cumsum(int64_t d) const {
 
 std::pair<Tensor, Tensor> Tensor::sort(int64_t d, bool descending) const {
   int at = wrap_dim("sort", d, dim());
-  if (dim() == 0) return {clone(), zeros({}, {.dtype = int64})};
+  if (dim() == 0) return {clone(), zeros({}, {.dtype = int64, .device = device()})};
   Tensor index;
   {
     NoGrad guard;
     Tensor rows = with_last(detach(), at), values = empty_like(rows);
-    index = empty(rows.shape(), {.dtype = int64});
+    index = empty(rows.shape(), {.dtype = int64, .device = device()});
     if (rows.numel() > 0)
       kernels(rows).sort(rows.raw().data, rows.numel() / rows.size(-1), rows.size(-1), descending, values.raw().data,
-                         index.data<int64_t>());
+                         static_cast<int64_t*>(data_of(index)));
     index = index.transpose(at, -1).contiguous();
   }
   return {gather(at, index), index};

@@ -328,8 +328,11 @@ Tensor Tensor::to(DType wanted) const {
 }
 
 Tensor Tensor::to(Device wanted) const {
-  check(wanted == device(), "to: device ", wanted, " is not available in this build");
-  return *this;
+  if (wanted == device()) return *this;
+  Tensor x = plain(*this), y = empty(shape(), {.dtype = dtype(), .device = wanted});
+  y.storage()->copy_from(*x.storage(), x.layout().offset);
+  return record("to", {*this}, std::move(y), Keep::none,
+                [from = device()](const Tensor& g, const Kept&) { return grads(g.to(from)); });
 }
 
 Tensor Tensor::repeat(const Dims& times) const {

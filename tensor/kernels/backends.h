@@ -42,4 +42,9 @@ namespace neon {
 void fill_table(KernelTable& table, DType dtype);
 }
 
+// Every entry for tensors on the device "cuda"; those it lacks throw Error naming the kernel and the dtype.
+namespace cuda {
+void fill_table(KernelTable& table, DType dtype);
+}
+
 }  // namespace gradus

@@ -100,8 +100,18 @@ void use(const Isa& isa) {
 }  // namespace
 
 const KernelTable& kernels(Device device, DType dtype) {
-  if (device != Device::cpu) [[unlikely]]
+  if (device != Device::cpu) [[unlikely]] {
+#ifdef GRADUS_CUDA
+    static const std::array<KernelTable, dtype_count> tables = [] {
+      std::array<KernelTable, dtype_count> made;
+      for (int t = 0; t < dtype_count; ++t) cuda::fill_table(made[size_t(t)], DType(t));
+      return made;
+    }();
+    return tables[size_t(dtype)];
+#else
     fail({"device ", device, " is not available in this build"});
+#endif
+  }
   const KernelTable* table = active[int(dtype)].load(std::memory_order_acquire);
   if (!table) [[unlikely]] {
     choose();

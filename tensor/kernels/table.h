@@ -5,6 +5,7 @@
 //  - `matmul` accepts any strides, provided each matrix has unit stride in one of its two dimensions.
 //  - Kernels that take bare pointers require contiguous data.
 // Outputs never overlap inputs, except that an element-wise output may be exactly one of its inputs.
+// What is kept of rows for their gradient (mean, rstd, log_sum) and losses are float32 in bfloat16's table.
 // Indices were checked by the op. Kernels do not throw.
 #pragma once
 
