@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "examples/limits.h"
+#include "tensor/device.h"
 #include "tensor/error.h"
 #include "tensor/io/file.h"
 #include "train/interrupt.h"
@@ -89,6 +90,19 @@ inline void add_threads(CLI::App& command, int& threads) {
   command.add_option("--threads", threads, "threads that compute; the result does not depend on them")
       ->check(whole(1, 1024))
       ->capture_default_str();
+}
+
+inline void add_device(CLI::App& command, std::string& device) {
+  command.add_option("--device", device, "where to compute: cpu, or cuda, a GPU")
+      ->check(one_of({"cpu", "cuda"}))
+      ->capture_default_str();
+}
+
+// What --device names; throws Error where there is none.
+inline gradus::Device device_of(const std::string& name) {
+  const gradus::Device device = gradus::device_from_string(name);
+  gradus::check(gradus::is_available(device), "--device ", name, ": ", gradus::describe(device));
+  return device;
 }
 
 inline void add_checkpoint(CLI::App& command, std::string& checkpoint) {

@@ -113,10 +113,11 @@ inline gradus::data::DataLoader<SentenceBatch> sentence_loader(const std::vector
 // `model` gives the logit that a sentence praises, (batch, 1).
 template <class Model>
 gradus::train::BatchResult sentiment_step(const Model& model, const SentenceBatch& batch) {
-  const gradus::Tensor logits = model(batch.tokens).squeeze(1);
-  const gradus::Tensor right = (logits.detach() > 0) == (batch.labels > 0.5);
-  return {gradus::binary_cross_entropy_with_logits(logits, batch.labels),
-          batch.labels.numel(),
+  const gradus::Tensor labels = batch.labels.to(model.device());
+  const gradus::Tensor logits = model(batch.tokens.to(model.device())).squeeze(1);
+  const gradus::Tensor right = (logits.detach() > 0) == (labels > 0.5);
+  return {gradus::binary_cross_entropy_with_logits(logits, labels),
+          labels.numel(),
           {{"accuracy", right.to(gradus::float32).mean().item()}}};
 }
 

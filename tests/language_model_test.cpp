@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tensor/device.h"
 #include "tensor/io/file.h"
 #include "tests/paths.h"
 
@@ -76,6 +77,16 @@ TEST(LanguageModel, SaysWhatIsWrong) {
                                                      {"generate --checkpoint " + (dir / "nowhere"), "nowhere"},
                                                      {"train --model other", "--model"},
                                                      {"", "expected a command: train|evaluate|generate"}});
+}
+
+TEST(LanguageModel, SaysThatThereIsNoGpu) {
+  if (is_available(Device::cuda)) GTEST_SKIP() << "device cuda: " << describe(Device::cuda);
+  for (const std::string command : {"train", "evaluate", "generate"}) {
+    const Outcome refused = run(command + " --device cuda");
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_EQ(refused.output, "error: --device cuda: " + describe(Device::cuda) + "\n");
+  }
+  EXPECT_EQ(run("train --device gpu").status, 2);
 }
 
 }  // namespace

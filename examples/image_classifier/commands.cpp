@@ -79,7 +79,7 @@ data::ConfusionMatrix confusion_of(nn::Sequential& model, data::DataLoader<data:
   NoGrad guard;
   model.eval();
   data::ConfusionMatrix matrix(classes);
-  for (auto& [images, labels] : loader) matrix.add(model(images), labels);
+  for (auto& [images, labels] : loader) matrix.add(model(images.to(model.device())), labels);
   return matrix;
 }
 
@@ -96,7 +96,7 @@ struct Trained {
   Options options;
   nn::Sequential model;
 
-  explicit Trained(const std::string& checkpoint) {
+  Trained(const std::string& checkpoint, Device device) {
     const std::string path = train::find_checkpoint(checkpoint);
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
@@ -107,6 +107,7 @@ struct Trained {
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
     }
+    model.to(device);
     model.eval();
   }
 
@@ -115,7 +116,7 @@ struct Trained {
     NoGrad guard;
     const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
     const auto batch = test_loader(one, recipe, 1, 0).next();
-    return softmax(model(batch->images), 1).to_vector();
+    return softmax(model(batch->images.to(model.device())), 1).to_vector();
   }
 };
 
@@ -127,7 +128,7 @@ std::string percent(double share) {
 
 }  // namespace
 
-void train(const Options& options) {
+void train(const Options& options, Device device) {
   const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
   // The images of a folder have to be decoded for this; some of a large one will do.
   const int64_t looked_at = options.data.starts_with("folder:") ? 2000 : sets.train->size();
@@ -138,6 +139,7 @@ void train(const Options& options) {
 
   manual_seed(options.seed);
   nn::Sequential model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
+  model.to(device);
   data::DataLoader<data::ImageBatch> loader = train_loader(sets.train, recipe, options);
   data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
   const std::unique_ptr<optim::Optimizer> optimizer = make_optimizer(options, model);
@@ -152,29 +154,25 @@ void train(const Options& options) {
   const auto schedule = make_schedule(options.schedule, *optimizer, options.epochs * loader.batches());
 
   const bool mix = has(options.augment, "mixup");
-  auto train_step = [&](data::ImageBatch& batch) -> train::BatchResult {
-    const int64_t n = batch.labels.numel();
-    if (!mix) {
-      const Tensor logits = model(batch.images);
-      return {cross_entropy(logits, batch.labels), n, {{"accuracy", data::accuracy(logits, batch.labels)}}};
-    }
-    const data::Mixup mixed = data::mixup(batch, 0.2, default_generator());
-    const Tensor logits = model(mixed.images);
-    return {cross_entropy(logits, batch.labels) * mixed.weight +
-                cross_entropy(logits, mixed.other_labels) * (1 - mixed.weight),
-            n,
-            {{"accuracy", data::accuracy(logits, batch.labels)}}};
-  };
-  auto test_step = [&](data::ImageBatch& batch) -> train::BatchResult {
-    const Tensor logits = model(batch.images);
-    return {cross_entropy(logits, batch.labels),
+  auto step = [&](data::ImageBatch& batch) -> train::BatchResult {
+    const Tensor logits = model(batch.images.to(device));
+    return {cross_entropy(logits, batch.labels.to(device)),
             batch.labels.numel(),
             {{"accuracy", data::accuracy(logits, batch.labels)}}};
   };
+  auto mixed_step = [&](data::ImageBatch& batch) -> train::BatchResult {
+    const data::Mixup mixed = data::mixup(batch, 0.2, default_generator());
+    const Tensor logits = model(mixed.images.to(device));
+    return {cross_entropy(logits, batch.labels.to(device)) * mixed.weight +
+                cross_entropy(logits, mixed.other_labels.to(device)) * (1 - mixed.weight),
+            batch.labels.numel(),
+            {{"accuracy", data::accuracy(logits, batch.labels)}}};
+  };
+  const auto train_step = [&](data::ImageBatch& batch) { return mix ? mixed_step(batch) : step(batch); };
   train::fit(model, *optimizer, loader, train_step,
              {.epochs = options.epochs,
               .schedule = schedule.get(),
-              .evaluate = [&] { return train::evaluate(model, tests, test_step, "test_"); },
+              .evaluate = [&] { return train::evaluate(model, tests, step, "test_"); },
               .out = options.out,
               .save_every = options.save_every,
               .resume = options.resume,
@@ -184,8 +182,8 @@ void train(const Options& options) {
   print_report(confusion_of(model, tests, int64_t(recipe.classes.size())), recipe.classes);
 }
 
-void evaluate(const EvaluateOptions& options) {
-  Trained trained(options.checkpoint);
+void evaluate(const EvaluateOptions& options, Device device) {
+  Trained trained(options.checkpoint, device);
   const std::string& data = options.data.empty() ? trained.options.data : options.data;
   const DataSets sets = open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
   check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ", sets.test->image_shape(),
@@ -196,8 +194,8 @@ void evaluate(const EvaluateOptions& options) {
   print_report(confusion_of(trained.model, loader, int64_t(trained.recipe.classes.size())), trained.recipe.classes);
 }
 
-void predict(const PredictOptions& options) {
-  Trained trained(options.checkpoint);
+void predict(const PredictOptions& options, Device device) {
+  Trained trained(options.checkpoint, device);
   const Shape& shape = trained.recipe.image;
   for (const std::string& path : options.files) {
     Tensor image = data::to_channels(data::read_image(path), shape[0]);
@@ -214,8 +212,8 @@ void predict(const PredictOptions& options) {
   }
 }
 
-void show(const ShowOptions& options) {
-  Trained trained(options.checkpoint);
+void show(const ShowOptions& options, Device device) {
+  Trained trained(options.checkpoint, device);
   const data::ImageSet set =
       open_data(trained.options.data, {trained.options.samples, trained.options.size, trained.options.grey}).test;
   const int64_t count = std::min(options.count, set->size());

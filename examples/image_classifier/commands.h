@@ -1,4 +1,4 @@
-// What the program does.
+// What the program does, on the device given.
 #pragma once
 
 #include "config.h"
@@ -7,14 +7,14 @@ namespace image_classifier {
 
 // Trains (or goes on, where options.resume is set), writes checkpoints and the log into options.out, and
 // prints how well the model does on the test images.
-void train(const Options& options);
+void train(const Options& options, gradus::Device device);
 
 struct EvaluateOptions {
   std::string checkpoint = "out";
   std::string data;  // "": what the model was trained on
   int64_t batch = 256, workers = 1;
 };
-void evaluate(const EvaluateOptions& options);
+void evaluate(const EvaluateOptions& options, gradus::Device device);
 
 struct PredictOptions {
   std::string checkpoint = "out";
@@ -22,13 +22,13 @@ struct PredictOptions {
   int64_t top = 3;
   bool invert = false;  // dark on light, where the model has learnt light on dark
 };
-void predict(const PredictOptions& options);
+void predict(const PredictOptions& options, gradus::Device device);
 
 struct ShowOptions {
   std::string checkpoint = "out";
   int64_t count = 8;
 };
 // Test images in the terminal, with what the model takes them for.
-void show(const ShowOptions& options);
+void show(const ShowOptions& options, gradus::Device device);
 
 }  // namespace image_classifier

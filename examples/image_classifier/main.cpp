@@ -8,8 +8,8 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace image_classifier;
-using examples::add_checkpoint, examples::add_threads, examples::learning_rate, examples::many, examples::one_of,
-    examples::path, examples::whole;
+using examples::add_checkpoint, examples::learning_rate, examples::many, examples::one_of, examples::path,
+    examples::whole;
 
 namespace {
 
@@ -24,6 +24,7 @@ struct Arguments {
   PredictOptions predict;
   ShowOptions show;
   int threads = gradus::num_threads();
+  std::string device = "cpu";
 };
 
 void add_train(CLI::App& command, Arguments& a) {
@@ -69,7 +70,7 @@ void add_train(CLI::App& command, Arguments& a) {
 }
 
 // With --resume, an option that is not given is what it was when the checkpoint was written.
-void train_command(CLI::App& command, Arguments& a) {
+void train_command(CLI::App& command, Arguments& a, gradus::Device device) {
   Options options = a.train;
   if (!options.resume.empty()) {
     const std::string path = gradus::train::find_checkpoint(options.resume);
@@ -92,7 +93,7 @@ void train_command(CLI::App& command, Arguments& a) {
     options.resume = path;
     if (command.count("--out") == 0) options.out = examples::folder_of(path);
   }
-  train(options);
+  train(options, device);
 }
 
 int run(int argc, char** argv) {
@@ -107,7 +108,6 @@ int run(int argc, char** argv) {
       ->add_option("--resume", a.train.resume,
                    "go on from this checkpoint (a file or a folder) with the options it was trained with")
       ->check(path());
-  add_threads(*train_app, a.threads);
 
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
   add_checkpoint(*evaluate_app, a.evaluate.checkpoint);
@@ -119,19 +119,16 @@ int run(int argc, char** argv) {
   evaluate_app->add_option("--workers", a.evaluate.workers, "threads that prepare batches")
       ->check(whole(0, 256))
       ->capture_default_str();
-  add_threads(*evaluate_app, a.threads);
 
   CLI::App* predict_app = app.add_subcommand("predict", "say what is on images (PNG, JPEG, BMP, PGM, PPM)");
   add_checkpoint(*predict_app, a.predict.checkpoint);
   predict_app->add_option("--top", a.predict.top, "classes to list")->check(whole(1, many))->capture_default_str();
   predict_app->add_flag("--invert", a.predict.invert, "turn light and dark round, for ink on paper");
   predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
-  add_threads(*predict_app, a.threads);
 
   CLI::App* show_app = app.add_subcommand("show", "draw test images in the terminal, with the model's answers");
   add_checkpoint(*show_app, a.show.checkpoint);
   show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
-  add_threads(*show_app, a.threads);
 
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
@@ -142,19 +139,23 @@ int run(int argc, char** argv) {
   demo_app->add_option("--samples", demo_samples, "digits to draw for training (0: 10000)")
       ->check(whole(0, many))
       ->capture_default_str();
-  add_threads(*demo_app, a.threads);
+  for (CLI::App* command : {train_app, evaluate_app, predict_app, show_app, demo_app}) {
+    examples::add_threads(*command, a.threads);
+    examples::add_device(*command, a.device);
+  }
 
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|demo")) return *status;
   gradus::set_num_threads(a.threads);
-  if (*train_app) train_command(*train_app, a);
-  if (*evaluate_app) evaluate(a.evaluate);
-  if (*predict_app) predict(a.predict);
-  if (*show_app) show(a.show);
+  const gradus::Device device = examples::device_of(a.device);
+  if (*train_app) train_command(*train_app, a, device);
+  if (*evaluate_app) evaluate(a.evaluate, device);
+  if (*predict_app) predict(a.predict, device);
+  if (*show_app) show(a.show, device);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);
-    train({.samples = demo_samples, .epochs = 2, .out = demo_out});
-    show({.checkpoint = demo_out});
+    train({.samples = demo_samples, .epochs = 2, .out = demo_out}, device);
+    show({.checkpoint = demo_out}, device);
   }
   return 0;
 }

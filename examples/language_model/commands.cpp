@@ -79,8 +79,9 @@ data::DataLoader<Blocks> validation_loader(const Tensor& text, int64_t block) {
 }
 
 train::BatchResult step_of(const Model& model, Blocks& b) {
-  const Tensor logits = (*model.predict)(b.tokens);
-  return {cross_entropy(logits.flatten(0, 1), b.next.flatten()), b.tokens.size(0)};
+  const Device device = model.module->device();
+  const Tensor logits = (*model.predict)(b.tokens.to(device));
+  return {cross_entropy(logits.flatten(0, 1), b.next.to(device).flatten()), b.tokens.size(0)};
 }
 
 // Matrices decay, biases and scales do not.
@@ -100,7 +101,7 @@ struct Trained {
   std::unique_ptr<data::Tokenizer> tokenizer;
   Model model;
 
-  explicit Trained(const std::string& checkpoint) {
+  Trained(const std::string& checkpoint, Device device) {
     const std::string path = train::find_checkpoint(checkpoint);
     const TensorFile file = load_safetensors(path);
     options = options_from(file.metadata, path);
@@ -112,13 +113,14 @@ struct Trained {
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
     }
+    model.module->to(device);
     model.module->eval();
   }
 };
 
 }  // namespace
 
-void train(const Options& o) {
+void train(const Options& o, Device device) {
   const Corpus corpus(o.data);
   std::shared_ptr<data::Tokenizer> tokenizer;
   if (o.tokens == "bpe")
@@ -131,6 +133,7 @@ void train(const Options& o) {
 
   manual_seed(o.seed);
   const Model model = make_model(o, tokenizer->size());
+  model.module->to(device);
   // Epochs of one length, each with a look at the held-out text behind it.
   const int64_t epochs = (o.steps + o.evaluate_every - 1) / o.evaluate_every;
   const int64_t epoch_steps = epochs > 0 ? (o.steps + epochs - 1) / epochs : 1, steps = epochs * epoch_steps;
@@ -166,8 +169,8 @@ void train(const Options& o) {
               .tensorboard = o.log == "tensorboard"});
 }
 
-void evaluate(const std::string& checkpoint) {
-  Trained trained(checkpoint);
+void evaluate(const std::string& checkpoint, Device device) {
+  Trained trained(checkpoint, device);
   const Corpus corpus(trained.options.data);
   const Tensor text = encode(*trained.tokenizer, corpus.validation);
   auto loader = validation_loader(text, trained.options.block);
@@ -178,8 +181,8 @@ void evaluate(const std::string& checkpoint) {
               loss / std::log(2.0) / bytes);
 }
 
-void generate(const GenerateOptions& o) {
-  const Trained trained(o.checkpoint);
+void generate(const GenerateOptions& o, Device device) {
+  const Trained trained(o.checkpoint, device);
   std::vector<int64_t> ids = trained.tokenizer->encode(data::mend_utf8(o.prompt));
   check(!ids.empty(), "--prompt: needs a character at least");
   const bool gpt = trained.options.model == "gpt", endless = !gpt || trained.options.rotary;
@@ -215,7 +218,7 @@ void generate(const GenerateOptions& o) {
       used = 0;
     }
     used += int64_t(input.size());
-    const Tensor logits = stream->step(from_vector(input, {1, int64_t(input.size())}));
+    const Tensor logits = stream->step(from_vector(input, {1, int64_t(input.size())}).to(device));
     ids.push_back(nn::sample_token(logits[0],
                                    {.temperature = o.temperature,
                                     .top_k = o.top_k,

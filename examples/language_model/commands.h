@@ -1,4 +1,4 @@
-// What the program does. Each throws Error where it cannot.
+// What the program does, on the device given. Each throws Error where it cannot.
 #pragma once
 
 #include "config.h"
@@ -13,8 +13,8 @@ struct GenerateOptions {
   uint64_t seed = 1;
 };
 
-void train(const Options& options);
-void evaluate(const std::string& checkpoint);
-void generate(const GenerateOptions& options);
+void train(const Options& options, gradus::Device device);
+void evaluate(const std::string& checkpoint, gradus::Device device);
+void generate(const GenerateOptions& options, gradus::Device device);
 
 }  // namespace language_model

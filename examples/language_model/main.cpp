@@ -4,8 +4,7 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace language_model;
-using examples::add_checkpoint, examples::add_threads, examples::many, examples::number, examples::one_of,
-    examples::path, examples::whole;
+using examples::add_checkpoint, examples::many, examples::number, examples::one_of, examples::path, examples::whole;
 
 namespace {
 
@@ -27,6 +26,7 @@ int run(int argc, char** argv) {
   GenerateOptions generate_options;
   std::string evaluated = train_options.out;
   int threads = gradus::num_threads();
+  std::string device_name = "cpu";
   CLI::App app("Learns to write a text on. COMMAND --help lists a command's options.");
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
@@ -62,17 +62,21 @@ int run(int argc, char** argv) {
   generate_app->add_option("--seed", generate_options.seed, "another one writes another text")
       ->check(whole(0, many))
       ->capture_default_str();
-  for (CLI::App* command : {train_app, evaluate_app, generate_app}) add_threads(*command, threads);
+  for (CLI::App* command : {train_app, evaluate_app, generate_app}) {
+    examples::add_threads(*command, threads);
+    examples::add_device(*command, device_name);
+  }
 
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|generate")) return *status;
   gradus::set_num_threads(threads);
+  const gradus::Device device = examples::device_of(device_name);
   if (*train_app) {
     examples::restore_options(
         *train_app, train_options, [](auto f) { each_option(f); }, options_from);
-    train(train_options);
+    train(train_options, device);
   }
-  if (*evaluate_app) evaluate(evaluated);
-  if (*generate_app) generate(generate_options);
+  if (*evaluate_app) evaluate(evaluated, device);
+  if (*generate_app) generate(generate_options, device);
   return 0;
 }
 

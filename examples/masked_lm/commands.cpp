@@ -103,9 +103,11 @@ struct MaskedLines {
 
 // Words are scored only where one is hidden: the scores of all would cost seven times as much.
 train::BatchResult step_of(const nn::Bert& model, const MaskedBatch& b) {
-  const Tensor scores = model.predict(model(b.tokens).flatten(0, 1).index_select(0, b.places));
-  const Tensor right = scores.detach().argmax(-1) == b.targets;
-  return {cross_entropy(scores, b.targets), b.targets.numel(), {{"accuracy", right.to(float32).mean().item()}}};
+  const Device device = model.device();
+  const Tensor places = b.places.to(device), targets = b.targets.to(device);
+  const Tensor scores = model.predict(model(b.tokens.to(device)).flatten(0, 1).index_select(0, places));
+  const Tensor right = scores.detach().argmax(-1) == targets;
+  return {cross_entropy(scores, targets), targets.numel(), {{"accuracy", right.to(float32).mean().item()}}};
 }
 
 // A checkpoint of either kind, read.
@@ -141,11 +143,12 @@ struct Pretrained {
   std::unique_ptr<data::Tokenizer> tokenizer;
   nn::Bert model;
 
-  explicit Pretrained(const Checkpoint& c)
+  Pretrained(const Checkpoint& c, Device device)
       : options(options_from(c.file.metadata, c.path)),
         tokenizer(c.tokenizer()),
         model(make_encoder(options, tokenizer->size())) {
     c.load_into(model);
+    model.to(device);
     model.eval();
   }
 };
@@ -156,12 +159,13 @@ struct Finetuned {
   std::unique_ptr<data::Tokenizer> tokenizer;
   Classifier model;
 
-  explicit Finetuned(const Checkpoint& c)
+  Finetuned(const Checkpoint& c, Device device)
       : encoder(encoder_options_from(c.file.metadata, c.path)),
         options(tune_options_from(c.file.metadata, c.path)),
         tokenizer(c.tokenizer()),
         model(encoder, tokenizer->size(), options.dropout) {
     c.load_into(model);
+    model.to(device);
     model.eval();
   }
   double accuracy_on(const std::vector<examples::Sentence>& sentences) {
@@ -172,12 +176,13 @@ struct Finetuned {
 
 }  // namespace
 
-void train(const Options& o) {
+void train(const Options& o, Device device) {
   const Lines lines(o);
   const auto tokenizer = data::VocabularyTokenizer::train(data::TokenUnit::word, lines.training,
                                                           {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
   nn::Bert model = make_encoder(o, tokenizer.size());
+  model.to(device);
   const std::vector<double> chances = chances_of(lines.training, tokenizer, o);
   MaskedLines training(lines.training, tokenizer, chances, o, o.seed, true);
   // The same words are hidden whatever the seed.
@@ -209,15 +214,15 @@ void train(const Options& o) {
               .samples_per_epoch = std::max<int64_t>(1, std::llround(training.hidden))});
 }
 
-void evaluate(const std::string& checkpoint) {
+void evaluate(const std::string& checkpoint, Device device) {
   const Checkpoint c(checkpoint);
   if (is_finetuned(c.file.metadata)) {
-    Finetuned tuned(c);
+    Finetuned tuned(c, device);
     const examples::Sentences sentences(tuned.options.data, tuned.encoder.fold);
     std::printf("test accuracy: %.2f%%\n", 100 * tuned.accuracy_on(sentences.test));
     return;
   }
-  Pretrained trained(c);
+  Pretrained trained(c, device);
   const Lines lines(trained.options);
   MaskedLines held_out(lines.held_out, *trained.tokenizer,
                        chances_of(lines.training, *trained.tokenizer, trained.options), trained.options, 0, false);
@@ -227,8 +232,8 @@ void evaluate(const std::string& checkpoint) {
               std::exp(m[0].second), 100 * m[1].second);
 }
 
-void fill(const FillOptions& options) {
-  const Pretrained trained{Checkpoint(options.checkpoint)};
+void fill(const FillOptions& options, Device device) {
+  const Pretrained trained(Checkpoint(options.checkpoint), device);
   const data::Specials named = trained.tokenizer->specials();
   const int64_t specials = int64_t(data::special_names.size());
   const NoGrad guard;
@@ -248,11 +253,11 @@ void fill(const FillOptions& options) {
     check(!places.empty(), "there is no [MASK] to fill in \"", printable(text), "\"");
     check(int64_t(ids.size()) <= trained.options.max_length, "a sentence of ", ids.size(),
           " words; this model looks at ", trained.options.max_length, " at most");
-    const Tensor hidden = trained.model(data::pad_rows({ids}, named.pad))[0];
+    const Tensor hidden = trained.model(data::pad_rows({ids}, named.pad).to(device))[0];
     std::printf("%s\n", text.c_str());
     for (size_t i = 0; i < places.size(); ++i) {
       if (places.size() > 1) std::printf("  [MASK] %zu\n", i + 1);
-      const Tensor p = softmax(trained.model.predict(hidden[places[i]].unsqueeze(0)), -1)[0];
+      const Tensor p = softmax(trained.model.predict(hidden[places[i]].unsqueeze(0)), -1)[0].to(Device::cpu);
       const auto [best, index] =
           p.narrow(0, specials, p.size(0) - specials).topk(std::min(options.top, p.size(0) - specials));
       for (int64_t k = 0; k < best.size(0); ++k)
@@ -262,7 +267,7 @@ void fill(const FillOptions& options) {
   });
 }
 
-void finetune(const TuneOptions& o) {
+void finetune(const TuneOptions& o, Device device) {
   // A run that goes on finds its encoder in its own checkpoint.
   const bool resumes = !o.resume.empty();
   const Checkpoint start(resumes ? o.resume : o.from);
@@ -271,6 +276,7 @@ void finetune(const TuneOptions& o) {
   manual_seed(o.seed);
   Classifier model(encoder, tokenizer->size(), o.dropout);
   if (!resumes && !o.from_nothing) start.load_into(model.encoder);
+  model.to(device);
 
   examples::Sentences sentences(o.data, encoder.fold);
   const double count = std::ceil(o.labels * double(sentences.training.size()));
@@ -301,7 +307,7 @@ void finetune(const TuneOptions& o) {
   // The test sentences are looked at once, by the weights that did best on the validation.
   const std::string best = o.out + "/best.safetensors";
   if (!file_exists(best)) return;
-  Finetuned tuned{Checkpoint(best)};
+  Finetuned tuned(Checkpoint(best), device);
   if (!unused.empty())
     std::printf("accuracy on the %zu sentences whose labels were left out: %.2f%%\n", unused.size(),
                 100 * tuned.accuracy_on(unused));
@@ -309,12 +315,12 @@ void finetune(const TuneOptions& o) {
               100 * tuned.accuracy_on(sentences.test));
 }
 
-void classify(const ClassifyOptions& options) {
-  const Finetuned tuned{Checkpoint(options.checkpoint)};
+void classify(const ClassifyOptions& options, Device device) {
+  const Finetuned tuned(Checkpoint(options.checkpoint), device);
   const NoGrad guard;
   examples::each_text(options.sentences, [&](const std::string& text) {
     const data::Ids ids = examples::encode(*tuned.tokenizer, text, tuned.encoder.max_length);
-    examples::print_judgement(sigmoid(tuned.model(data::pad_rows({ids}, 0))).item(), text);
+    examples::print_judgement(sigmoid(tuned.model(data::pad_rows({ids}, 0).to(device))).item(), text);
   });
 }
 

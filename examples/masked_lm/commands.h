@@ -1,4 +1,4 @@
-// What the program does. Each throws Error where it cannot.
+// What the program does, on the device given. Each throws Error where it cannot.
 #pragma once
 
 #include <vector>
@@ -18,12 +18,12 @@ struct ClassifyOptions {
   std::vector<std::string> sentences;
 };
 
-void train(const Options& options);
+void train(const Options& options, gradus::Device device);
 // Loss and accuracy on hidden words of the held-out lines; of a classifier, the accuracy on the test sentences.
-void evaluate(const std::string& checkpoint);
+void evaluate(const std::string& checkpoint, gradus::Device device);
 // The likeliest words at each [MASK].
-void fill(const FillOptions& options);
-void finetune(const TuneOptions& options);
-void classify(const ClassifyOptions& options);
+void fill(const FillOptions& options, gradus::Device device);
+void finetune(const TuneOptions& options, gradus::Device device);
+void classify(const ClassifyOptions& options, gradus::Device device);
 
 }  // namespace masked_lm

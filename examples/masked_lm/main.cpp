@@ -5,8 +5,7 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace masked_lm;
-using examples::add_checkpoint, examples::add_threads, examples::many, examples::number, examples::path,
-    examples::whole;
+using examples::add_checkpoint, examples::many, examples::number, examples::path, examples::whole;
 
 namespace {
 
@@ -30,6 +29,7 @@ int run(int argc, char** argv) {
   ClassifyOptions classify_options;
   std::string evaluated = train_options.out;
   int threads = gradus::num_threads();
+  std::string device_name = "cpu";
   CLI::App app("Learns a language from sentences with words hidden. COMMAND --help lists a command's options.");
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
@@ -60,24 +60,27 @@ int run(int argc, char** argv) {
   add_checkpoint(*classify_app, classify_options.checkpoint);
   classify_app->add_option("SENTENCES", classify_options.sentences,
                            "what to judge (default: the lines of standard input)");
-  for (CLI::App* command : {train_app, evaluate_app, fill_app, tune_app, classify_app})
-    add_threads(*command, threads);
+  for (CLI::App* command : {train_app, evaluate_app, fill_app, tune_app, classify_app}) {
+    examples::add_threads(*command, threads);
+    examples::add_device(*command, device_name);
+  }
 
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|fill|finetune|classify")) return *status;
   gradus::set_num_threads(threads);
+  const gradus::Device device = examples::device_of(device_name);
   if (*train_app) {
     examples::restore_options(
         *train_app, train_options, [](auto f) { each_option(f); }, options_from);
-    train(train_options);
+    train(train_options, device);
   }
-  if (*evaluate_app) evaluate(evaluated);
-  if (*fill_app) fill(fill_options);
+  if (*evaluate_app) evaluate(evaluated, device);
+  if (*fill_app) fill(fill_options, device);
   if (*tune_app) {
     examples::restore_options(
         *tune_app, tune_options, [](auto f) { each_tune_option(f); }, tune_options_from);
-    finetune(tune_options);
+    finetune(tune_options, device);
   }
-  if (*classify_app) classify(classify_options);
+  if (*classify_app) classify(classify_options, device);
   return 0;
 }
 

@@ -29,7 +29,9 @@ struct Trained {
   std::unique_ptr<data::Tokenizer> tokenizer;
   nn::TextClassifier model;
 
-  explicit Trained(const std::string& checkpoint) : Trained(train::find_checkpoint(checkpoint), 0) {}
+  Trained(const std::string& checkpoint, Device device) : Trained(train::find_checkpoint(checkpoint), 0) {
+    model.to(device);
+  }
 
  private:
   Trained(const std::string& path, int) : Trained(path, load_safetensors(path)) {}
@@ -49,12 +51,13 @@ struct Trained {
 
 }  // namespace
 
-void train(const Options& o) {
+void train(const Options& o, Device device) {
   const examples::Sentences sentences(o.data, o.fold);
   const auto tokenizer = data::VocabularyTokenizer::train(
       data::TokenUnit::word, examples::texts_of(sentences.training), {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
   nn::TextClassifier model = make_model(o, tokenizer.size());
+  model.to(device);
   auto loader = make_loader(sentences.training, tokenizer, o, true);
   auto validation = make_loader(sentences.validation, tokenizer, o, false);
   optim::AdamW optimizer(model.parameters(), {.lr = o.lr, .weight_decay = o.weight_decay});
@@ -77,18 +80,18 @@ void train(const Options& o) {
               .metadata = metadata,
               .tensorboard = o.log == "tensorboard"});
   // The test sentences are looked at once, by the weights that did best on the validation.
-  if (file_exists(o.out + "/best.safetensors")) evaluate(o.out + "/best.safetensors");
+  if (file_exists(o.out + "/best.safetensors")) evaluate(o.out + "/best.safetensors", device);
 }
 
-void evaluate(const std::string& checkpoint) {
-  Trained trained(checkpoint);
+void evaluate(const std::string& checkpoint, Device device) {
+  Trained trained(checkpoint, device);
   const examples::Sentences sentences(trained.options.data, trained.options.fold);
   auto loader = make_loader(sentences.test, *trained.tokenizer, trained.options, false);
   std::printf("test accuracy: %.2f%%\n", 100 * examples::accuracy(trained.model, loader));
 }
 
 void export_ids(const std::string& checkpoint, const std::string& file) {
-  const Trained trained(checkpoint);
+  const Trained trained(checkpoint, Device::cpu);
   const examples::Sentences sentences(trained.options.data, trained.options.fold);
   std::string lines;
   const auto add = [&](const char* part, const std::vector<examples::Sentence>& some) {
@@ -105,13 +108,13 @@ void export_ids(const std::string& checkpoint, const std::string& file) {
   write_file(file, lines);
 }
 
-void classify(const ClassifyOptions& options) {
-  const Trained trained(options.checkpoint);
+void classify(const ClassifyOptions& options, Device device) {
+  const Trained trained(options.checkpoint, device);
   const NoGrad guard;
   examples::each_text(options.sentences, [&](const std::string& text) {
     const data::Ids ids = examples::encode(*trained.tokenizer, text, trained.options.max_length);
     Tensor looks;
-    examples::print_judgement(sigmoid(trained.model(data::pad_rows({ids}, 0), &looks)).item(), text);
+    examples::print_judgement(sigmoid(trained.model(data::pad_rows({ids}, 0).to(device), &looks)).item(), text);
     // The words most looked at, as they were written.
     const std::vector<std::string> words = data::word_tokenize(data::nfc(data::lower(text)));
     const std::vector<double> weight = looks.to_vector();

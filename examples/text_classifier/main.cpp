@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   ClassifyOptions classify_options;
   std::string evaluated = train_options.out + "/best.safetensors", exported;
   int threads = gradus::num_threads();
+  std::string device_name = "cpu";
   CLI::App app("Learns what people think of films. COMMAND --help lists a command's options.");
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
@@ -43,17 +44,19 @@ int run(int argc, char** argv) {
   add_checkpoint(*classify_app, classify_options.checkpoint);
   classify_app->add_option("SENTENCES", classify_options.sentences, "what to judge");
   for (CLI::App* command : {train_app, evaluate_app, export_app, classify_app}) add_threads(*command, threads);
+  for (CLI::App* command : {train_app, evaluate_app, classify_app}) examples::add_device(*command, device_name);
 
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|export|classify")) return *status;
   gradus::set_num_threads(threads);
+  const gradus::Device device = examples::device_of(device_name);
   if (*train_app) {
     examples::restore_options(
         *train_app, train_options, [](auto f) { each_option(f); }, options_from);
-    train(train_options);
+    train(train_options, device);
   }
-  if (*evaluate_app) evaluate(evaluated);
+  if (*evaluate_app) evaluate(evaluated, device);
   if (*export_app) export_ids(evaluated, exported);
-  if (*classify_app) classify(classify_options);
+  if (*classify_app) classify(classify_options, device);
   return 0;
 }
 

@@ -36,8 +36,7 @@ constexpr size_t longest_source = 1000;
 constexpr int64_t longest_learnt = 200;
 
 // Translates sentences given as tokens, those of like length together; the results are in their order.
-std::vector<std::vector<nn::Hypothesis>> translate_all(const nn::Seq2SeqModel& model,
-                                                       const std::vector<data::Ids>& sentences,
+std::vector<std::vector<nn::Hypothesis>> translate_all(const Model& model, const std::vector<data::Ids>& sentences,
                                                        const data::Specials& specials, const SearchOptions& o,
                                                        bool keep_attention, train::Progress* progress = nullptr) {
   std::vector<int64_t> lengths;
@@ -59,7 +58,7 @@ std::vector<std::vector<nn::Hypothesis>> translate_all(const nn::Seq2SeqModel& m
       rows.back().push_back(specials.eos);
     }
     const int64_t longest = int64_t(rows.back().size());
-    const auto stream = model.start(data::pad_rows(rows, specials.pad));
+    const auto stream = model.translate->start(data::pad_rows(rows, specials.pad).to(model.module->device()));
     auto best = nn::beam_search(*stream, int64_t(rows.size()),
                                 {.bos = specials.bos,
                                  .eos = specials.eos,
@@ -87,7 +86,7 @@ std::vector<data::Ids> sources_of(const std::vector<PairIds>& pairs) {
 struct Translated {
   std::vector<std::string> output, reference;
 };
-Translated translate_pairs(const nn::Seq2SeqModel& model, const std::vector<SentencePair>& pairs, const Tokenizers& t,
+Translated translate_pairs(const Model& model, const std::vector<SentencePair>& pairs, const Tokenizers& t,
                            const SearchOptions& search, train::Progress* progress = nullptr) {
   Translated result;
   const auto encoded = data::encode_pairs(pairs, *t.source, *t.target);
@@ -110,7 +109,7 @@ struct Trained {
   Tokenizers tokenizers;
   Model model;
 
-  explicit Trained(const std::string& checkpoint) {
+  Trained(const std::string& checkpoint, Device device) {
     const bool usual = checkpoint == TranslateOptions().checkpoint && !file_exists(checkpoint);
     check(!usual, "there is no model in ", checkpoint,
           " yet: `translation train` makes one in a few minutes; --checkpoint ", "names another");
@@ -124,6 +123,7 @@ struct Trained {
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
     }
+    model.module->to(device);
     model.module->eval();
   }
 };
@@ -176,7 +176,7 @@ class LastWeights {
       const auto& [name, weights] = state[k + 1];
       const Shape& shape = parameters[k % parameters.size()].shape();
       check(weights.shape() == shape, "kept weights ", name, " are ", weights.shape(), ", expected ", shape);
-      kept[k / parameters.size()].push_back(weights.clone());
+      kept[k / parameters.size()].push_back(weights.clone().to(model_.device()));
     }
     kept_ = std::move(kept);
   }
@@ -189,7 +189,7 @@ class LastWeights {
 
 }  // namespace
 
-void train(const Options& given) {
+void train(const Options& given, Device device) {
   const Options o = settle(given);
   const data::PairSplit pairs = open_pairs(o);
   check(!pairs.train.empty() && !pairs.validation.empty(), printable(o.data), ": ", pairs.train.size(),
@@ -203,6 +203,7 @@ void train(const Options& given) {
 
   manual_seed(o.seed);
   const Model model = make_model(o, *t.source, *t.target);
+  model.module->to(device);
   const data::Specials specials = t.source->specials();
   const auto encoded = data::encode_pairs(pairs.train, *t.source, *t.target, longest_learnt);
   const auto held_out = data::encode_pairs(pairs.validation, *t.source, *t.target, longest_learnt);
@@ -226,8 +227,9 @@ void train(const Options& given) {
 
   const auto step_with = [&](double smoothing) {
     return [&, smoothing](data::PairBatch& batch) -> train::BatchResult {
-      const Tensor logits = (*model.translate)(batch.source, batch.target_in).flatten(0, 1);
-      const Tensor target = batch.target_out.flatten();
+      const Tensor source = batch.source.to(device), target_in = batch.target_in.to(device);
+      const Tensor logits = (*model.translate)(source, target_in).flatten(0, 1);
+      const Tensor target = batch.target_out.to(device).flatten();
       const Tensor loss = cross_entropy(logits, target, {.ignore_index = specials.pad, .label_smoothing = smoothing});
       NoGrad guard;
       const Tensor right = logical_and(logits.detach().argmax(-1) == target, target != double(specials.pad));
@@ -249,7 +251,7 @@ void train(const Options& given) {
                   [&] {
                     train::Metrics m = train::evaluate(*model.module, validation, step_with(0), "val_");
                     model.module->eval();
-                    const Translated made = translate_pairs(*model.translate, scored, t, {});
+                    const Translated made = translate_pairs(model, scored, t, {});
                     m.emplace_back("val_bleu",
                                    data::bleu(made.output, made.reference, {.tokens = bleu_tokens(o)}).score);
                     m.emplace_back("val_exact", data::exact_match(made.output, made.reference));
@@ -273,16 +275,15 @@ void train(const Options& given) {
   }
 }
 
-void evaluate(const EvaluateOptions& options) {
+void evaluate(const EvaluateOptions& options, Device device) {
   train::InterruptGuard guard;
-  Trained trained(options.checkpoint);
+  Trained trained(options.checkpoint, device);
   const Options& o = trained.options;
   const data::PairSplit all = open_pairs(o);
   const std::vector<SentencePair>& pairs = options.part == "test" ? all.test : all.validation;
   check(!pairs.empty(), printable(o.data), ": no ", options.part, " pairs");
   train::Progress progress("translating", int64_t(pairs.size()));
-  const Translated made =
-      translate_pairs(*trained.model.translate, pairs, trained.tokenizers, options.search, &progress);
+  const Translated made = translate_pairs(trained.model, pairs, trained.tokenizers, options.search, &progress);
   progress.finish("");
   if (!options.output.empty()) write_file(options.output, data::join(made.output, "\n") + "\n");
   for (size_t k = 0; k < pairs.size() && int64_t(k) < options.samples; ++k) {
@@ -310,8 +311,8 @@ void evaluate(const EvaluateOptions& options) {
   if (!options.by_length.empty()) write_file(options.by_length, to_csv(by_length));
 }
 
-void translate(const TranslateOptions& options) {
-  Trained trained(options.checkpoint);
+void translate(const TranslateOptions& options, Device device) {
+  Trained trained(options.checkpoint, device);
   const Tokenizers& t = trained.tokenizers;
   std::vector<Alignment> alignments;
   const bool look = options.show_attention || !options.attention.empty();
@@ -322,7 +323,7 @@ void translate(const TranslateOptions& options) {
       std::printf("\n");
       return;
     }
-    const auto best = translate_all(*trained.model.translate, {ids}, t.source->specials(), options.search, look)[0];
+    const auto best = translate_all(trained.model, {ids}, t.source->specials(), options.search, look)[0];
     for (const nn::Hypothesis& h : best) {
       if (options.search.n_best > 1) std::printf("%8.3f  ", h.score);
       std::printf("%s\n", t.target->decode(h.tokens).c_str());

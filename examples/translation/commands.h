@@ -1,4 +1,4 @@
-// What the program does. Each throws Error where it cannot.
+// What the program does, on the device given. Each throws Error where it cannot.
 #pragma once
 
 #include "config.h"
@@ -27,8 +27,8 @@ struct TranslateOptions {
   SearchOptions search = {};
 };
 
-void train(const Options& options);
-void evaluate(const EvaluateOptions& options);
-void translate(const TranslateOptions& options);
+void train(const Options& options, gradus::Device device);
+void evaluate(const EvaluateOptions& options, gradus::Device device);
+void translate(const TranslateOptions& options, gradus::Device device);
 
 }  // namespace translation

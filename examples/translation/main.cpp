@@ -7,8 +7,7 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace translation;
-using examples::add_checkpoint, examples::add_threads, examples::many, examples::number, examples::one_of,
-    examples::path, examples::whole;
+using examples::add_checkpoint, examples::many, examples::number, examples::one_of, examples::path, examples::whole;
 
 namespace {
 
@@ -65,6 +64,7 @@ int run(int argc, char** argv) {
   TranslateOptions translate_options;
   evaluate_options.search.beam = 5;
   int threads = gradus::num_threads();
+  std::string device_name = "cpu";
   std::string demo_out = "out/translation";
   CLI::App app("Learns to translate. COMMAND --help lists a command's options.");
   app.require_subcommand(1);
@@ -101,7 +101,10 @@ int run(int argc, char** argv) {
   demo_app->add_option("--out", demo_out, "folder for the checkpoint and the picture")
       ->check(path())
       ->capture_default_str();
-  for (CLI::App* command : {train_app, evaluate_app, translate_app, demo_app}) add_threads(*command, threads);
+  for (CLI::App* command : {train_app, evaluate_app, translate_app, demo_app}) {
+    examples::add_threads(*command, threads);
+    examples::add_device(*command, device_name);
+  }
 
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|translate|demo")) return *status;
   gradus::check(
@@ -109,23 +112,25 @@ int run(int argc, char** argv) {
       "--n-best ", translate_options.search.n_best, " of --beam ", translate_options.search.beam);
   translate_options.search.beam = std::max(translate_options.search.beam, translate_options.search.n_best);
   gradus::set_num_threads(threads);
+  const gradus::Device device = examples::device_of(device_name);
   if (*train_app) {
     examples::restore_options(
         *train_app, train_options, [](auto f) { each_option(f); }, options_from);
-    train(train_options);
+    train(train_options, device);
   }
-  if (*evaluate_app) evaluate(evaluate_options);
-  if (*translate_app) translate(translate_options);
+  if (*evaluate_app) evaluate(evaluate_options, device);
+  if (*translate_app) translate(translate_options, device);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);
-    train({.pairs = 30000, .epochs = 2, .out = demo_out});
+    train({.pairs = 30000, .epochs = 2, .out = demo_out}, device);
     const std::string sentence = "I am a dog";
     std::printf("\n%s\n", sentence.c_str());
     translate({.checkpoint = demo_out,
                .sentences = {sentence},
                .attention = demo_out + "/attention.svg",
-               .show_attention = true});
+               .show_attention = true},
+              device);
   }
   return 0;
 }
