@@ -1,0 +1,17 @@
+// cuda_softmax [SIZE]: times every rung on rows of SIZE numbers (4096; 256 where the device is emulated, whose times
+// say nothing of a GPU's), and prints how close each comes to a copy.
+#include "tutorials/ladders/cuda_rows.h"
+#include "tutorials/ladders/cuda_softmax/softmax.h"
+
+namespace {
+
+void climb(int64_t n) {
+  using gradus::cuda_softmax_ladder::Rung;
+  gradus::ladder::climb_rows(
+      gradus::cuda_softmax_ladder::rungs, n,
+      [](const Rung& rung, int64_t rows, int64_t size, const float* x, float* y) { rung.softmax(rows, size, x, y); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return gradus::ladder::run_rows("cuda_softmax", argc, argv, climb); }
