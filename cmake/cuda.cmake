@@ -29,6 +29,7 @@ function(gradus_use_cuda target)
                               COMPILE_DEFINITIONS GRADUS_CUDA)
   if(GRADUS_CUDA STREQUAL emu)
     file(GLOB emulator CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/kernels/cuda/emu/*.cpp)
+    set_source_files_properties(${emulator} PROPERTIES COMPILE_OPTIONS -g)  # gdb shows threadIdx and the others
     target_sources(${target} PRIVATE ${emulator})
     target_link_libraries(${target} PUBLIC ${CMAKE_DL_LIBS})
     if(GRADUS_SIMT_CHECK)

@@ -15,6 +15,7 @@
 
 #include "tensor/kernels/cuda/emu/check.h"
 #include "tensor/kernels/cuda/emu/memory.h"
+#include "tests/paths.h"
 
 namespace {
 
@@ -75,7 +76,7 @@ class Emulator : public testing::TestWithParam<Schedule> {
 
   // "FILE:LINE" of the first line with this text behind the beginning of the kernel.
   static std::string place_of(const std::string& text, const std::string& kernel) {
-    std::ifstream file(__FILE__);
+    std::ifstream file(gradus::testing::source_dir() + "/tests/cuda/emu_test.cpp");
     std::string line;
     bool inside = false;
     for (int number = 1; std::getline(file, line); ++number) {

@@ -250,22 +250,44 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident) multiply_tiles(
   }
 }
 
+// Microseconds that a block takes, as measured on an H100; what is chosen by them hardly depends on which GPU it is.
+struct Cost {
+  double alone, shared;  // for a tile's depth: by itself on a multiprocessor; for each of those that share one
+  double rest;           // to begin, and to store
+};
+
 // One way to cut c into tiles: what the choice depends on, and how to start it.
 template <class T>
 struct Tiling {
-  int block_m, block_n, depth;
+  int block_m, block_n, depth, resident;
   size_t shared_bytes;
-  double speed;  // multiply-adds of a full multiprocessor in a cycle
+  Cost cost;
   void (*start)(const Product<T>& p, unsigned blocks);
+
+  // Of so many blocks, each of so many tiles in depth.
+  double microseconds(double blocks, double depths) const {
+    const double multiprocessors = device_limits().multiprocessors, at_once = multiprocessors * resident;
+    const auto round = [&](double sharing) {
+      return depths * std::max(cost.alone, sharing * cost.shared) + cost.rest;
+    };
+    const double full = std::floor(blocks / at_once), left = blocks - full * at_once;
+    return full * round(resident) + (left > 0 ? round(std::ceil(left / multiprocessors)) : 0);
+  }
 };
 
 template <class Tile>
-constexpr Tiling<typename Tile::T> tiling_of(double speed) {
+constexpr Tiling<typename Tile::T> tiling_of(const Cost& cost) {
   using T = typename Tile::T;
   constexpr size_t stages = Tile::stages * Tile::stage_bytes;
   constexpr size_t slabs = Tile::threads / warp_size * 16 * Tile::slab_pitch * sizeof(Compute<T>);
   constexpr size_t shared_bytes = std::max(stages, slabs);
-  return {Tile::block_m, Tile::block_n, Tile::depth, shared_bytes, speed, [](const Product<T>& p, unsigned blocks) {
+  return {Tile::block_m,
+          Tile::block_n,
+          Tile::depth,
+          Tile::resident,
+          shared_bytes,
+          cost,
+          [](const Product<T>& p, unsigned blocks) {
             launch(multiply_tiles<Tile>, blocks, Tile::threads, shared_bytes, p);
           }};
 }
@@ -282,7 +304,7 @@ struct Plan {
   int splits;  // of the depth
 };
 
-// The plan that should take the fewest cycles.
+// The plan that should take the least time.
 template <class T>
 Plan<T> plan_for(const Product<T>& p, std::span<const Tiling<T>> tilings) {
   if (const ForcedTiling forced = forced_tiling(); forced.kind >= 0)
@@ -295,13 +317,11 @@ Plan<T> plan_for(const Product<T>& p, std::span<const Tiling<T>> tilings) {
     const int64_t depths = std::max<int64_t>(div_up(p.k, t.depth), 1);
     const double tiles = double(div_up(p.m, t.block_m)) * double(div_up(p.n, t.block_n)) * double(p.batch);
     for (int splits = 1; splits <= 128 && splits <= depths; splits += std::max(1, splits / 4)) {
-      if (splits > 1 && tiles * splits > 2 * multiprocessors) break;
-      const double rounds = std::ceil(tiles * splits / multiprocessors);
-      const double sums = double(t.block_m) * t.block_n * double(div_up(depths, splits) * t.depth);
-      double cycles = rounds * (sums / t.speed + 3000);  // those for its first load and its store
-      // To write and read a sum takes 8 bytes, of which a multiprocessor gets about 12 in a cycle; and another launch.
-      if (splits > 1) cycles += double(p.batch * p.m * p.n) * splits * 8 / (12 * multiprocessors) + 4000;
-      if (cycles < least) least = cycles, best = {&t, splits};
+      if (splits > 1 && tiles * splits > 4 * multiprocessors) break;
+      double time = t.microseconds(tiles * splits, double(div_up(depths, splits)));
+      // Partial sums are written and read, 3 MB in a microsecond, and another kernel is started.
+      if (splits > 1) time += double(p.batch * p.m * p.n) * splits * 8 / 3e6 + 4;
+      if (time < least) least = time, best = {&t, splits};
     }
   }
   return best;

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(Shape::threads) norm_rows(Norm<T> norm, bool p
 
 // A block for each row, which is read three times, mostly from the cache.
 template <class T, bool centred>
-__global__ void __launch_bounds__(long_row_threads) norm_long(Norm<T> norm) {
+__global__ void __launch_bounds__(long_row_threads, 1) norm_long(Norm<T> norm) {
   using C = Compute<T>;
   SIMT_SHARED(C, partial, [2][warp_size]);
   const int thread = int(threadIdx.x);
@@ -157,6 +157,22 @@ __device__ void write_columns(const RowPart<T, Shape>& part, const Compute<T> (&
   }
 }
 
+// As combine_lanes does, two sums with one barrier.
+template <int lanes, class C>
+__device__ void sum_both(C& first, C& second, C (&partial)[2][warp_size]) {
+  first = combine_lanes<std::min(lanes, warp_size)>(first, Sum(), partial[0]);
+  second = combine_lanes<std::min(lanes, warp_size)>(second, Sum(), partial[1]);
+  if constexpr (lanes > warp_size) {
+    constexpr int warps = lanes / warp_size;
+    const int warp = int(threadIdx.x) / warp_size, lane = int(threadIdx.x) % warp_size;
+    if (lane == 0) partial[0][warp] = first, partial[1][warp] = second;
+    __syncthreads();
+    const int at = warp / warps * warps + lane % warps;
+    first = combine_lanes<warps>(partial[0][at], Sum(), partial[0]);
+    second = combine_lanes<warps>(partial[1][at], Sum(), partial[1]);
+  }
+}
+
 template <class T, class Shape, bool centred>
 __global__ void __launch_bounds__(grad_threads<Shape>, 512 / grad_threads<Shape>)
     norm_grad_rows(NormGrad<T> o, bool packed) {
@@ -188,8 +204,11 @@ __global__ void __launch_bounds__(grad_threads<Shape>, 512 / grad_threads<Shape>
       sum += g[k];
       dot = fma(g[k], x[k], dot);
     }
-    if constexpr (centred) sum = combine_lanes<Shape::lanes>(sum, Sum(), partial[turn][0]) / C(o.n);
-    dot = combine_lanes<Shape::lanes>(dot, Sum(), partial[turn][1]) / C(o.n);
+    if constexpr (centred)
+      sum_both<Shape::lanes>(sum, dot, partial[turn]);
+    else
+      dot = combine_lanes<Shape::lanes>(dot, Sum(), partial[turn][1]);
+    sum /= C(o.n), dot /= C(o.n);
     SIMT_UNROLL
     for (int k = 0; k < Part::count; ++k) {
       const C away = centred ? fma(x[k], dot, sum) : x[k] * dot;
@@ -204,7 +223,7 @@ __global__ void __launch_bounds__(grad_threads<Shape>, 512 / grad_threads<Shape>
 }
 
 template <class T, bool centred>
-__global__ void __launch_bounds__(long_row_threads) norm_grad_long(NormGrad<T> o) {
+__global__ void __launch_bounds__(long_row_threads, 1) norm_grad_long(NormGrad<T> o) {
   using C = Compute<T>;
   SIMT_SHARED(C, partial, [2][warp_size]);
   const int64_t row = blockIdx.x, at = row * o.n;
@@ -262,22 +281,31 @@ __global__ void __launch_bounds__(column_warps* warp_size) norm_grad_columns(Nor
 }
 
 // y[column] = the sum of (count, n) partial results down each column; blocks (., 1) do the same for the second ones.
+constexpr int sum_warps = 32;
 template <class T>
-__global__ void __launch_bounds__(column_warps* warp_size)
+__global__ void __launch_bounds__(sum_warps* warp_size)
     sum_columns(const Compute<T>* first, const Compute<T>* second, int count, int64_t n, T* first_y, T* second_y) {
   using C = Compute<T>;
-  SIMT_SHARED(C, sums, [column_warps][warp_size]);
+  constexpr int ahead = 4;  // loads on their way at a time
+  SIMT_SHARED(C, sums, [sum_warps][warp_size]);
   const C* from = blockIdx.y == 0 ? first : second;
   T* y = blockIdx.y == 0 ? first_y : second_y;
   const int lane = int(threadIdx.x), warp = int(threadIdx.y);
   const int64_t column = int64_t(blockIdx.x) * warp_size + lane;
   const bool wanted = column < n && y;
   C sum = 0;
-  for (int row = warp; wanted && row < count; row += column_warps) sum += from[row * n + column];
+  for (int row = warp; wanted && row < count; row += ahead * sum_warps) {
+    C v[ahead];
+    SIMT_UNROLL
+    for (int j = 0; j < ahead; ++j)
+      v[j] = row + j * sum_warps < count ? from[(row + j * sum_warps) * n + column] : C(0);
+    SIMT_UNROLL
+    for (int j = 0; j < ahead; ++j) sum += v[j];
+  }
   sums[warp][lane] = sum;
   __syncthreads();
   if (warp == 0 && wanted) {
-    for (int i = 1; i < column_warps; ++i) sum += sums[i][lane];
+    for (int i = 1; i < sum_warps; ++i) sum += sums[i][lane];
     y[column] = T(sum);
   }
 }
@@ -307,8 +335,8 @@ void norm_grad(NormGrad<T> o, T* dw, T* db) {
              o);
   }
   if (sums)
-    launch(sum_columns<T>, dim3(column_blocks, db ? 2 : 1), dim3(warp_size, column_warps), 0, o.partial_w,
-           o.partial_b, blocks, o.n, dw, db);
+    launch(sum_columns<T>, dim3(column_blocks, db ? 2 : 1), dim3(warp_size, sum_warps), 0, o.partial_w, o.partial_b,
+           blocks, o.n, dw, db);
 }
 
 template <class T>

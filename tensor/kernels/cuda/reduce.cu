@@ -248,8 +248,9 @@ void reduce_by(const From* x, const Plan& plan, T* y) {
   if (beside || elements <= 8) {
     const bool packed = can_pack(x, plan.results, plan.elements);
     const int64_t across = div_up(results, warp_size * (packed ? pack : 1));
-    // At least 256 elements to a part, and no more than 256 parts, which one more launch reduces.
-    const int64_t wanted = std::min({div_up(blocks, across), div_up(elements, 256), int64_t(256)});
+    // At most 256 parts, which one more launch reduces without dividing them again.
+    const int64_t most = elements > 256 ? std::min<int64_t>(div_up(elements, 64), 256) : 1;
+    const int64_t wanted = std::min(div_up(blocks, across), most);
     const int64_t length = std::max<int64_t>(div_up(elements, std::max<int64_t>(wanted, 1)), 1);
     const int64_t parts = std::max<int64_t>(div_up(elements, length), 1);
     const Scratch<Compute<T>> partial(parts > 1 ? parts * results : 0);

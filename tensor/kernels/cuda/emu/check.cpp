@@ -185,11 +185,13 @@ Region* find(uintptr_t address, size_t bytes, const char* kind, bool writes, uin
   const bool built_in = within(threadIdx) || within(blockIdx) || within(blockDim) || within(gridDim) ||
                         within(lane) || within(dynamic_shared);
   if ((static_data && !writes) || built_in || (address >= closure_begin && address < closure_end)) return nullptr;
+  // An address beside device memory went astray; beside pinned memory, which is the host's, it need not have.
   constexpr size_t near = 64 << 10;
-  if (last != nullptr && address + bytes - last->end < near)
+  const auto of_device = [](const Region& region) { return region.name != "pinned host memory"; };
+  if (last != nullptr && of_device(*last) && address + bytes - last->end < near)
     out_of_bounds(kind, address + bytes - last->end, last->begin, last->end, last->name, place);
   const auto after = regions.upper_bound(address);
-  if (after != regions.end() && after->first - address < near)
+  if (after != regions.end() && of_device(after->second) && after->first - address < near)
     refuse(std::string("out-of-bounds ") + kind,
            ": " + bytes_text(after->first - address) + " before " + after->second.name, place);
   refuse(std::string(kind) + " of memory that is not the device's",
