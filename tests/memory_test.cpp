@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "examples/made_up/digits.h"
 #include "tests/sanitized.h"
 
 namespace {
@@ -33,7 +34,7 @@ TEST(Memory, AThousandStepsLeaveNothingBehind) {
                          nn::Flatten(), nn::Dropout(0.1), nn::Linear(4 * 7 * 7, 10));
     optim::Adam optimizer(model.parameters());
     // Without workers, which would make now more and now fewer batches ahead.
-    auto loader = data::image_loader(data::digits(256), {.batch_size = 16, .shuffle = true, .workers = 0});
+    auto loader = data::image_loader(examples::digits(256), {.batch_size = 16, .shuffle = true, .workers = 0});
     int64_t step = 0, early_resident = 0, late_resident = 0;
     double first = 0, last = 0;
     MemoryStats early, late;

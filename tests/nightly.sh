@@ -32,6 +32,9 @@ if command -v clang++ >/dev/null; then
 else
   skip "sanitizers, clang" "there is no clang++"
 fi
+step "CUDA kernels on the emulator" ./run check emu
+step "CUDA kernels under the race checker" ./run check simt
+step "CUDA kernels for every architecture" tests/nvcc.sh
 if [ -n "${GRADUS_SOURCES:-}" ] ||
   git ls-remote --exit-code https://github.com/google/googletest.git HEAD >/dev/null 2>&1; then
   step "pinned dependencies" tests/fetch_dependencies.sh

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "examples/made_up/digits.h"
 #include "tensor/kernels/table.h"
 
 namespace {
@@ -34,7 +35,7 @@ uint64_t trained_bits() {
                        nn::Tanh(),
                        nn::Linear(64, 10)};
   optim::AdamW optimizer(model.parameters(), {.lr = 0.01});
-  const Tensor images = data::digits(16)->get(3).image.to(float32).narrow(1, 7, 14).narrow(2, 7, 14) / 255.0;
+  const Tensor images = examples::digits(16)->get(3).image.to(float32).narrow(1, 7, 14).narrow(2, 7, 14) / 255.0;
   uint64_t hash = 0xcbf29ce484222325u;
   for (int step = 0; step < 5; ++step) {
     const Tensor x = images.unsqueeze(0) + 0.3 * randn({16, 1, 14, 14});

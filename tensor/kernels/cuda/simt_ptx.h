@@ -100,11 +100,6 @@ inline void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32
   mma<Tf32Operands>({d, a, b}, "mma.m16n8k8", {file, line});
 }
 
-// cvt.rna.tf32: to the nearest number with 10 bits of mantissa, ties away from zero.
-inline uint32_t to_tf32(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  return (bits & 0x7fffffffu) > 0x7f800000u ? 0x7fffffffu : (bits + 0x1000u) & 0xffffe000u;
-}
 // ex2.approx: 2 to the x, of which the hardware makes 22 bits.
 inline float exp2_approx(float x) { return std::exp2(x); }
 // cvt.rn.bf16x2: two numbers rounded to bfloat16, the first in the lower half.
@@ -167,13 +162,6 @@ __device__ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared)
                : "memory");
-}
-__device__ inline uint32_t to_tf32(float x) {
-  uint32_t bits = 0;
-#if __CUDA_ARCH__ >= 800
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
-#endif
-  return bits;
 }
 __device__ inline void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
 #if __CUDA_ARCH__ >= 800

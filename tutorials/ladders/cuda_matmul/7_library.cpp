@@ -1,6 +1,5 @@
 // Rung 7, library: what Gradus multiplies with, tensor/kernels/cuda/matmul.h and matmul_simt.cu. It is rung 6 and
-//  - 8 x 16 sums for a thread where C is large: 24 numbers for 128 multiply-adds. Four stages, not two, and fragments
-//    in registers for the next step while this one is multiplied;
+//  - three stages, not two, and fragments in registers for the next step while this one is multiplied;
 //  - threads of a warp laid out so that half a warp's load of 16 bytes for each is served in one access;
 //  - smaller tiles where C is small, and the depth in parts where even those are too few for all multiprocessors;
 //  - one of the factors read once, as fast as memory can, where the other has 8 rows or columns at most;
