@@ -34,6 +34,10 @@ else
 fi
 step "CUDA kernels on the emulator" ./run check emu
 step "CUDA kernels under the race checker" ./run check simt
+for order in "reverse 1" "random 1" "random 2" "random 3"; do
+  step "CUDA kernels under the race checker, blocks and threads in order $order" env GRADUS_EMU_ORDER="${order% *}" \
+    GRADUS_EMU_SEED="${order#* }" ctest --test-dir build/simt -R '^Cuda[.]' --parallel "$(nproc)" --no-tests=error -Q
+done
 step "CUDA kernels for every architecture" tests/nvcc.sh
 if [ -n "${GRADUS_SOURCES:-}" ] ||
   git ls-remote --exit-code https://github.com/google/googletest.git HEAD >/dev/null 2>&1; then
