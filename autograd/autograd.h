@@ -47,9 +47,10 @@ struct EnableGrad : GradMode {
 };
 
 // Mixed precision for a scope, for models whose parameters are float32: products and attention take their float32
-// operands as bfloat16 and give bfloat16; softmax, normalisation and losses take bfloat16 as float32. Gradients follow:
-// a parameter's is float32. Meant for a GPU; a CPU has no bfloat16 arithmetic but in products. bfloat16 has float32's
-// range, so losses need no scaling (Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training").
+// operands as bfloat16 and give bfloat16; softmax, layer and RMS norm, cross-entropy and recurrence are computed in
+// float32. Other ops, convolutions too, go by their operands. Gradients follow: a parameter's is float32. Meant for a
+// GPU; a CPU has no bfloat16 arithmetic but in products. bfloat16 has float32's range, so losses need no scaling
+// (Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training").
 class Autocast {
  public:
   explicit Autocast(bool enabled = true);

@@ -48,12 +48,14 @@ struct Segment {
   TensorFunction fn;
   Nodes captured;
   PhiloxState random_state;
+  bool mixed = autocast_enabled();
 
   // d fn(inputs) / d(inputs that require grad, then captured), given the gradient g of the result. The inputs are
   // leaves, so that nothing behind them is visited.
   std::vector<Tensor> gradients(const std::vector<Tensor>& inputs, const Tensor& g, bool create_graph) const {
     EnableGrad guard;
     Replay replay(random_state);
+    const Autocast scope(mixed);
     Tensor y = fn(inputs);
     std::vector<Tensor> wanted;
     for (const Tensor& x : inputs)

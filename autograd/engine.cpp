@@ -21,6 +21,7 @@ class Pass : private Kept::Sums {
 
   // `outputs` hold the graph together while it is walked: nodes are known by the handle of whoever led to them.
   void run(std::span<const Tensor> outputs, std::span<const Tensor> given) {
+    const Autocast off(false);  // rules go by what was kept; a parameter's gradient is float32
     std::vector<Index> roots = plan(outputs);
     GradMode mode(create_graph_);
     std::vector<Index> ready;
@@ -223,6 +224,8 @@ class Pass : private Kept::Sums {
         if (gradient.value.defined()) {
           check(gradient.value.shape() == input.shape, node->op, ": the gradient rule gave shape ",
                 gradient.value.shape(), " for input ", i, " of shape ", input.shape);
+          check(gradient.value.dtype() == input.dtype, node->op, ": the gradient rule gave ", gradient.value.dtype(),
+                " for input ", i, " of ", input.dtype);
         } else if (gradient.part && !create_graph_ && !behind.gradient.defined()) {
           behind.gradient = zeros(input.shape, {.dtype = input.dtype, .device = input.device});
         }

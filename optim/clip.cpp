@@ -31,6 +31,7 @@ double sum_of_squares(const std::vector<Tensor>& parameters) {
   for (const Tensor& parameter : parameters) {
     Tensor g = parameter.grad().detach().contiguous();
     if (g.device() != Device::cpu) {
+      if (g.dtype() == bfloat16) g = g.to(float32);
       on_device.push_back(empty({}, g.options()));
       kernels(g).reduce(Reduce::sum_squares, part(g, 0, g.numel()),
                         {on_device.back().raw().data, 1, {g.numel()}, {0}});

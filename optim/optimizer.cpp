@@ -29,8 +29,8 @@ void Optimizer::step() {
       const Tensor &p = slot.parameter, gradient = p.grad();
       if (!gradient.defined()) continue;
       check(gradient.shape() == p.shape() && gradient.dtype() == p.dtype() && gradient.device() == p.device(), type(),
-            ": a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(), " for a parameter of shape ",
-            p.shape(), " and type ", p.dtype());
+            ": a gradient of shape ", gradient.shape(), " and type ", gradient.dtype(), " on ", gradient.device(),
+            " for a parameter of shape ", p.shape(), " and type ", p.dtype(), " on ", p.device());
       check(p.dtype() == float32 || p.dtype() == float64, type(), ": cannot update a parameter of type ", p.dtype());
     }
   }

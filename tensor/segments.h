@@ -56,6 +56,8 @@ class Segments {
     return after != segments_.begin() && block < std::prev(after)->second.end;
   }
 
+  bool empty() const { return segments_.empty(); }
+
   // Those that nothing is left of go back to the system.
   void release() {
     std::erase_if(segments_, [&](const auto& each) {

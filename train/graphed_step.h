@@ -21,15 +21,18 @@ namespace gradus::train {
 //   Tensor loss = step();                                  // gradients are where they always are
 //   optimizer.step();                                      // outside: its step count and rate change
 //
-// `step` may neither read results (item) nor draw random numbers, which each replay would repeat: throws Error.
+// What `step` uses must stay: its tensors are read from where they were, and gradients are written to where they were,
+// so nothing else may set or drop these (zero_grad and clip_grad_value_ outside would; clip_grad_norm_ scales in
+// place). `step` may neither read results (item) nor draw random numbers, which each replay would repeat: throws Error.
 class GraphedStep {
  public:
-  // Runs `step` `warm_up` times, and once more to record it.
-  explicit GraphedStep(const std::function<Tensor()>& step, int warm_up = 2);
+  // Runs `step` `warm_up` times, and once more to record it; its numbers come with the first call.
+  explicit GraphedStep(std::function<Tensor()> step, int warm_up = 2);
   // What `step` returned, with the numbers of this replay; the same tensor each time.
   Tensor operator()();
 
  private:
+  std::function<Tensor()> step_;  // kept for what it holds
   Tensor result_;
   std::optional<DeviceGraph> graph_;
 };

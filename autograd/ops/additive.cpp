@@ -2,9 +2,9 @@
 
 namespace gradus {
 
-Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& weights) {
+Tensor additive_scores(const Tensor& queries_in, const Tensor& key, const Tensor& weights) {
   const char* op = "additive_scores";
-  const Tensor k = match(op, key, query), v = match(op, weights, query);
+  const Tensor query = widened(queries_in), k = match(op, key, query), v = match(op, weights, query);
   check_computable(op, query);
   check(query.dim() == 3 && k.dim() == 3 && query.size(0) == k.size(0) && query.size(2) == k.size(2) &&
             v.shape() == Shape{k.size(2)},

@@ -77,6 +77,9 @@ namespace {
 
 void check_shapes(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options) {
   const char* op = "attention";
+  check_together(op, query, key);
+  check_together(op, query, value);
+  if (options.keep) check_together(op, query, options.keep->kept);
   check(query.dim() >= 2 && key.dim() == query.dim() && value.dim() == query.dim(), op, ": query ", query.shape(),
         ", key ", key.shape(), " and value ", value.shape(), " must have as many dimensions, two or more");
   check(query.size(-1) == key.size(-1), op, ": query ", query.shape(), " has ", query.size(-1), " features, key ",

@@ -212,6 +212,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   expect_boolean("where", condition);
   Shape shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
   auto [x, y] = align("where", a, b);
+  check_together("where", condition, x);
   x = x.expand(shape);
   y = y.expand(shape);
   Tensor c = condition.expand(shape), out = empty_like(x);

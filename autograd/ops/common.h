@@ -25,9 +25,13 @@ inline void check_computable(const char* op, const Tensor& x) {
 inline Tensor narrowed(const Tensor& x) { return autocast_enabled() && x.dtype() == float32 ? x.to(bfloat16) : x; }
 inline Tensor widened(const Tensor& x) { return autocast_enabled() && x.dtype() == bfloat16 ? x.to(float32) : x; }
 
+inline void check_together(const char* op, const Tensor& a, const Tensor& b) {
+  check(a.device() == b.device(), op, ": operands are on ", a.device(), " and ", b.device());
+}
+
 // Converts both to the type that arithmetic between them gives.
 inline void promote_any(const char* op, Tensor& a, Tensor& b) {
-  check(a.device() == b.device(), op, ": operands are on ", a.device(), " and ", b.device());
+  check_together(op, a, b);
   DType common = promote(a.dtype(), b.dtype());
   if (a.dtype() != common) a = a.to(common);
   if (b.dtype() != common) b = b.to(common);
@@ -40,7 +44,7 @@ inline void promote_both(const char* op, Tensor& a, Tensor& b) {
 // Converts an optional operand, such as a bias, to the type and device `x` has; undefined stays undefined.
 inline Tensor match(const char* op, const Tensor& optional, const Tensor& x) {
   if (!optional.defined()) return optional;
-  check(optional.device() == x.device(), op, ": operands are on ", x.device(), " and ", optional.device());
+  check_together(op, x, optional);
   return optional.dtype() == x.dtype() ? optional : optional.to(x.dtype());
 }
 
@@ -66,7 +70,8 @@ Tensor dropout_with(PhiloxState state, const Tensor& x, double p);
 std::shared_ptr<const void> packed_weight(const Tensor& weight, int64_t rows);
 
 // Indices into `count` things in a tensor on `device`; throws Error naming the first that is outside, unless it is
-// `except`. Those on a GPU are looked at by the kernels that use them.
+// `except`. Those on a GPU are looked at by the kernels that
+// follow them; lengths of sequences, which are only compared with, are not.
 void check_indices(const char* op, Device device, const Tensor& index, int64_t count, const char* things,
                    std::optional<int64_t> except = {});
 

@@ -80,6 +80,7 @@ Tensor Tensor::index_select(int64_t d, const Tensor& index) const {
 Tensor Tensor::index_add(int64_t d, const Tensor& index, const Tensor& source) const {
   int at = dimension("index_add", *this, d);
   check_vector("index_add", index);
+  check_together("index_add", *this, source);
   check_indices("index_add", device(), index, shape()[at], "elements");
   Shape expected = shape();
   expected[at] = index.numel();
@@ -113,6 +114,7 @@ Tensor Tensor::scatter_add(int64_t d, const Tensor& index, const Tensor& source)
   check_beside("scatter_add", *this, index, at);
   check(source.shape() == index.shape() && source.dtype() == dtype(), "scatter_add: source ", source.shape(), " ",
         source.dtype(), ", expected the index's shape ", index.shape(), " and ", dtype());
+  check_together("scatter_add", *this, source);
   check_indices("scatter_add", device(), index, shape()[at], "elements");
   Tensor y = detach().clone();
   kernels(y).scatter_add(y.raw(), index.raw(), source.raw(), at);

@@ -15,7 +15,7 @@ void change(const char* name, Binary op, const Tensor& x, const Tensor& other) {
         ": the other tensor requires grad, and in-place changes are not recorded; ",
         "use NoGrad, or the function that returns a new tensor");
   expect_fits(name, x, other);
-  check(x.device() == other.device(), name, ": operands are on ", x.device(), " and ", other.device());
+  check_together(name, x, other);
   begin_inplace(name, x);
   NoGrad guard;
   Tensor operand = other.to(x.dtype()).expand(x.shape());

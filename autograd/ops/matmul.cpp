@@ -101,7 +101,7 @@ Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const 
 
 // As promote_both; matrices may be bfloat16 as well.
 void promote_matrices(const char* op, Tensor& a, Tensor& b) {
-  a = narrowed(a), b = narrowed(b);
+  if (promote(a.dtype(), b.dtype()) != float64) a = narrowed(a), b = narrowed(b);
   promote_any(op, a, b);
   check(is_floating(a.dtype()), op, ": needs float32, float64 or bfloat16, got ", a.dtype());
 }

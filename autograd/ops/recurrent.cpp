@@ -120,8 +120,9 @@ void check_inputs(const Reading& r, const Tensor& x, const Tensor& w, const Tens
 
 }  // namespace
 
-RecurrentSteps recurrent(Cell cell, const Tensor& inputs, const Tensor& weight, const Tensor& bias, const Tensor& h0,
+RecurrentSteps recurrent(Cell cell, const Tensor& given, const Tensor& weight, const Tensor& bias, const Tensor& h0,
                          const Tensor& c0, const Tensor& lengths, bool reverse) {
+  const Tensor inputs = widened(given);
   check(inputs.dim() == 3 && h0.dim() == 2, "recurrent: inputs ", inputs.shape(), " must be (batch, time, gates), h ",
         h0.shape(), " (batch, hidden)");
   const Tensor w = match("recurrent", weight, inputs), b = match("recurrent", bias, inputs),

@@ -391,6 +391,7 @@ Tensor cat(const std::vector<Tensor>& parts, int64_t d) {
   Shape shape = first.shape();
   shape[at] = 0;
   for (const Tensor& part : parts) {
+    check_together("cat", first, part);
     check(part.dtype() == first.dtype(), "cat: parts of ", first.dtype(), " and ", part.dtype());
     Shape expected = first.shape();
     if (part.dim() == first.dim()) expected[at] = part.shape()[at];

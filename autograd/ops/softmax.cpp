@@ -23,7 +23,8 @@ Tensor fused_grad(RowGradKernel kernel, const Tensor& y, const Tensor& g) {
 
 }  // namespace
 
-Tensor softmax(const Tensor& x, int64_t d) {
+Tensor softmax(const Tensor& input, int64_t d) {
+  const Tensor x = widened(input);
   check_computable("softmax", x);
   int dim = wrap_dim("softmax", d, x.dim());
   if (dim < x.dim() - 1) return softmax(x.transpose(dim, -1), -1).transpose(dim, -1);
@@ -35,7 +36,8 @@ Tensor softmax(const Tensor& x, int64_t d) {
   });
 }
 
-Tensor log_softmax(const Tensor& x, int64_t d) {
+Tensor log_softmax(const Tensor& input, int64_t d) {
+  const Tensor x = widened(input);
   check_computable("log_softmax", x);
   int dim = wrap_dim("log_softmax", d, x.dim());
   if (dim < x.dim() - 1) return log_softmax(x.transpose(dim, -1), -1).transpose(dim, -1);

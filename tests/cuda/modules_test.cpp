@@ -1,5 +1,5 @@
-// Modules in float64 on the device: outputs and the gradients of inputs and parameters are the reference's, and those of
-// inputs agree with difference quotients.
+// Modules in float64 on the device: outputs and the gradients of inputs and parameters are the reference's, and those
+// of inputs agree with difference quotients.
 #include <functional>
 
 #include "nn/nn.h"

@@ -37,7 +37,13 @@ TEST_F(CudaRuntime, OperandsMustBeTogether) {
   const Tensor here = ones({2, 2}), there = on_device(here);
   for (const std::string& error :
        {error_of([&] { here + there; }), error_of([&] { matmul(there, here); }),
-        error_of([&] { linear(there, there, here[0]); }), error_of([&] { Tensor(there).add_(here); })})
+        error_of([&] { linear(there, there, here[0]); }), error_of([&] { Tensor(there).add_(here); }), error_of([&] {
+          cat({there, here});
+        }),
+        error_of([&] { there.masked_fill(here > 0, 0); }), error_of([&] {
+          there.index_add(0, on_device(zeros({1}, {.dtype = int64})), ones({1, 2}));
+        }),
+        error_of([&] { scaled_dot_product_attention(there, there, there, {.keep = causal_mask(2, 2)}); })})
     EXPECT_TRUE(has(error, "cpu") && has(error, "cuda")) << error;
   const std::string error = error_of([&] { there.index_select(0, zeros({1}, {.dtype = int64})); });
   EXPECT_EQ(error, "index_select: the indices are on cpu, what they choose from on cuda");
@@ -137,6 +143,7 @@ TEST_F(CudaRuntime, AGraphedStepDoesWhatTheStepDoes) {
   for (const Tensor& p : model.parameters()) gradients.push_back(p.grad());
   for (int round = 0; round < 2; ++round) {
     Tensor(tokens).copy_(randint(0, 13, {2, 6}, {.dtype = int64}));  // the places stay
+    cuda::release_cached_memory();                                   // and the graph's memory is its own
     const double loss = graphed().item();
     std::vector<Tensor> made;
     for (const Tensor& g : gradients) made.push_back(g.clone());

@@ -13,8 +13,7 @@ namespace {
 
 constexpr int block_size = 256;
 
-// --- reading
-// ---------------------------------------------------------------------------------------------------------
+// --- reading --------------------------------------------------------------------------------------------------------
 
 // Where three views of one shape have their elements, dimensions that lie behind one another joined.
 struct Layout {
@@ -114,8 +113,7 @@ void index_select(const void* x, const int64_t* index, void* y, int64_t outer, i
   select(x, index, y, outer, n, bytes, count);
 }
 
-// --- adding
-// ----------------------------------------------------------------------------------------------------------
+// --- adding ---------------------------------------------------------------------------------------------------------
 
 // Equal keys stand together in the sorted order, as a run. Runs are cut at every multiple of part_length, so that no
 // thread has a long way to go; the parts of a run are added up by `join_parts`.
@@ -298,7 +296,7 @@ template <class T>
 void index_add(void* y, const int64_t* index, const void* x, int64_t outer, int64_t n, int64_t inner, int64_t count) {
   if (outer * inner * count == 0) return;
   check(n < most_keys && count < most_keys, "index_add: ", count, " indices into ", n, " rows on cuda are too many");
-  SortedPairs sorted(int(count), std::bit_width(uint32_t(n)));
+  SortedPairs sorted(int(count), std::max(1, int(std::bit_width(uint32_t(n)))));
   make_and_sort(sorted, int(count), uint32_t(n), FindInRow{index}, index_guard("index_add", n));
   auto add = [&]<int width>(std::integral_constant<int, width>) {
     Rows rows{outer * inner / width, inner / width, n, count, width};
@@ -345,7 +343,7 @@ void scatter_add(const View& y, const View& index, const View& x, int dim) {
     return;
   }
   uint32_t limit = uint32_t(count * lines.n);
-  SortedPairs sorted(int(total), std::bit_width(limit));
+  SortedPairs sorted(int(total), std::max(1, int(std::bit_width(limit))));
   make_and_sort(sorted, int(total), limit, FindInLine{lines, index.as<int64_t>()}, guard);
   add_sorted<T, 1>(sorted, int(total), limit, lines, x.as<T>(), y.as<T>());
 }

@@ -1,6 +1,8 @@
 // What the kernel files of this folder share, and what each of them puts into the table.
 #pragma once
 
+#include <type_traits>
+
 #include "tensor/dtype.h"
 #include "tensor/kernels/cuda/simt.h"
 #include "tensor/kernels/table.h"
@@ -23,12 +25,15 @@ void fill_optimisers(KernelTable& table, DType dtype);   // sgd_step ... adagrad
 // All of them; an entry that no file has throws Error naming the kernel and the dtype.
 void fill_table(KernelTable& table, DType dtype);
 
+void* allocate(size_t bytes);
+void deallocate(void* block, size_t bytes) noexcept;
+
 // Device memory that kernels use among themselves; it may go once they are launched.
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(int64_t count);
-  ~Scratch();
+  explicit Scratch(int64_t count) : data_(allocate(size_t(count) * sizeof(T))), bytes_(size_t(count) * sizeof(T)) {}
+  ~Scratch() { deallocate(data_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   T* data() const { return static_cast<T*>(data_); }
@@ -37,15 +42,6 @@ class Scratch {
   void* data_;
   size_t bytes_;
 };
-
-void* allocate(size_t bytes);
-void deallocate(void* block, size_t bytes) noexcept;
-template <class T>
-Scratch<T>::Scratch(int64_t count) : data_(allocate(size_t(count) * sizeof(T))), bytes_(size_t(count) * sizeof(T)) {}
-template <class T>
-Scratch<T>::~Scratch() {
-  deallocate(data_, bytes_);
-}
 
 // What kernels found wrong, in memory that the host reads at the next `synchronize`.
 struct Fault {
@@ -68,8 +64,8 @@ struct IndexGuard {
 IndexGuard index_guard(const char* op, int64_t limit);
 
 struct DeviceLimits {
-  int multiprocessors, major, minor;  // and compute capability: 9, 0
-  size_t shared_bytes;                // that a block may have, asked for
+  int multiprocessors, major;  // and the first number of the compute capability
+  size_t shared_bytes;         // that a block may have, asked for
 };
 const DeviceLimits& device_limits();
 
@@ -81,22 +77,7 @@ GRADUS_DEVICE constexpr int64_t div_up(int64_t n, int64_t by) { return (n + by -
 
 // What elements of T are computed in.
 template <class T>
-struct ComputeOf {
-  using type = int64_t;
-};
-template <>
-struct ComputeOf<float> {
-  using type = float;
-};
-template <>
-struct ComputeOf<double> {
-  using type = double;
-};
-template <>
-struct ComputeOf<bf16> {
-  using type = float;
-};
-template <class T>
-using Compute = typename ComputeOf<T>::type;
+using Compute = std::conditional_t<std::is_same_v<T, float> || std::is_same_v<T, bf16>, float,
+                                   std::conditional_t<std::is_same_v<T, double>, double, int64_t>>;
 
 }  // namespace gradus::cuda

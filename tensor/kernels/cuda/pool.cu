@@ -95,8 +95,7 @@ struct Place {
   }
 };
 
-// --- maximum
-// ---------------------------------------------------------------------------------------------------------
+// --- maximum --------------------------------------------------------------------------------------------------------
 
 template <class T>
 __device__ T relu(T x) {
@@ -257,8 +256,7 @@ void max_pool2d_grad(const Pool2d& p, const void* x, const void* g, void* dx) {
   });
 }
 
-// --- average
-// ---------------------------------------------------------------------------------------------------------
+// --- average --------------------------------------------------------------------------------------------------------
 
 // `lanes` threads add up a window: 1, or a warp where windows are large. A lane has every lanes-th column.
 template <class T, class Index, int lanes>

@@ -3,12 +3,11 @@
 #include "tensor/kernels/cuda/runtime.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstdlib>
 #include <cstring>
+#include <list>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "tensor/error.h"
 #include "tensor/kernels/cuda/kernels.h"
@@ -45,6 +44,12 @@ struct DeviceMemory {
 };
 using Pool = Segments<DeviceMemory>;
 
+// What a graph's kernels write to at every replay: nothing else gets it, free or not, until the graph is gone.
+struct GraphPool {
+  Pool pool;
+  bool retired = false;
+};
+
 // GRADUS_CUDA_CACHE=off: every block is the driver's own, so that memcheck or the emulator sees an access beyond it.
 // Slow.
 bool caches() {
@@ -73,23 +78,29 @@ struct Device {
   Fault* fault = nullptr;
   Staging staging[2];
   int next_staging = 0;
-  std::vector<std::unique_ptr<Pool>> pools;  // the first serves whenever no graph is captured
-  Pool* pool = nullptr;                      // the one that serves now
+  Pool common;
+  std::list<GraphPool> graph_pools;
+  Pool* pool = &common;  // the one that serves now
   bool capturing = false;
   int64_t live = 0, peak = 0, blocks = 0, allocations = 0;
 
   Device() {
-    int count = 0;
-    cudaError_t status = cudaGetDeviceCount(&count);
-    if (status != cudaSuccess || count == 0) {
-      cudaGetLastError();
-      absence = status != cudaSuccess ? cudaGetErrorString(status) : "no device was found";
-      return;
+    try {
+      open();
+    } catch (const Error& error) {
+      absence = error.what();
     }
+  }
+
+ private:
+  void open() {
+    int count = 0;
+    check_call(cudaGetDeviceCount(&count), "looking for a device");
+    check(count > 0, "no device was found");
     cudaDeviceProp properties{};
     check_call(cudaGetDeviceProperties(&properties, 0), "reading the device's properties");
     name = properties.name;
-    limits = {properties.multiProcessorCount, properties.major, properties.minor, properties.sharedMemPerBlockOptin};
+    limits = {properties.multiProcessorCount, properties.major, properties.sharedMemPerBlockOptin};
     check_call(cudaSetDevice(0), "choosing the device");
     check_call(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making the stream");
     void* page = nullptr;
@@ -99,8 +110,6 @@ struct Device {
       check_call(cudaHostAlloc(&buffer.data, Staging::bytes, cudaHostAllocDefault), "making a pinned buffer");
       check_call(cudaEventCreateWithFlags(&buffer.read, cudaEventDisableTiming), "making an event");
     }
-    pools.push_back(std::make_unique<Pool>());
-    pool = pools.front().get();
   }
 };
 
@@ -132,7 +141,7 @@ const DeviceLimits& device_limits() { return device().limits; }
 
 static char* take(Device& d, size_t bytes) {
   if (bytes > size_t(1) << 47) return nullptr;
-  return caches() ? d.pool->take(block_bytes(bytes)) : DeviceMemory::get(std::max<size_t>(bytes, 1));
+  return caches() || d.capturing ? d.pool->take(block_bytes(bytes)) : DeviceMemory::get(std::max<size_t>(bytes, 1));
 }
 
 void* allocate(size_t bytes) {
@@ -161,11 +170,11 @@ void deallocate(void* block, size_t bytes) noexcept {
   std::lock_guard lock(d.mutex);
   d.live -= int64_t(block_bytes(bytes));
   --d.blocks;
-  if (!caches()) return DeviceMemory::put(static_cast<char*>(block), std::max<size_t>(bytes, 1), 0);
-  const auto owner = std::find_if(d.pools.begin(), d.pools.end(),
-                                  [&](const auto& pool) { return pool->owns(static_cast<char*>(block)); });
-  assert(owner != d.pools.end());
-  (*owner)->give(static_cast<char*>(block), block_bytes(bytes));
+  char* const begin = static_cast<char*>(block);
+  if (d.common.owns(begin)) return d.common.give(begin, block_bytes(bytes));
+  for (GraphPool& graph : d.graph_pools)
+    if (graph.pool.owns(begin)) return graph.pool.give(begin, block_bytes(bytes));
+  DeviceMemory::put(begin, std::max<size_t>(bytes, 1), 0);
 }
 
 MemoryStats memory_stats() {
@@ -174,12 +183,13 @@ MemoryStats memory_stats() {
   return {d.live, d.peak, DeviceMemory::held - d.live, d.blocks, d.allocations};
 }
 
-void reset_peak_memory() { device().peak = device().live; }
-
 void release_cached_memory() {
   Device& d = device();
   std::lock_guard lock(d.mutex);
-  for (const auto& pool : d.pools) pool->release();
+  d.common.release();
+  for (GraphPool& graph : d.graph_pools)
+    if (graph.retired) graph.pool.release();
+  d.graph_pools.remove_if([](const GraphPool& graph) { return graph.retired && graph.pool.empty(); });
 }
 
 // --- copies and waiting --------------------------------------------------------------------------------------------
@@ -255,29 +265,30 @@ void check_launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes
 
 struct Graph::State {
   cudaGraphExec_t executable = nullptr;
+  GraphPool* pool;
 };
 
 Graph::Graph(const std::function<void()>& work) : state_(std::make_unique<State>()) {
   Device& d = device();
   std::lock_guard lock(d.mutex);
   check_not_capturing(d, "capturing a graph");
-  // A pool of its own, which stays with the graph: its kernels write to the same places at every replay.
-  d.pools.push_back(std::make_unique<Pool>());
-  d.pool = d.pools.back().get();
   cudaGraph_t graph = nullptr;
   const auto end = [&] {
     const cudaError_t status = cudaStreamEndCapture(d.stream, &graph);
     d.capturing = false;
-    d.pool = d.pools.front().get();
+    d.pool = &d.common;
     return status;
   };
   check_call(cudaStreamBeginCapture(d.stream, cudaStreamCaptureModeRelaxed), "beginning to capture a graph");
+  state_->pool = &d.graph_pools.emplace_back();
+  d.pool = &state_->pool->pool;
   d.capturing = true;
   try {
     work();
   } catch (...) {
     if (end() == cudaSuccess) cudaGraphDestroy(graph);
     cudaGetLastError();
+    state_->pool->retired = true;
     throw;
   }
   check_call(end(), "capturing a graph");
@@ -287,7 +298,11 @@ Graph::Graph(const std::function<void()>& work) : state_(std::make_unique<State>
 }
 
 Graph::~Graph() {
-  if (state_->executable) cudaGraphExecDestroy(state_->executable);
+  Device& d = state();
+  std::lock_guard lock(d.mutex);
+  cudaStreamSynchronize(d.stream);
+  cudaGraphExecDestroy(state_->executable);
+  state_->pool->retired = true;
 }
 
 void Graph::replay() {

@@ -21,7 +21,6 @@ std::string description();
 void* allocate(size_t bytes);
 void deallocate(void* block, size_t bytes) noexcept;
 MemoryStats memory_stats();
-void reset_peak_memory();
 void release_cached_memory();
 
 // Copies to the host wait for all work so far, and throw what went wrong in it.
