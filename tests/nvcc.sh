@@ -25,7 +25,7 @@ while IFS= read -r file; do
   spills=$(awk -v allowed=$allowed '
     /Compiling entry function/ { split($0, quoted, "\047"); name = quoted[2]; arch = quoted[4] }
     /bytes spill stores/ { match($0, /[0-9]+ bytes spill stores/); n = substr($0, RSTART) + 0
-                           if (n > 0) print arch, name, n, n > allowed ? "TOO MANY" : "" }' <<<"$log")
+                           if (n > 0) print arch, name, n, (n > allowed ? "TOO MANY" : "") }' <<<"$log")
   [ -n "$spills" ] && printf '%s: bytes spilled\n%s\n' "$file" "$spills" | c++filt
   if grep -q 'TOO MANY' <<<"$spills"; then failed=$((failed + 1)); else passed=$((passed + 1)); fi
 done < <(ls tensor/kernels/cuda/*.cu)

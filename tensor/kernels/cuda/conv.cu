@@ -137,7 +137,8 @@ void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, void* dx) 
       p.horizontal = backward_axis(c.width, c.out_w, c.kernel_w, c.stride_w, c.pad_w, c.dilation_w, j);
       p.columns = c.batch * p.vertical.targets * p.horizontal.targets;
       p.depth = out_group * p.vertical.taps * p.horizontal.taps;
-      // Pixels that no tap sees have gradient 0, the sum of nothing; the kernel divides by these.
+      // Pixels that no tap sees have gradient 0, the sum of nothing: of no channels, and the kernel divides by these.
+      p.channels = p.depth > 0 ? out_group : 0;
       if (p.depth == 0) p.vertical.taps = p.horizontal.taps = 1;
       multiply(p);
     }

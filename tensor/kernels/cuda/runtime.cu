@@ -13,6 +13,10 @@
 #include "tensor/kernels/cuda/kernels.h"
 #include "tensor/segments.h"
 
+#if SIMT_EMULATED
+#include "tensor/kernels/cuda/emu/memory.h"
+#endif
+
 namespace gradus::cuda {
 namespace {
 
@@ -50,8 +54,7 @@ struct GraphPool {
   bool retired = false;
 };
 
-// GRADUS_CUDA_CACHE=off: every block is the driver's own, so that memcheck or the emulator sees an access beyond it.
-// Slow.
+// GRADUS_CUDA_CACHE=off: every block is the driver's own, so that memcheck sees an access beyond it. Slow.
 bool caches() {
   static const bool on = [] {
     const char* asked = std::getenv("GRADUS_CUDA_CACHE");
@@ -141,7 +144,12 @@ const DeviceLimits& device_limits() { return device().limits; }
 
 static char* take(Device& d, size_t bytes) {
   if (bytes > size_t(1) << 47) return nullptr;
-  return caches() || d.capturing ? d.pool->take(block_bytes(bytes)) : DeviceMemory::get(std::max<size_t>(bytes, 1));
+  if (!caches() && !d.capturing) return DeviceMemory::get(std::max<size_t>(bytes, 1));
+  char* block = d.pool->take(block_bytes(bytes));
+#if SIMT_EMULATED
+  if (block && !d.capturing) emu::device_memory().lend(block, bytes);  // so that an access beyond it is seen
+#endif
+  return block;
 }
 
 void* allocate(size_t bytes) {
@@ -171,7 +179,12 @@ void deallocate(void* block, size_t bytes) noexcept {
   d.live -= int64_t(block_bytes(bytes));
   --d.blocks;
   char* const begin = static_cast<char*>(block);
-  if (d.common.owns(begin)) return d.common.give(begin, block_bytes(bytes));
+  if (d.common.owns(begin)) {
+#if SIMT_EMULATED
+    emu::device_memory().take_back(begin, bytes);
+#endif
+    return d.common.give(begin, block_bytes(bytes));
+  }
   for (GraphPool& graph : d.graph_pools)
     if (graph.pool.owns(begin)) return graph.pool.give(begin, block_bytes(bytes));
   DeviceMemory::put(begin, std::max<size_t>(bytes, 1), 0);
