@@ -13,10 +13,6 @@
 #include "tensor/kernels/cuda/kernels.h"
 #include "tensor/segments.h"
 
-#if SIMT_EMULATED
-#include "tensor/kernels/cuda/emu/memory.h"
-#endif
-
 namespace gradus::cuda {
 namespace {
 

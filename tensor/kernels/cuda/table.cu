@@ -1,4 +1,6 @@
 // The table of the device "cuda". It starts from entries that throw, so that nothing is ever served by host code.
+#include <utility>
+
 #include "tensor/error.h"
 #include "tensor/kernels/backends.h"
 #include "tensor/kernels/cuda/kernels.h"
@@ -32,14 +34,8 @@ void fill_missing(KernelTable& table) {
 }  // namespace
 
 void fill_table(KernelTable& table, DType dtype) {
-  switch (dtype) {
-    case DType::float32: fill_missing<DType::float32>(table); break;
-    case DType::float64: fill_missing<DType::float64>(table); break;
-    case DType::int64: fill_missing<DType::int64>(table); break;
-    case DType::boolean: fill_missing<DType::boolean>(table); break;
-    case DType::uint8: fill_missing<DType::uint8>(table); break;
-    case DType::bfloat16: fill_missing<DType::bfloat16>(table); break;
-  }
+  [&]<size_t... t>(std::index_sequence<t...>) { ((DType(t) == dtype ? fill_missing<DType(t)>(table) : void()), ...); }
+  (std::make_index_sequence<dtype_count>());
   for (const auto fill : {fill_elementwise, fill_random, fill_reduce, fill_softmax, fill_norms, fill_indexing,
                           fill_matmul, fill_recurrent, fill_attention, fill_conv, fill_pool, fill_optimisers})
     fill(table, dtype);

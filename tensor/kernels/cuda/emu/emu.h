@@ -12,6 +12,7 @@
 #include "tensor/kernels/cuda/emu/device.h"
 #include "tensor/kernels/cuda/emu/half.h"
 #include "tensor/kernels/cuda/emu/math.h"
+#include "tensor/kernels/cuda/emu/memory.h"
 #include "tensor/kernels/cuda/emu/scheduler.h"
 #include "tensor/kernels/cuda/emu/types.h"
 #include "tensor/kernels/cuda/emu/warp.h"
