@@ -15,6 +15,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels/backends.h"
 #include "tensor/kernels/distributions.h"
+#include "tensor/kernels/names.h"
 
 namespace gradus::reference {
 namespace {
@@ -111,14 +112,6 @@ double scale_at(const void* weight, int64_t i) {
 }
 
 // --- element-wise --------------------------------------------------------------------------------------------------
-
-constexpr const char* unary_names[] = {"affine", "abs",        "sign",  "square",   "exp",   "log",  "sqrt",
-                                       "rsqrt",  "reciprocal", "tanh",  "sigmoid",  "erf",   "sin",  "cos",
-                                       "floor",  "ceil",       "round", "pow",      "clamp", "relu", "leaky_relu",
-                                       "gelu",   "gelu_tanh",  "silu",  "softplus", "log1p", "expm1"};
-static_assert(std::size(unary_names) == size_t(Unary::count_));
-constexpr const char* binary_names[] = {"add", "sub", "mul", "div", "maximum", "minimum", "pow"};
-static_assert(std::size(binary_names) == size_t(Binary::count_));
 
 constexpr bool suits_integers(Unary op) {
   return op == Unary::affine || op == Unary::abs || op == Unary::sign || op == Unary::square || op == Unary::clamp ||
@@ -894,17 +887,6 @@ void adagrad_step(const AdagradStep& o, int64_t n, void* p, const void* g, void*
 }
 
 // --- the table -----------------------------------------------------------------------------------------------------
-
-enum Kernel {
-#define GRADUS_ENUM(name, arguments) kernel_##name,
-  GRADUS_KERNELS(GRADUS_ENUM)
-#undef GRADUS_ENUM
-};
-constexpr const char* kernel_names[] = {
-#define GRADUS_NAME(name, arguments) #name,
-    GRADUS_KERNELS(GRADUS_NAME)
-#undef GRADUS_NAME
-};
 
 // Stands in the table where a kernel above does not admit T; the arguments follow from the entry's type.
 template <Kernel kernel, class T, class... Arguments>

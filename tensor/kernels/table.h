@@ -6,7 +6,8 @@
 //  - Kernels that take bare pointers require contiguous data.
 // Outputs never overlap inputs, except that an element-wise output may be exactly one of its inputs.
 // What is kept of rows for their gradient (mean, rstd, log_sum) and losses are float32 in bfloat16's table.
-// Indices were checked by the op. Kernels do not throw.
+// Indices were checked by the op; on a GPU kernels look at them. Kernels do not throw, but on a GPU for want of memory
+// or where one cannot be started.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 #include "tensor/error.h"
 #include "tensor/kernels/cuda/scalar.h"
 #include "tensor/kernels/cuda/strided.h"
+#include "tensor/kernels/names.h"
 
 namespace gradus::cuda {
 namespace {
@@ -150,7 +151,7 @@ Compute<T> constant(double x) {
 
 template <class T>
 void unary(Unary op, const View& x, const View& y, double a, double b) {
-  check(suits<T>(op), "unary: not implemented for ", dtype_name<T>, " on cuda");
+  check(suits<T>(op), unary_names[size_t(op)], ": not implemented for ", dtype_name<T>, " on cuda");
   const AnyUnary<T> general{op, constant<T>(a), constant<T>(b)};
   if constexpr (is_fast<T>) {
     // The powers that networks use, without the general formula.
@@ -167,7 +168,7 @@ void unary(Unary op, const View& x, const View& y, double a, double b) {
 
 template <class T>
 void unary_grad(Unary op, const View& kept, const View& g, const View& dx, double a, double b) {
-  check(has_grad(op), "unary_grad: not implemented for this operation");
+  check(has_grad(op), "unary_grad: not implemented for ", unary_names[size_t(op)]);
   const AnyGrad<T> general{op, constant<T>(a), constant<T>(b)};
   if constexpr (is_fast<T>) {
     choose_on_host(op, [&]<Unary k>() {
@@ -180,7 +181,7 @@ void unary_grad(Unary op, const View& kept, const View& g, const View& dx, doubl
 
 template <class T>
 void binary(Binary op, const View& a, const View& b, const View& y) {
-  check(suits<T>(op), "binary: not implemented for ", dtype_name<T>, " on cuda");
+  check(suits<T>(op), binary_names[size_t(op)], ": not implemented for ", dtype_name<T>, " on cuda");
   if constexpr (is_fast<T>) {
     choose_on_host(op, [&]<Binary k>() { map<T, T, T>(BinaryOf<T, k>{}, AnyBinary<T>{op}, y, a, b); });
   } else {

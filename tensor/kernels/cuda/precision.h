@@ -10,9 +10,8 @@ enum class MatmulPrecision { highest, high };
 MatmulPrecision matmul_precision();  // highest, until it is set
 void set_matmul_precision(MatmulPrecision precision);
 
-// For tests and measurements: every product is cut into tiles of this kind (0: the largest, and so on, as
-// matmul_simt.cu and matmul_tensor_core.cu list them), and its depth into so many parts. Kind -1: chosen by size, as
-// at first.
+// For tests and measurements: every product is cut into tiles of the kind with this number (of the last, where there
+// are fewer; see matmul.h), its depth into so many parts. Kind -1: chosen by size.
 void force_matmul_tiling(int kind, int splits = 1);
 
 }  // namespace gradus::cuda

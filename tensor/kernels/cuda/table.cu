@@ -4,20 +4,10 @@
 #include "tensor/error.h"
 #include "tensor/kernels/backends.h"
 #include "tensor/kernels/cuda/kernels.h"
+#include "tensor/kernels/names.h"
 
 namespace gradus::cuda {
 namespace {
-
-enum Kernel {
-#define GRADUS_ENUM(name, arguments) kernel_##name,
-  GRADUS_KERNELS(GRADUS_ENUM)
-#undef GRADUS_ENUM
-};
-constexpr const char* kernel_names[] = {
-#define GRADUS_NAME(name, arguments) #name,
-    GRADUS_KERNELS(GRADUS_NAME)
-#undef GRADUS_NAME
-};
 
 template <Kernel kernel, DType dtype, class... Arguments>
 void missing(Arguments...) {
