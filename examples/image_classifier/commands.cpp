@@ -4,13 +4,10 @@
 #include <cstdio>
 
 #include "data/image.h"
-#include "data/metrics.h"
-#include "data/transforms.h"
 #include "data_sets.h"
-#include "optim/optim.h"
+#include "evaluation.h"
 #include "tensor/io/file.h"
 #include "terminal.h"
-#include "train/fit.h"
 
 namespace image_classifier {
 
@@ -18,83 +15,11 @@ using namespace gradus;
 
 namespace {
 
-bool has(const std::vector<std::string>& list, const std::string& name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
-
-data::DataLoader<data::ImageBatch> test_loader(const data::ImageSet& set, const Recipe& recipe, int64_t batch,
-                                               int64_t workers) {
-  return data::image_loader(set, {.batch_size = batch, .workers = workers},
-                            {data::normalize(recipe.mean, recipe.std)});
-}
-
-data::DataLoader<data::ImageBatch> train_loader(const data::ImageSet& set, const Recipe& recipe,
-                                                const Options& options) {
-  std::vector<data::Transform> transforms;
-  if (has(options.augment, "rotate")) transforms.push_back(data::random_rotation(10));
-  if (has(options.augment, "crop")) transforms.push_back(data::random_crop(recipe.image[1] / 14));
-  if (has(options.augment, "flip")) transforms.push_back(data::random_horizontal_flip());
-  if (has(options.augment, "cutout")) transforms.push_back(data::cutout(recipe.image[1] / 4));
-  transforms.push_back(data::normalize(recipe.mean, recipe.std));
-  return data::image_loader(
-      set, {.batch_size = options.batch, .shuffle = true, .workers = options.workers, .seed = options.seed},
-      transforms);
-}
-
-std::unique_ptr<optim::Optimizer> make_optimizer(const Options& options, const nn::Module& model) {
-  const auto parameters = model.parameters();
-  auto lr = [&](double usual) { return options.lr > 0 ? options.lr : usual; };
-  if (options.optimizer == "sgd") {
-    return std::make_unique<optim::SGD>(
-        parameters, optim::SGDOptions{.lr = lr(0.05), .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
-  }
-  if (options.optimizer == "rmsprop") {
-    return std::make_unique<optim::RMSprop>(parameters, optim::RMSpropOptions{.lr = lr(0.001)});
-  }
-  if (options.optimizer == "adam") {
-    return std::make_unique<optim::Adam>(parameters, optim::AdamOptions{.lr = lr(0.002)});
-  }
-  return std::make_unique<optim::AdamW>(parameters, optim::AdamWOptions{.lr = lr(0.002), .weight_decay = 0.01});
-}
-
-std::unique_ptr<optim::Schedule> make_schedule(const std::string& name, optim::Optimizer& optimizer,
-                                               int64_t updates) {
-  const int64_t steps = std::max<int64_t>(updates, 2);  // so many that a schedule has a beginning and an end
-  if (name == "onecycle") {
-    return std::make_unique<optim::OneCycleLR>(optimizer,
-                                               optim::OneCycleLROptions{.max_lr = optimizer.lr(), .steps = steps});
-  }
-  if (name == "cosine") {
-    return std::make_unique<optim::CosineLR>(optimizer, optim::CosineLROptions{.steps = steps, .warmup = steps / 20});
-  }
-  if (name == "step") {
-    return std::make_unique<optim::MultiStepLR>(
-        optimizer, optim::MultiStepLROptions{.milestones = {steps / 2, std::max(steps * 4 / 5, steps / 2 + 1)}});
-  }
-  return nullptr;
-}
-
-data::ConfusionMatrix confusion_of(nn::Sequential& model, data::DataLoader<data::ImageBatch>& loader,
-                                   int64_t classes) {
-  NoGrad guard;
-  model.eval();
-  data::ConfusionMatrix matrix(classes);
-  for (auto& [images, labels] : loader) matrix.add(model(images.to(model.device())), labels);
-  return matrix;
-}
-
-void print_report(const data::ConfusionMatrix& matrix, const std::vector<std::string>& classes) {
-  std::vector<std::string> names;
-  for (const std::string& name : classes) names.push_back(printable(name));
-  std::printf("\n%s\ntest accuracy: %.2f%%\n", to_string(data::classification_report(matrix), names).c_str(),
-              100 * matrix.accuracy());
-}
-
 // A model read back from a checkpoint.
 struct Trained {
   Recipe recipe;
   Options options;
-  nn::Sequential model;
+  std::unique_ptr<Classifier> model;
 
   Trained(const std::string& checkpoint, Device device) {
     const std::string path = train::find_checkpoint(checkpoint);
@@ -103,12 +28,12 @@ struct Trained {
     options = options_from(file.metadata, path);
     model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
     try {
-      train::load_weights(file, model);
+      train::load_weights(file, *model);
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
     }
-    model.to(device);
-    model.eval();
+    model->to(device);
+    model->eval();
   }
 
   // What the model takes one image (channels, height, width) for: probabilities of the classes.
@@ -116,7 +41,7 @@ struct Trained {
     NoGrad guard;
     const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
     const auto batch = test_loader(one, recipe, 1, 0).next();
-    return softmax(model(batch->images.to(model.device())), 1).to_vector();
+    return softmax((*model)(batch->images.to(model->device())), 1).to_vector();
   }
 };
 
@@ -128,60 +53,6 @@ std::string percent(double share) {
 
 }  // namespace
 
-void train(const Options& options, Device device) {
-  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
-  // The images of a folder have to be decoded for this; some of a large one will do.
-  const int64_t looked_at = options.data.starts_with("folder:") ? 2000 : sets.train->size();
-  const data::ChannelStatistics statistics = data::channel_statistics(*sets.train, looked_at);
-  Recipe recipe = {options.model, sets.train->image_shape(), sets.train->classes(), statistics.mean, statistics.std};
-  // A channel that is the same everywhere.
-  for (double& s : recipe.std) s = std::max(s, 1e-3);
-
-  manual_seed(options.seed);
-  nn::Sequential model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-  model.to(device);
-  data::DataLoader<data::ImageBatch> loader = train_loader(sets.train, recipe, options);
-  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
-  const std::unique_ptr<optim::Optimizer> optimizer = make_optimizer(options, model);
-  std::printf("%s: %lld training and %lld test images of %lldx%lldx%lld, %zu classes\n",
-              printable(options.data).c_str(), static_cast<long long>(sets.train->size()),
-              static_cast<long long>(sets.test->size()), static_cast<long long>(recipe.image[0]),
-              static_cast<long long>(recipe.image[1]), static_cast<long long>(recipe.image[2]),
-              recipe.classes.size());
-  std::printf("%s: %lld parameters, %s, learning rate %g\n", options.model.c_str(),
-              static_cast<long long>(model.parameter_count()), optimizer->type(), optimizer->lr());
-  std::fflush(stdout);
-  const auto schedule = make_schedule(options.schedule, *optimizer, options.epochs * loader.batches());
-
-  const bool mix = has(options.augment, "mixup");
-  auto step = [&](data::ImageBatch& batch) -> train::BatchResult {
-    const Tensor logits = model(batch.images.to(device));
-    return {cross_entropy(logits, batch.labels.to(device)),
-            batch.labels.numel(),
-            {{"accuracy", data::accuracy(logits, batch.labels)}}};
-  };
-  auto mixed_step = [&](data::ImageBatch& batch) -> train::BatchResult {
-    const data::Mixup mixed = data::mixup(batch, 0.2, default_generator());
-    const Tensor logits = model(mixed.images.to(device));
-    return {cross_entropy(logits, batch.labels.to(device)) * mixed.weight +
-                cross_entropy(logits, mixed.other_labels.to(device)) * (1 - mixed.weight),
-            batch.labels.numel(),
-            {{"accuracy", data::accuracy(logits, batch.labels)}}};
-  };
-  const auto train_step = [&](data::ImageBatch& batch) { return mix ? mixed_step(batch) : step(batch); };
-  train::fit(model, *optimizer, loader, train_step,
-             {.epochs = options.epochs,
-              .schedule = schedule.get(),
-              .evaluate = [&] { return train::evaluate(model, tests, step, "test_"); },
-              .out = options.out,
-              .save_every = options.save_every,
-              .resume = options.resume,
-              .metadata = to_metadata(options, recipe),
-              .tensorboard = options.log == "tensorboard"});
-  tests.restore({0, 0});
-  print_report(confusion_of(model, tests, int64_t(recipe.classes.size())), recipe.classes);
-}
-
 void evaluate(const EvaluateOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const std::string& data = options.data.empty() ? trained.options.data : options.data;
@@ -191,7 +62,7 @@ void evaluate(const EvaluateOptions& options, Device device) {
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
         ": its classes are not those the model was trained on");
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  print_report(confusion_of(trained.model, loader, int64_t(trained.recipe.classes.size())), trained.recipe.classes);
+  print_report(confusion_of(*trained.model, loader, int64_t(trained.recipe.classes.size())), trained.recipe.classes);
 }
 
 void predict(const PredictOptions& options, Device device) {

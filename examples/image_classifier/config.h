@@ -4,27 +4,24 @@
 #include <string>
 #include <vector>
 
-#include "data/loader.h"
-#include "nn/container.h"
+#include "models/classifier.h"
 #include "train/checkpoint.h"
 
 namespace image_classifier {
 
-inline const std::vector<std::string> model_names = {"linear", "mlp", "cnn"};
 inline const std::vector<std::string> optimizer_names = {"adamw", "adam", "sgd", "rmsprop"};
 inline const std::vector<std::string> schedule_names = {"onecycle", "cosine", "step", "constant"};
 inline const std::vector<std::string> augment_names = {"crop", "flip", "rotate", "cutout", "mixup"};
 
-struct Options {
+struct Options : ModelOptions {
   std::string data = "digits";  // what data_sets.h reads
   int64_t samples = 0;          // training images to use; 0: all (10,000 of the drawn digits)
   int64_t size = 64;            // of the images of a folder, in pixels
   bool grey = false;            // whether these lose their colours
-  std::string model = "cnn";
   int64_t epochs = 5, batch = 64;
   std::string optimizer = "adamw", schedule = "onecycle";
-  double lr = 0;  // 0: the optimiser's usual one
-  std::vector<std::string> augment = {};
+  double lr = 0;             // 0: the optimiser's usual one
+  std::string augment = "";  // names with commas between them
   uint64_t seed = 1;
 
   // The rest changes no result.
@@ -32,15 +29,31 @@ struct Options {
   std::string out = "out", resume = "", log = "csv";
 };
 
+// Calls f(name, member, help) for each option that a result depends on.
+template <class F>
+void each_option(F f) {
+  f("data", &Options::data, "what to learn from");
+  f("samples", &Options::samples, "training images to use (0: all; of digits 10000)");
+  f("size", &Options::size, "height and width that images of a folder are brought to");
+  f("grey", &Options::grey, "take the colours from images of a folder");
+  each_model_option(f);
+  f("epochs", &Options::epochs, "times through the training images");
+  f("batch", &Options::batch, "images for one update");
+  f("optimizer", &Options::optimizer, "how the weights are changed");
+  f("lr", &Options::lr,
+    "learning rate, the highest of the schedule (default: adamw and adam 0.002, sgd 0.05, rmsprop 0.001)");
+  f("schedule", &Options::schedule, "how the learning rate changes");
+  f("augment", &Options::augment, "changes to the training images, with commas between them");
+  f("seed", &Options::seed, "of everything random");
+}
+
 // What turns an image into the answer of a trained model; all that is needed besides the weights.
 struct Recipe {
-  std::string model;
+  ModelOptions model;
   gradus::Shape image;  // (channels, height, width)
   std::vector<std::string> classes;
   std::vector<double> mean, std;  // of each channel in the training images
 };
-
-gradus::nn::Sequential make_model(const std::string& name, const gradus::Shape& image, int64_t classes);
 
 gradus::train::Metadata to_metadata(const Options& options, const Recipe& recipe);
 // Both throw Error naming `path` where the metadata is not that of this program.

@@ -4,7 +4,7 @@
 
 #include "commands.h"
 #include "data_sets.h"
-#include "examples/arguments.h"
+#include "examples/resume.h"
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace image_classifier;
@@ -27,73 +27,42 @@ struct Arguments {
   std::string device = "cpu";
 };
 
-void add_train(CLI::App& command, Arguments& a) {
-  Options& o = a.train;
-  command.add_option("--data", o.data, "what to learn from")->check(data_argument())->capture_default_str();
-  command.add_option("--samples", o.samples, "training images to use (0: all; of digits 10000)")
-      ->check(whole(0, many))
-      ->capture_default_str();
-  command.add_option("--size", o.size, "height and width that images of a folder are brought to")
-      ->check(whole(8, 4096))
-      ->capture_default_str();
-  command.add_flag("--grey", o.grey, "take the colours from images of a folder");
-  command.add_option("--model", o.model, "what to train")->check(one_of(model_names))->capture_default_str();
-  command.add_option("--epochs", o.epochs, "times through the training images")
-      ->check(whole(0, many))
-      ->capture_default_str();
-  command.add_option("--batch", o.batch, "images for one update")->check(whole(1, many))->capture_default_str();
-  command.add_option("--optimizer", o.optimizer, "how the weights are changed")
-      ->check(one_of(optimizer_names))
-      ->capture_default_str();
-  command
-      .add_option("--lr", o.lr,
-                  "learning rate, the highest of the schedule (default: adamw and adam 0.002, sgd 0.05, "
-                  "rmsprop 0.001)")
-      ->check(learning_rate());
-  command.add_option("--schedule", o.schedule, "how the learning rate changes")
-      ->check(one_of(schedule_names))
-      ->capture_default_str();
-  command.add_option("--augment", o.augment, "changes to the training images, with commas between them")
-      ->delimiter(',')
-      ->check(one_of(augment_names));
-  command.add_option("--seed", o.seed, "of everything random")->check(whole(0, many))->capture_default_str();
+// Names with commas between them.
+CLI::Validator augmentations() {
+  return CLI::Validator(
+      [](std::string& text) {
+        for (const std::string& name : examples::split(text, ',')) {
+          if (const std::string fault = one_of(augment_names)(std::string(name)); !fault.empty()) return fault;
+        }
+        return std::string();
+      },
+      examples::join(augment_names, ','));
+}
+
+// What each option may be.
+CLI::Validator allowed(const std::string& name) {
+  if (name == "data") return data_argument();
+  if (name == "model") return one_of(model_names);
+  if (name == "optimizer") return one_of(optimizer_names);
+  if (name == "schedule") return one_of(schedule_names);
+  if (name == "augment") return augmentations();
+  if (name == "lr") return learning_rate();
+  if (name == "size") return whole(8, 4096);
+  if (name == "batch") return whole(1, many);
+  return whole(0, examples::most_of(name));
+}
+
+void add_train(CLI::App& command, Options& o) {
+  each_option([&](const char* name, auto member, const char* help) {
+    examples::add_option(command, name, o.*member, help, allowed(name));
+  });
   command.add_option("--workers", o.workers, "threads that prepare batches")
       ->check(whole(0, 256))
       ->capture_default_str();
   command.add_option("--save-every", o.save_every, "updates between checkpoints within an epoch (0: none)")
       ->check(whole(0, many))
       ->capture_default_str();
-  command.add_option("--log", o.log, "log.csv alone, or TensorBoard's files too")
-      ->check(one_of({"csv", "tensorboard"}))
-      ->capture_default_str();
-  command.add_option("--out", o.out, "folder for checkpoints and logs")->check(path())->capture_default_str();
-}
-
-// With --resume, an option that is not given is what it was when the checkpoint was written.
-void train_command(CLI::App& command, Arguments& a, gradus::Device device) {
-  Options options = a.train;
-  if (!options.resume.empty()) {
-    const std::string path = gradus::train::find_checkpoint(options.resume);
-    const Options saved = options_from(gradus::load_safetensors(path).metadata, path);
-    auto restore = [&](const char* name, auto member) {
-      if (command.count(name) == 0) options.*member = saved.*member;
-    };
-    restore("--data", &Options::data);
-    restore("--samples", &Options::samples);
-    restore("--size", &Options::size);
-    restore("--grey", &Options::grey);
-    restore("--model", &Options::model);
-    restore("--epochs", &Options::epochs);
-    restore("--batch", &Options::batch);
-    restore("--optimizer", &Options::optimizer);
-    restore("--lr", &Options::lr);
-    restore("--schedule", &Options::schedule);
-    restore("--augment", &Options::augment);
-    restore("--seed", &Options::seed);
-    options.resume = path;
-    if (command.count("--out") == 0) options.out = examples::folder_of(path);
-  }
-  train(options, device);
+  examples::add_run_options(command, o);
 }
 
 int run(int argc, char** argv) {
@@ -103,11 +72,7 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
 
   CLI::App* train_app = app.add_subcommand("train", "train a model and save it");
-  add_train(*train_app, a);
-  train_app
-      ->add_option("--resume", a.train.resume,
-                   "go on from this checkpoint (a file or a folder) with the options it was trained with")
-      ->check(path());
+  add_train(*train_app, a.train);
 
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
   add_checkpoint(*evaluate_app, a.evaluate.checkpoint);
@@ -147,14 +112,22 @@ int run(int argc, char** argv) {
   if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|demo")) return *status;
   gradus::set_num_threads(a.threads);
   const gradus::Device device = examples::device_of(a.device);
-  if (*train_app) train_command(*train_app, a, device);
+  if (*train_app) {
+    examples::restore_options(
+        *train_app, a.train, [](auto f) { each_option(f); }, options_from);
+    train(a.train, device);
+  }
   if (*evaluate_app) evaluate(a.evaluate, device);
   if (*predict_app) predict(a.predict, device);
   if (*show_app) show(a.show, device);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);
-    train({.samples = demo_samples, .epochs = 2, .out = demo_out}, device);
+    Options options;
+    options.samples = demo_samples;
+    options.epochs = 2;
+    options.out = demo_out;
+    train(options, device);
     show({.checkpoint = demo_out}, device);
   }
   return 0;

@@ -1,0 +1,33 @@
+#include "evaluation.h"
+
+#include <cstdio>
+
+#include "data/transforms.h"
+#include "tensor/io/file.h"
+
+namespace image_classifier {
+
+using namespace gradus;
+
+data::DataLoader<data::ImageBatch> test_loader(const data::ImageSet& set, const Recipe& recipe, int64_t batch,
+                                               int64_t workers) {
+  return data::image_loader(set, {.batch_size = batch, .workers = workers},
+                            {data::normalize(recipe.mean, recipe.std)});
+}
+
+data::ConfusionMatrix confusion_of(Classifier& model, data::DataLoader<data::ImageBatch>& loader, int64_t classes) {
+  NoGrad guard;
+  model.eval();
+  data::ConfusionMatrix matrix(classes);
+  for (auto& [images, labels] : loader) matrix.add(model(images.to(model.device())), labels);
+  return matrix;
+}
+
+void print_report(const data::ConfusionMatrix& matrix, const std::vector<std::string>& classes) {
+  std::vector<std::string> names;
+  for (const std::string& name : classes) names.push_back(printable(name));
+  std::printf("\n%s\ntest accuracy: %.2f%%\n", to_string(data::classification_report(matrix), names).c_str(),
+              100 * matrix.accuracy());
+}
+
+}  // namespace image_classifier

@@ -1,0 +1,22 @@
+#include "classifier.h"
+
+#include "plain.h"
+#include "tensor/io/file.h"
+
+namespace image_classifier {
+
+using namespace gradus;
+
+Tensor Classifier::operator()(const Tensor& images) const {
+  nn::Call call(*this);
+  return call(head()(features(maps(images))));
+}
+
+std::unique_ptr<Classifier> make_model(const ModelOptions& options, const Shape& image, int64_t classes) {
+  if (options.model == "linear") return std::make_unique<SoftmaxRegression>(image, classes);
+  if (options.model == "mlp") return std::make_unique<Mlp>(image, classes);
+  if (options.model == "cnn") return std::make_unique<Cnn>(image, classes);
+  fail({"no model '", printable(options.model), "'"});
+}
+
+}  // namespace image_classifier
