@@ -52,7 +52,8 @@ struct Outputs : std::vector<Tensor> {
   Outputs(std::vector<Tensor> y) : std::vector<Tensor>(std::move(y)) {}
 };
 
-enum class Check {  // each with the checks of those before it
+// Each with the checks of those before it.
+enum class Check {
   none,         // forward only: the result has no gradient, or none to speak of (NaN)
   golden_only,  // at a kink or a tie, where a difference quotient says something else: PyTorch's gradient decides
   once,         // gradients of all elements are checked by differences; those of the gradients are refused

@@ -10,10 +10,14 @@
 #include "nn/text_models.h"
 #include "tests/errors.h"
 #include "tests/golden.h"
+#include "tutorials/attention_forms/attention_forms.h"
 
 namespace gradus::nn {
 namespace {
 
+using attention_forms::HardAttention;
+using attention_forms::LocalAttention;
+using attention_forms::LowRankAttention;
 using gradus::testing::difference;
 using gradus::testing::error_of;
 using gradus::testing::Golden;
