@@ -15,6 +15,4 @@
 #include "nn/pool.h"
 #include "nn/positions.h"
 #include "nn/recurrent.h"
-#include "nn/seq2seq.h"
-#include "nn/text_models.h"
 #include "nn/transformer.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/text/tokenizer.h"
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 #include "train/checkpoint.h"
 
 namespace language_model {

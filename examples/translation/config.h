@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/text/tokenizer.h"
-#include "nn/seq2seq.h"
+#include "examples/text_models/seq2seq.h"
 #include "nn/transformer.h"
 #include "train/checkpoint.h"
 
