@@ -502,7 +502,7 @@ class Translator(nn.Module):
 
 
 class Gpt(nn.Module):
-    """As nn::Gpt."""
+    """As text_models::Gpt."""
 
     def __init__(self, vocabulary, block, layers, d, heads, bias):
         super().__init__()
@@ -546,7 +546,7 @@ item("tiny MLP 2-16-16-1, batch 1, forward", tiny_forward)
 
 
 class Seq2Seq(nn.Module):
-    """nn::Seq2Seq: a bidirectional encoder, and a decoder that is fed with what it saw the step before. All sentences
+    """text_models::Seq2Seq: a bidirectional encoder, and a decoder that is fed with what it saw the step before. All sentences
     are full, so that this one needs no masks."""
 
     def __init__(self, words, h):
