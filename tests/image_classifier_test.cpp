@@ -63,8 +63,8 @@ TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   const Outcome trained = run("train --model mlp --samples 3000 --epochs 4 --log tensorboard --out " + (dir / "out"));
   ASSERT_EQ(trained.status, 0) << trained.output;
   EXPECT_GT(accuracy_in(last_line(trained.output)), 85) << trained.output;
-  for (const char* part : {"2700 training, 300 validation and 2000 test images of 1x28x28, 10 classes", "mlp: 235146 parameters",
-                           "epoch 4/4", "f1-score", "weighted avg"}) {
+  for (const char* part : {"2700 training, 300 validation and 2000 test images of 1x28x28, 10 classes",
+                           "mlp: 235146 parameters", "epoch 4/4", "f1-score", "weighted avg"}) {
     EXPECT_NE(trained.output.find(part), std::string::npos) << part;
   }
   EXPECT_TRUE(file_exists(dir / "out/last.safetensors"));
@@ -221,7 +221,8 @@ TEST(ImageClassifier, LearnsFromFolders) {
                                 " --size 20 --grey --model linear --epochs 8 --batch 8 --out " + (dir / "out");
   const Outcome r = run(arguments);
   ASSERT_EQ(r.status, 0) << r.output;
-  EXPECT_NE(r.output.find("44 training, 4 validation and 12 test images of 1x20x20, 2 classes"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("44 training, 4 validation and 12 test images of 1x20x20, 2 classes"), std::string::npos)
+      << r.output;
   EXPECT_GT(accuracy_in(last_line(r.output)), 75) << r.output;
   const Outcome anew = run(arguments);
   EXPECT_NE(anew.output.find("earlier training is now " + (dir / "out/earlier-1.safetensors")), std::string::npos)
