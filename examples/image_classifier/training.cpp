@@ -120,8 +120,7 @@ void train(const Options& options, Device device) {
               .resume = options.resume,
               .metadata = to_metadata(options, recipe),
               .tensorboard = options.log == "tensorboard"});
-  tests.restore({0, 0});
-  print_report(confusion_of(model, tests, int64_t(recipe.classes.size())), recipe.classes);
+  report(examine(model, tests, int64_t(recipe.classes.size())), *sets.test, recipe.classes, options.out);
 }
 
 }  // namespace image_classifier
