@@ -10,6 +10,7 @@
 #include "nn/embedding.h"
 #include "nn/init.h"
 #include "nn/linear.h"
+#include "nn/lora.h"
 #include "nn/module.h"
 #include "nn/norm.h"
 #include "nn/pool.h"
