@@ -26,8 +26,8 @@ struct Trained {
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
-    model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
     try {
+      model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
       train::load_weights(file, *model);
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});

@@ -2,6 +2,7 @@
 
 #include "plain.h"
 #include "tensor/io/file.h"
+#include "vit.h"
 
 namespace image_classifier {
 
@@ -16,6 +17,8 @@ std::unique_ptr<Classifier> make_model(const ModelOptions& options, const Shape&
   if (options.model == "linear") return std::make_unique<SoftmaxRegression>(image, classes);
   if (options.model == "mlp") return std::make_unique<Mlp>(image, classes);
   if (options.model == "cnn") return std::make_unique<Cnn>(image, classes);
+  if (options.model == "vit" || options.model == "conv_vit")
+    return std::make_unique<VisionTransformer>(vit_options(options, image), image, classes);
   fail({"no model '", printable(options.model), "'"});
 }
 

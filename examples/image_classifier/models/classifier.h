@@ -32,17 +32,33 @@ class Classifier : public gradus::nn::Module {
   virtual const gradus::nn::Linear& head() const = 0;
 };
 
-inline const std::vector<std::string> model_names = {"linear", "mlp", "cnn"};
+inline const std::vector<std::string> model_names = {"linear", "mlp", "cnn", "vit", "conv_vit"};
+inline const std::vector<std::string> pool_names = {"token", "mean"};
+inline const std::vector<std::string> position_names = {"learned", "sinusoidal"};
 
 // A number of 0 stands for what is usual for the model.
 struct ModelOptions {
   std::string model = "cnn";
+  int64_t depth = 0, width = 0;
+  int64_t heads = 0, patch = 0;
+  std::string pool = "token", positions = "learned";
+  double dropout = 0, drop_path = 0;
 };
 
 // Calls f(name, member, help) for each.
 template <class F>
 void each_model_option(F f) {
   f("model", &ModelOptions::model, "what to train");
+  f("depth", &ModelOptions::depth, "layers (0: usual for the model)");
+  f("width", &ModelOptions::width, "features of a layer (0: usual for the model)");
+  f("heads", &ModelOptions::heads, "of attention (0: one for 64 features)");
+  f("patch", &ModelOptions::patch,
+    "pixels along the side of a patch (0: as large as leaves 7 x 7 of them, up to 16)");
+  f("pool", &ModelOptions::pool,
+    "what of a Transformer the classes are told from: a token for it, or the mean of all");
+  f("positions", &ModelOptions::positions, "where a Transformer's patches are: learned, or 2-D sinusoids");
+  f("dropout", &ModelOptions::dropout, "share of a Transformer's features that is dropped in training");
+  f("drop-path", &ModelOptions::drop_path, "share of samples that skip the last layer; earlier ones fewer");
 }
 
 // For images (channels, height, width). Throws Error for options that do not fit together.
