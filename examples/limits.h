@@ -12,8 +12,10 @@ inline constexpr int64_t many = 1'000'000'000;
 inline int64_t most_of(const std::string& name) {
   if (name == "fold") return 9;
   // Larger models would fill any memory before anything is said.
-  if (name == "layers" || name == "depth") return 1000;
-  if (name == "size" || name == "ffn" || name == "width" || name == "heads" || name == "patch") return 65536;
+  if (name == "layers") return 1000;
+  if (name == "depth") return 1202;
+  if (name == "width" || name == "reduction" || name == "heads" || name == "patch") return 4096;
+  if (name == "size" || name == "ffn") return 65536;
   return many;
 }
 

@@ -28,10 +28,10 @@ struct Trained {
     options = options_from(file.metadata, path);
     try {
       model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-      train::load_weights(file, *model);
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
     }
+    load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
   }
@@ -41,7 +41,7 @@ struct Trained {
     NoGrad guard;
     const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
     const auto batch = test_loader(one, recipe, 1, 0).next();
-    return softmax((*model)(batch->images.to(model->device())), 1).to_vector();
+    return softmax(logits_of(*model, batch->images.to(model->device()), options.test_flip), 1).to_vector();
   }
 };
 
@@ -62,7 +62,9 @@ void evaluate(const EvaluateOptions& options, Device device) {
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
         ": its classes are not those the model was trained on");
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  print_report(confusion_of(*trained.model, loader, int64_t(trained.recipe.classes.size())), trained.recipe.classes);
+  print_report(
+      confusion_of(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
+      trained.recipe.classes);
 }
 
 void predict(const PredictOptions& options, Device device) {

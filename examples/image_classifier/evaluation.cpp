@@ -15,11 +15,18 @@ data::DataLoader<data::ImageBatch> test_loader(const data::ImageSet& set, const 
                             {data::normalize(recipe.mean, recipe.std)});
 }
 
-data::ConfusionMatrix confusion_of(Classifier& model, data::DataLoader<data::ImageBatch>& loader, int64_t classes) {
+Tensor logits_of(const Classifier& model, const Tensor& images, bool flip) {
+  const Tensor logits = model(images);
+  return flip ? (logits + model(images.flip({-1}))) * 0.5 : logits;
+}
+
+data::ConfusionMatrix confusion_of(Classifier& model, data::DataLoader<data::ImageBatch>& loader, int64_t classes,
+                                   bool flip) {
   NoGrad guard;
   model.eval();
   data::ConfusionMatrix matrix(classes);
-  for (auto& [images, labels] : loader) matrix.add(model(images.to(model.device())), labels);
+  loader.restore({0, 0});
+  for (auto& [images, labels] : loader) matrix.add(logits_of(model, images.to(model.device()), flip), labels);
   return matrix;
 }
 

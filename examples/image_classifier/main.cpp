@@ -8,8 +8,8 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace image_classifier;
-using examples::add_checkpoint, examples::learning_rate, examples::many, examples::one_of, examples::path,
-    examples::whole;
+using examples::add_checkpoint, examples::learning_rate, examples::many, examples::number, examples::one_of,
+    examples::path, examples::whole;
 
 namespace {
 
@@ -43,15 +43,19 @@ CLI::Validator augmentations() {
 CLI::Validator allowed(const std::string& name) {
   if (name == "data") return data_argument();
   if (name == "model") return one_of(model_names);
+  if (name == "stem") return one_of(stem_names);
   if (name == "pool") return one_of(pool_names);
   if (name == "positions") return one_of(position_names);
-  if (name == "dropout" || name == "drop-path") return examples::number(0, 0.99);
+  if (name == "dropout" || name == "drop-path") return number(0, 0.99);
   if (name == "optimizer") return one_of(optimizer_names);
   if (name == "schedule") return one_of(schedule_names);
   if (name == "augment") return augmentations();
   if (name == "lr") return learning_rate();
   if (name == "size") return whole(8, 4096);
-  if (name == "batch") return whole(1, many);
+  if (name == "batch" || name == "accumulate") return whole(1, many);
+  if (name == "validation" || name == "label-smoothing" || name == "warmup") return number(0, 0.9);
+  if (name == "ema") return number(0, 0.99999);
+  if (name == "clip" || name == "weight-decay") return number(0, 1e6);
   return whole(0, examples::most_of(name));
 }
 
