@@ -341,6 +341,8 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   save_safetensors(dir / "deep.safetensors", deep);
   write_file(dir / "text.png", "not an image");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
+  make_folder(dir / "texts/notes");
+  write_file(dir / "texts/notes/1.txt", "no image");
   const struct {
     std::string arguments, says;
   } cases[] = {
@@ -356,7 +358,7 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"predict" + at + (dir / "missing.png"), "missing.png"},
       {"predict" + at + dir.path(), dir.path()},
       {"train --data folder:" + (dir / "nowhere"), "nowhere"},
-      {"train --data folder:" + dir.path() + " --out " + (dir / "x"), "out: no image files"},
+      {"train --data folder:" + (dir / "texts") + " --out " + (dir / "x"), "notes: no image files"},
       {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
       {"train --resume " + (dir / "out") + " --seed 9", "seed"},
       {"train --resume " + (dir / "out") + " --model mlp", "last.safetensors: model"},

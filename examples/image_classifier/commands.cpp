@@ -77,8 +77,8 @@ void evaluate(const EvaluateOptions& options, Device device) {
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
         ": its classes are not those the model was trained on");
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip), *sets.test, trained.recipe.classes,
-         options.out);
+  report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
+         *sets.test, trained.recipe.classes, options.out);
 }
 
 void predict(const PredictOptions& options, Device device) {
