@@ -27,7 +27,11 @@ struct Trained {
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
-    model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
+    try {
+      model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
+    } catch (const Error& e) {
+      fail({printable(path), ": ", e.what()});
+    }
     load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
