@@ -36,6 +36,10 @@ struct Trained {
     model->eval();
   }
 
+  // The data that --data names, or the training's own, brought to what the model expects where they can be.
+  DataSets open(const std::string& data) const {
+    return open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
+  }
   // What the model takes one image (channels, height, width) for: probabilities of the classes.
   std::vector<double> probabilities(const Tensor& image) {
     NoGrad guard;
@@ -56,7 +60,7 @@ std::string percent(double share) {
 void evaluate(const EvaluateOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const std::string& data = options.data.empty() ? trained.options.data : options.data;
-  const DataSets sets = open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
+  const DataSets sets = trained.open(data);
   check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ", sets.test->image_shape(),
         ", the model expects ", trained.recipe.image);
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
@@ -69,8 +73,7 @@ void predict(const PredictOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const Shape& shape = trained.recipe.image;
   for (const std::string& path : options.files) {
-    Tensor image = data::to_channels(data::read_image(path), shape[0]);
-    image = data::resize(image, shape[1], shape[2]);
+    Tensor image = data::fit(data::to_channels(data::read_image(path), shape[0]), shape[1], shape[2]);
     if (options.invert) image = 255 - image;
     const std::vector<double> p = trained.probabilities(image);
     std::vector<size_t> order(p.size());
@@ -85,8 +88,7 @@ void predict(const PredictOptions& options, Device device) {
 
 void show(const ShowOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const data::ImageSet set =
-      open_data(trained.options.data, {trained.options.samples, trained.options.size, trained.options.grey}).test;
+  const data::ImageSet set = trained.open(trained.options.data).test;
   const int64_t count = std::min(options.count, set->size());
   constexpr int64_t height = 20, caption_width = 24, gap = 2;
   const int64_t width = height * trained.recipe.image[2] / trained.recipe.image[1];

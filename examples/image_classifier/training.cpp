@@ -70,7 +70,7 @@ std::unique_ptr<optim::Schedule> make_schedule(const std::string& name, optim::O
 }  // namespace
 
 void train(const Options& options, Device device) {
-  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
+  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey, options.skip_bad});
   // The images of a folder have to be decoded for this; some of a large one will do.
   const int64_t looked_at = options.data.starts_with("folder:") ? 2000 : sets.train->size();
   const data::ChannelStatistics statistics = data::channel_statistics(*sets.train, looked_at);
