@@ -16,6 +16,7 @@
 #include "data/image.h"
 #include "examples/made_up/digits.h"
 #include "tensor/io/file.h"
+#include "tensor/io/safetensors.h"
 #include "tests/paths.h"
 
 namespace gradus {
@@ -63,13 +64,13 @@ TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   const Outcome trained = run("train --model mlp --samples 3000 --epochs 4 --log tensorboard --out " + (dir / "out"));
   ASSERT_EQ(trained.status, 0) << trained.output;
   EXPECT_GT(accuracy_in(last_line(trained.output)), 85) << trained.output;
-  for (const char* part : {"3000 training and 2000 test images of 1x28x28, 10 classes", "mlp: 235146 parameters",
-                           "epoch 4/4", "f1-score", "weighted avg"}) {
+  for (const char* part : {"2700 training, 300 validation and 2000 test images of 1x28x28, 10 classes",
+                           "mlp: 235146 parameters", "epoch 4/4", "f1-score", "weighted avg"}) {
     EXPECT_NE(trained.output.find(part), std::string::npos) << part;
   }
   EXPECT_TRUE(file_exists(dir / "out/last.safetensors"));
   const std::string log = read_file(dir / "out/log.csv");
-  EXPECT_TRUE(log.starts_with("epoch,loss,accuracy,test_loss,test_accuracy\n")) << log;
+  EXPECT_TRUE(log.starts_with("epoch,loss,accuracy,validation_loss,validation_accuracy\n")) << log;
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 5);
   int events = 0;
   for (const auto& entry : fs::directory_iterator(dir / "out")) {
@@ -136,22 +137,27 @@ TEST(ImageClassifier, Demo) {
   EXPECT_FALSE(file_exists(dir / "demo/earlier-1.safetensors"));
 }
 
-// Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup.
+// Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup; and all that a checkpoint
+// has to keep.
 const std::string tiny =
-    "train --model cnn --samples 200 --epochs 2 --batch 20 --augment crop,rotate,mixup --save-every 2 --seed 5 ";
+    "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment crop,rotate,mixup --save-every 2 "
+    "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --seed 5 ";
 
 TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
   TempDir dir;
-  ASSERT_EQ(run(tiny + "--threads 1 --workers 0 --out " + (dir / "a")).status, 0);
+  const Outcome trained = run(tiny + "--threads 1 --workers 0 --out " + (dir / "a"));
+  ASSERT_EQ(trained.status, 0) << trained.output;
   ASSERT_EQ(run(tiny + "--threads 2 --workers 3 --out " + (dir / "b")).status, 0);
   EXPECT_EQ(read_file(dir / "a/last.safetensors"), read_file(dir / "b/last.safetensors"));
   EXPECT_EQ(read_file(dir / "a/log.csv"), read_file(dir / "b/log.csv"));
+  // With the averaged weights and mirror images that it was trained for.
+  EXPECT_EQ(last_line(run("evaluate --checkpoint " + (dir / "a")).output), last_line(trained.output));
 }
 
 // Starts a training, sends it a signal once it has written its third checkpoint, and gives what waitpid says.
-int stop_with(int signal, const std::string& out, const std::string& log) {
+int stop_with(int signal, const std::string& training, const std::string& out, const std::string& log) {
   std::vector<std::string> words = {program()};
-  std::istringstream text(tiny + "--out " + out);
+  std::istringstream text(training + "--out " + out);
   for (std::string word; text >> word;) words.push_back(word);
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -187,7 +193,7 @@ TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
   TempDir dir;
   ASSERT_EQ(run(tiny + "--out " + (dir / "whole")).status, 0);
   const std::string whole = read_file(dir / "whole/last.safetensors");
-  const int killed = stop_with(SIGKILL, dir / "killed", dir / "log");
+  const int killed = stop_with(SIGKILL, tiny, dir / "killed", dir / "log");
   EXPECT_TRUE(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL) << read_file(dir / "log");
   EXPECT_NE(read_file(dir / "killed/last.safetensors"), whole);
   const Outcome resumed = run("train --resume " + (dir / "killed"));
@@ -195,7 +201,7 @@ TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
   EXPECT_EQ(read_file(dir / "killed/last.safetensors"), whole);
   EXPECT_EQ(read_file(dir / "killed/log.csv"), read_file(dir / "whole/log.csv"));
 
-  const int stopped = stop_with(SIGINT, dir / "stopped", dir / "log");
+  const int stopped = stop_with(SIGINT, tiny, dir / "stopped", dir / "log");
   const std::string output = read_file(dir / "log");
   EXPECT_TRUE(WIFEXITED(stopped) && WEXITSTATUS(stopped) == 130) << stopped << output;
   EXPECT_NE(output.find("to go on, resume from"), std::string::npos) << output;
@@ -205,18 +211,49 @@ TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
   EXPECT_EQ(read_file(dir / "stopped/last.safetensors"), whole);
 }
 
-TEST(ImageClassifier, LearnsFromFolders) {
-  TempDir dir;
+// 60 images of the digits 0 and 1, 48 of them to train with.
+void make_image_folder(const std::string& path) {
   for (int64_t i = 0; i < 60; ++i) {
-    const std::string folder = dir / (i % 2 ? "set/one" : "set/zero");
+    const std::string folder = path + (i % 2 ? "/one" : "/zero");
     make_folder(folder);
     data::write_png(folder + "/" + std::to_string(i) + ".png", examples::draw_digit(i % 2, 3, i));
   }
+}
+
+TEST(ImageClassifier, EveryModelTrainsAndGoesOnBitForBit) {
+  TempDir dir;
+  make_image_folder(dir / "set");
+  const std::string common = "train --data folder:" + (dir / "set") +
+                             " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --depth 8 --width 4 --model ";
+  for (const std::string model :
+       {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet", "self_attention_cnn"}) {
+    SCOPED_TRACE(model);
+    const std::string name = model.substr(0, model.find(' ')), out = dir / name;
+    const Outcome whole = run(common + model + " --threads 1 --out " + out);
+    ASSERT_EQ(whole.status, 0) << whole.output;
+    EXPECT_NE(whole.output.find(name + ": "), std::string::npos) << whole.output;
+    EXPECT_GT(accuracy_in(last_line(whole.output)), 0);
+    const std::string stopped = out + "-stopped";
+    const int killed = stop_with(SIGKILL, common + model + " ", stopped, dir / "log");
+    EXPECT_TRUE(WIFSIGNALED(killed)) << read_file(dir / "log");
+    const Outcome resumed = run("train --threads 2 --resume " + stopped);
+    EXPECT_EQ(last_line(resumed.output), last_line(whole.output));
+    EXPECT_EQ(read_file(stopped + "/last.safetensors"), read_file(out + "/last.safetensors"));
+    EXPECT_EQ(last_line(run("evaluate --checkpoint " + out).output), last_line(whole.output));
+    fs::remove_all(out);
+    fs::remove_all(stopped);
+  }
+}
+
+TEST(ImageClassifier, LearnsFromFolders) {
+  TempDir dir;
+  make_image_folder(dir / "set");
   const std::string arguments = "train --data folder:" + (dir / "set") +
                                 " --size 20 --grey --model linear --epochs 8 --batch 8 --out " + (dir / "out");
   const Outcome r = run(arguments);
   ASSERT_EQ(r.status, 0) << r.output;
-  EXPECT_NE(r.output.find("48 training and 12 test images of 1x20x20, 2 classes"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("44 training, 4 validation and 12 test images of 1x20x20, 2 classes"), std::string::npos)
+      << r.output;
   EXPECT_GT(accuracy_in(last_line(r.output)), 75) << r.output;
   const Outcome anew = run(arguments);
   EXPECT_NE(anew.output.find("earlier training is now " + (dir / "out/earlier-1.safetensors")), std::string::npos)
@@ -238,13 +275,13 @@ TEST(ImageClassifier, LearnsFromFolders) {
   std::string accuracies[2];
   for (int packed = 0; packed < 2; ++packed) {
     const std::string set = dir / (packed ? "set.tgz" : "set"), out = dir / (packed ? "packed" : "plain");
-    const Outcome left_out =
-        run("train --skip-bad --data folder:" + set + " --grey --model linear --epochs 2 --out " + out);
+    const Outcome left_out = run("train --skip-bad --data folder:" + set +
+                                 " --grey --model linear --validation 0 --epochs 2 --out " + out);
     ASSERT_EQ(left_out.status, 0) << left_out.output;
     const std::string inside = packed ? set + "/set" : set;
     for (const std::string& says :
          {"skipped " + inside + "/one/11.png: not a PNG", "skipped " + inside + "/zero/30.png: the file is empty",
-          std::string("47 training and 11 test images")}) {
+          std::string("47 training, 0 validation and 11 test images")}) {
       EXPECT_NE(left_out.output.find(says), std::string::npos) << left_out.output << says;
     }
     accuracies[packed] = last_line(left_out.output);
@@ -267,9 +304,11 @@ TEST(ImageClassifier, ReadsHandwrittenDigits) {
   write_file(dir / "optdigits.tra", lines);
   write_file(dir / "optdigits.tes", lines);
   const std::string arguments =
-      "train --model linear --epochs 40 --batch 4 --data optdigits:" + dir.path() + " --out " + (dir / "out");
+      "train --model linear --validation 0 --epochs 40 --batch 4 --data optdigits:" + dir.path() + " --out " +
+      (dir / "out");
   const Outcome r = run(arguments);
-  EXPECT_NE(r.output.find("20 training and 20 test images of 1x8x8, 10 classes"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("20 training, 0 validation and 20 test images of 1x8x8, 10 classes"), std::string::npos)
+      << r.output;
   EXPECT_EQ(last_line(r.output), "test accuracy: 100.00%");
   for (const char* bad : {"17,", "x,", "-1,", "1,,", ""}) {
     write_file(dir / "optdigits.tes", lines + bad + lines.substr(lines.find(',') + 1));
@@ -288,11 +327,16 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},
       {"train --epochs 99999999999999999999", "--epochs"},
+      {"train --validation 1", "--validation"},
+      {"train --ema 1", "--ema"},
       {"train --batch 0", "--batch: '0' is not a whole number from 1 to"},
       {"train --seed x", "--seed: 'x' is not a whole number from 0 to"},
       {"train --lr 0", "--lr: '0' is not a number above 0"},
       {"train --lr nan", "--lr: 'nan' is not a number above 0"},
-      {"train --model resnet", "--model: 'resnet' is none of linear|mlp|cnn"},
+      {"train --model resnext", "--model: 'resnext' is none of linear|mlp|lenet|cnn|resnet"},
+      {"train --depth 1203", "--depth: '1203' is not a whole number from 0 to 1202"},
+      {"train --width 5000", "--width: '5000' is not a whole number from 0 to 4096"},
+      {"train --stem large", "--stem: 'large' is none of auto|small|imagenet"},
       {"train --optimizer lion", "--optimizer: 'lion' is none of adamw|adam|sgd|rmsprop"},
       {"train --schedule noam", "--schedule: 'noam' is none of onecycle|cosine|step|constant"},
       {"train --augment crop,zoom", "--augment: 'zoom' is none of crop|flip|rotate|cutout|mixup"},
@@ -321,7 +365,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
   }
   const Outcome help = run("train --help");
   EXPECT_EQ(help.status, 0);
-  for (const char* part : {"linear|mlp|cnn", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
+  for (const char* part :
+       {"linear|mlp|lenet|cnn|resnet", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
     EXPECT_NE(help.output.find(part), std::string::npos) << part;
   }
 }
@@ -339,6 +384,9 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   std::string mismatch = good;
   mismatch.replace(mismatch.find("1,28,28"), 7, "1,28,27");
   write_file(dir / "mismatch.safetensors", mismatch);
+  TensorFile deep = load_safetensors(dir / "out/last.safetensors");
+  deep.metadata["depth"] = "1000000000";
+  save_safetensors(dir / "deep.safetensors", deep);
   write_file(dir / "text.png", "not an image");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
   const struct {
@@ -356,11 +404,14 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"predict" + at + (dir / "missing.png"), "missing.png"},
       {"predict" + at + dir.path(), dir.path()},
       {"train --data folder:" + (dir / "nowhere"), "nowhere"},
-      {"train --data folder:" + dir.path() + " --out " + (dir / "x"), "out: no image files"},
+      {"train --data folder:" + dir.path() + " --out " + (dir / "x"), "images, expected at least 5"},
       {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
       {"train --resume " + (dir / "out") + " --seed 9", "seed"},
       {"train --resume " + (dir / "out") + " --model mlp", "last.safetensors: model"},
       {"train --resume " + (dir / "out") + " --batch 7", "batch size was 64, now 7"},
+      {"train --model resnet --depth 19", "resnet: depth 19 is none of 18, 34, 50, 101, 152, nor 6n + 2"},
+      {"train --model resnet --depth 152 --width 4096", "expected less than 500 million"},
+      {"evaluate --checkpoint " + (dir / "deep.safetensors"), "deep.safetensors: metadata 'depth' is '1000000000'"},
       {"train --samples 50 --model linear --out " + (dir / "good.png"), "good.png"},
       {"train --samples 50 --model mlp --lr 1000 --optimizer sgd --schedule constant --epochs 50 --out " +
            (dir / "nan"),
