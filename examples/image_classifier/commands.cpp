@@ -37,6 +37,11 @@ struct Trained {
     model->eval();
   }
 
+  // The data that --data names, or the training's own, brought to what the model expects where they can be.
+  DataSets open(const std::string& data) const {
+    return open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
+  }
+
   // One image (channels, height, width) as the model expects it, a batch of one.
   Tensor batch_of(const Tensor& image) {
     const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
@@ -71,7 +76,7 @@ std::string percent(double share) {
 void evaluate(const EvaluateOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const std::string& data = options.data.empty() ? trained.options.data : options.data;
-  const DataSets sets = open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
+  const DataSets sets = trained.open(data);
   check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ", sets.test->image_shape(),
         ", the model expects ", trained.recipe.image);
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
@@ -88,8 +93,7 @@ void predict(const PredictOptions& options, Device device) {
   if (!options.of_class.empty()) explain_options.of_class = trained.class_named(options.of_class);
   std::vector<Explained> explained;
   for (const std::string& path : options.files) {
-    Tensor image = data::to_channels(data::read_image(path), shape[0]);
-    image = data::resize(image, shape[1], shape[2]);
+    Tensor image = data::fit(data::to_channels(data::read_image(path), shape[0]), shape[1], shape[2]);
     if (options.invert) image = 255 - image;
     const std::vector<double> p = trained.probabilities(image);
     if (!options.attention.empty()) {
@@ -113,8 +117,7 @@ void predict(const PredictOptions& options, Device device) {
 
 void show(const ShowOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const data::ImageSet set =
-      open_data(trained.options.data, {trained.options.samples, trained.options.size, trained.options.grey}).test;
+  const data::ImageSet set = trained.open(trained.options.data).test;
   const int64_t count = std::min(options.count, set->size());
   constexpr int64_t height = 20, caption_width = 24, gap = 2;
   const int64_t width = height * trained.recipe.image[2] / trained.recipe.image[1];

@@ -15,7 +15,7 @@ namespace {
 
 CLI::Validator data_argument() {
   return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
-                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|folder:DIR");
+                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|cifar10[:DIR]|optdigits[:DIR]|folder:PATH");
 }
 
 struct Arguments {
