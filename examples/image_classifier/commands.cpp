@@ -28,11 +28,7 @@ struct Trained {
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
     model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-    try {
-      train::load_weights(file, *model);
-    } catch (const Error& e) {
-      fail({printable(path), ": ", e.what()});
-    }
+    load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
   }
@@ -46,7 +42,7 @@ struct Trained {
   // What the model takes one image for: probabilities of the classes.
   std::vector<double> probabilities(const Tensor& image) {
     NoGrad guard;
-    return softmax((*model)(batch_of(image)), 1).to_vector();
+    return softmax(logits_of(*model, batch_of(image), options.test_flip), 1).to_vector();
   }
 
   // The class of that name.
@@ -77,8 +73,8 @@ void evaluate(const EvaluateOptions& options, Device device) {
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
         ": its classes are not those the model was trained on");
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size())), *sets.test, trained.recipe.classes,
-         options.out);
+  report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
+         *sets.test, trained.recipe.classes, options.out);
 }
 
 void predict(const PredictOptions& options, Device device) {

@@ -18,6 +18,11 @@ data::DataLoader<data::ImageBatch> test_loader(const data::ImageSet& set, const 
                             {data::normalize(recipe.mean, recipe.std)});
 }
 
+Tensor logits_of(const Classifier& model, const Tensor& images, bool flip) {
+  const Tensor logits = model(images);
+  return flip ? (logits + model(images.flip({-1}))) * 0.5 : logits;
+}
+
 void Examination::add(const Tensor& logits, const Tensor& labels) {
   constexpr size_t kept = 24;
   const int64_t before = matrix.total();
@@ -33,12 +38,12 @@ void Examination::add(const Tensor& logits, const Tensor& labels) {
   if (worst.size() > kept) worst.resize(kept);
 }
 
-Examination examine(Classifier& model, data::DataLoader<data::ImageBatch>& loader, int64_t classes) {
+Examination examine(Classifier& model, data::DataLoader<data::ImageBatch>& loader, int64_t classes, bool flip) {
   NoGrad guard;
   model.eval();
   loader.restore({0, 0});
   Examination all = {data::ConfusionMatrix(classes)};
-  for (auto& [images, labels] : loader) all.add(model(images.to(model.device())), labels);
+  for (auto& [images, labels] : loader) all.add(logits_of(model, images.to(model.device()), flip), labels);
   return all;
 }
 

@@ -11,6 +11,9 @@ namespace image_classifier {
 gradus::data::DataLoader<gradus::data::ImageBatch> test_loader(const gradus::data::ImageSet& set,
                                                                const Recipe& recipe, int64_t batch, int64_t workers);
 
+// (batch, classes); with `flip` the mean of what the model says of the images and of their mirror images.
+gradus::Tensor logits_of(const Classifier& model, const gradus::Tensor& images, bool flip);
+
 // What came of showing a model the images of a set in turn.
 struct Examination {
   gradus::data::ConfusionMatrix matrix;
@@ -20,8 +23,9 @@ struct Examination {
   void add(const gradus::Tensor& logits, const gradus::Tensor& labels);
 };
 
-// From the loader's first batch to its last. The model is left in evaluation mode.
-Examination examine(Classifier& model, gradus::data::DataLoader<gradus::data::ImageBatch>& loader, int64_t classes);
+// Of what logits_of says, from the loader's first batch to its last. The model is left in evaluation mode.
+Examination examine(Classifier& model, gradus::data::DataLoader<gradus::data::ImageBatch>& loader, int64_t classes,
+                    bool flip);
 
 // The two pictures of an examination on `set`: confusion.png and wrong.png.
 struct ReportPictures {

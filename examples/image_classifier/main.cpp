@@ -8,8 +8,8 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace image_classifier;
-using examples::add_checkpoint, examples::learning_rate, examples::many, examples::one_of, examples::path,
-    examples::whole;
+using examples::add_checkpoint, examples::learning_rate, examples::many, examples::number, examples::one_of,
+    examples::path, examples::whole;
 
 namespace {
 
@@ -48,7 +48,10 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "augment") return augmentations();
   if (name == "lr") return learning_rate();
   if (name == "size") return whole(8, 4096);
-  if (name == "batch") return whole(1, many);
+  if (name == "batch" || name == "accumulate") return whole(1, many);
+  if (name == "validation" || name == "label-smoothing" || name == "warmup") return number(0, 0.9);
+  if (name == "ema") return number(0, 0.99999);
+  if (name == "clip" || name == "weight-decay") return number(0, 1e6);
   return whole(0, examples::most_of(name));
 }
 
