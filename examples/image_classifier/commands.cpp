@@ -80,30 +80,29 @@ void evaluate(const EvaluateOptions& options, Device device) {
 void predict(const PredictOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const Shape& shape = trained.recipe.image;
-  ExplainOptions explain_options = options.explain;
-  if (!options.of_class.empty()) explain_options.of_class = trained.class_named(options.of_class);
+  const int64_t asked = options.of_class.empty() ? -1 : trained.class_named(options.of_class);
   std::vector<Explained> explained;
   for (const std::string& path : options.files) {
     Tensor image = data::to_channels(data::read_image(path), shape[0]);
     image = data::resize(image, shape[1], shape[2]);
     if (options.invert) image = 255 - image;
     const std::vector<double> p = trained.probabilities(image);
-    if (!options.attention.empty()) {
-      const std::string name = path.substr(path.rfind('/') + 1);
-      explained.push_back(
-          {name, image,
-           explain(*trained.model, trained.batch_of(image), trained.recipe.classes, explain_options)[0]});
-    }
     std::vector<size_t> order(p.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
+    if (!options.attention.empty()) {
+      const int64_t of_class = asked >= 0 ? asked : int64_t(order[0]);
+      explained.push_back(
+          {path.substr(path.rfind('/') + 1), image, p, of_class,
+           explain(*trained.model, trained.batch_of(image), {of_class}, trained.recipe.classes, options.explain)[0]});
+    }
     std::printf("%s\n", printable(path).c_str());
     for (size_t i = 0; i < order.size() && int64_t(i) < options.top; ++i) {
       std::printf("  %s  %s\n", percent(p[order[i]]).c_str(), printable(trained.recipe.classes[order[i]]).c_str());
     }
   }
   if (!options.attention.empty()) {
-    data::write_png(options.attention, attention_sheet(explained, trained.recipe.classes, explain_options.of_class));
+    data::write_png(options.attention, attention_sheet(explained, trained.recipe.classes));
   }
 }
 

@@ -25,7 +25,7 @@ struct PredictOptions {
   bool invert = false;         // dark on light, where the model has learnt light on dark
   std::string attention = "";  // a PNG file for what the model looks at; "": none
   std::string of_class = "";   // by name, for which Grad-CAM asks; "": the one that the model says
-  ExplainOptions explain;      // but for of_class
+  ExplainOptions explain;
 };
 void predict(const PredictOptions& options, gradus::Device device);
 

@@ -43,6 +43,7 @@ CLI::Validator augmentations() {
 CLI::Validator allowed(const std::string& name) {
   if (name == "data") return data_argument();
   if (name == "model") return one_of(model_names);
+  if (name == "stem") return one_of(stem_names);
   if (name == "optimizer") return one_of(optimizer_names);
   if (name == "schedule") return one_of(schedule_names);
   if (name == "augment") return augmentations();
