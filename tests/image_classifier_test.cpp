@@ -275,8 +275,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
     const char* arguments;
     const char* says;
   } cases[] = {
-      {"", "train|evaluate|predict|show|demo"},
-      {"fly", "train|evaluate|predict|show|demo"},
+      {"", "train|evaluate|predict|embed|show|demo"},
+      {"fly", "train|evaluate|predict|embed|show|demo"},
       {"train --threads 0", "--threads: '0' is not a whole number from 1 to 1024"},
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},
@@ -340,8 +340,9 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   deep.metadata["depth"] = "1000000000";
   save_safetensors(dir / "deep.safetensors", deep);
   write_file(dir / "text.png", "not an image");
-  make_folder(dir / "set/bare");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
+  make_folder(dir / "texts/notes");
+  write_file(dir / "texts/notes/1.txt", "no image");
   const struct {
     std::string arguments, says;
   } cases[] = {
@@ -357,7 +358,7 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"predict" + at + (dir / "missing.png"), "missing.png"},
       {"predict" + at + dir.path(), dir.path()},
       {"train --data folder:" + (dir / "nowhere"), "nowhere"},
-      {"train --data folder:" + (dir / "set") + " --out " + (dir / "x"), "bare: no image files"},
+      {"train --data folder:" + (dir / "texts") + " --out " + (dir / "x"), "notes: no image files"},
       {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
       {"train --resume " + (dir / "out") + " --seed 9", "seed"},
       {"train --resume " + (dir / "out") + " --model mlp", "last.safetensors: model"},

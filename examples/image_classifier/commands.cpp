@@ -8,7 +8,9 @@
 #include "evaluation.h"
 #include "examples/metadata.h"
 #include "tensor/io/file.h"
+#include "tensor/io/npy.h"
 #include "terminal.h"
+#include "train/progress.h"
 
 namespace image_classifier {
 
@@ -31,6 +33,17 @@ struct Trained {
     load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
+  }
+
+  // The images to look at; "": of the data it was trained on.
+  DataSets open(const std::string& other) const {
+    const std::string& data = other.empty() ? options.data : other;
+    const DataSets sets = open_data(data, {options.samples, options.size, options.grey});
+    check(sets.test->image_shape() == recipe.image, printable(data), ": images ", sets.test->image_shape(),
+          ", the model expects ", recipe.image);
+    check(sets.test->classes() == recipe.classes || data != options.data, printable(data),
+          ": its classes are not those the model was trained on");
+    return sets;
   }
 
   // One image (channels, height, width) as the model expects it, a batch of one.
@@ -66,12 +79,7 @@ std::string percent(double share) {
 
 void evaluate(const EvaluateOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const std::string& data = options.data.empty() ? trained.options.data : options.data;
-  const DataSets sets = open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
-  check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ", sets.test->image_shape(),
-        ", the model expects ", trained.recipe.image);
-  check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
-        ": its classes are not those the model was trained on");
+  const DataSets sets = trained.open(options.data);
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
   report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
          *sets.test, trained.recipe.classes, options.out);
@@ -104,6 +112,31 @@ void predict(const PredictOptions& options, Device device) {
   if (!options.attention.empty()) {
     data::write_png(options.attention, attention_sheet(explained, trained.recipe.classes));
   }
+}
+
+void embed(const EmbedOptions& options, Device device) {
+  Trained trained(options.checkpoint, device);
+  const DataSets sets = trained.open(options.data);
+  const data::ImageSet& set = options.split == "train" ? sets.train : sets.test;
+  auto loader = test_loader(set, trained.recipe, options.batch, options.workers);
+  NoGrad guard;
+  Tensor features = empty({set->size(), trained.model->head().weight.size(1)});
+  Tensor labels = empty({set->size()}, {.dtype = int64});
+  int64_t done = 0;
+  train::Progress progress("embed", set->size());
+  for (auto& batch : loader) {
+    const Tensor images = batch.images.to(device);
+    features.narrow(0, done, images.size(0)).copy_(trained.model->features(trained.model->maps(images)));
+    labels.narrow(0, done, images.size(0)).copy_(batch.labels);
+    done += images.size(0);
+    progress.update(done, "");
+  }
+  const std::string stem =
+      options.out.ends_with(".npy") ? options.out.substr(0, options.out.size() - 4) : options.out;
+  save_npy(stem + ".npy", features);
+  save_npy(stem + "_labels.npy", labels);
+  progress.finish(std::to_string(features.size(1)) + " features of " + std::to_string(done) + " images in " +
+                  printable(stem) + ".npy, labels in " + printable(stem) + "_labels.npy");
 }
 
 void show(const ShowOptions& options, Device device) {

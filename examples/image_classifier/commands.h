@@ -29,6 +29,16 @@ struct PredictOptions {
 };
 void predict(const PredictOptions& options, gradus::Device device);
 
+struct EmbedOptions {
+  std::string checkpoint = "out", out;
+  std::string data;            // "": what the model was trained on
+  std::string split = "test";  // or "train"
+  int64_t batch = 256, workers = 1;
+};
+// What the model's last layer is given of each image, (images, features) float32, into OUT.npy, and the labels,
+// (images) int64, into OUT_labels.npy.
+void embed(const EmbedOptions& options, gradus::Device device);
+
 struct ShowOptions {
   std::string checkpoint = "out";
   int64_t count = 8;

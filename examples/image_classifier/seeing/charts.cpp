@@ -214,7 +214,7 @@ Tensor attention_sheet(const std::vector<Explained>& pictures, const std::vector
       Tensor picture = overlay(large, view.map);
       if (view.row >= 0) {
         const int64_t height = large.size(1) / view.map.size(0), width = large.size(2) / view.map.size(1);
-        outline(picture, view.row * height, view.column * width, height, width, 3, pink);
+        outline(picture, view.row * height, view.column * width, height, width, 3, cyan);
       }
       row.push_back({picture, {view.name, view.detail, view.range}});
     }

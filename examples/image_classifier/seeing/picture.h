@@ -12,7 +12,7 @@ namespace image_classifier {
 struct Colour {
   uint8_t red, green, blue;
 };
-inline constexpr Colour white = {255, 255, 255}, black = {25, 25, 25}, grey = {120, 120, 120}, pink = {255, 60, 170};
+inline constexpr Colour white = {255, 255, 255}, black = {25, 25, 25}, grey = {120, 120, 120}, cyan = {0, 220, 220};
 
 gradus::Tensor blank(int64_t height, int64_t width, Colour colour = white);
 void fill(gradus::Tensor& picture, int64_t top, int64_t left, int64_t height, int64_t width, Colour colour);
