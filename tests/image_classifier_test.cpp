@@ -321,8 +321,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
     const char* arguments;
     const char* says;
   } cases[] = {
-      {"", "train|evaluate|predict|show|demo"},
-      {"fly", "train|evaluate|predict|show|demo"},
+      {"", "train|evaluate|predict|embed|show|demo"},
+      {"fly", "train|evaluate|predict|embed|show|demo"},
       {"train --threads 0", "--threads: '0' is not a whole number from 1 to 1024"},
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "data/transforms.h"
 #include "data_sets.h"
+#include "epoch_log.h"
 #include "evaluation.h"
 #include "examples/metadata.h"
 #include "optim/optim.h"
@@ -184,6 +185,11 @@ void train(const Options& options, Device device) {
       return train::evaluate(model, *held_out, validation_step, "validation_");
     };
   }
+  EpochLog epoch_log(model, recipe, parts.train, parts.validation);
+  fit.log_epoch = [&](train::EventLog& events, int64_t update) {
+    const auto scope = averaged();
+    epoch_log(events, update);
+  };
   train::fit(model, *optimizer, loader, train_step, fit);
   const auto scope = averaged();
   data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
