@@ -16,6 +16,7 @@
 #include "data/image.h"
 #include "examples/made_up/digits.h"
 #include "tensor/io/file.h"
+#include "tensor/io/safetensors.h"
 #include "tests/paths.h"
 
 namespace gradus {
@@ -154,9 +155,9 @@ TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
 }
 
 // Starts a training, sends it a signal once it has written its third checkpoint, and gives what waitpid says.
-int stop_with(int signal, const std::string& out, const std::string& log) {
+int stop_with(int signal, const std::string& training, const std::string& out, const std::string& log) {
   std::vector<std::string> words = {program()};
-  std::istringstream text(tiny + "--out " + out);
+  std::istringstream text(training + "--out " + out);
   for (std::string word; text >> word;) words.push_back(word);
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -192,7 +193,7 @@ TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
   TempDir dir;
   ASSERT_EQ(run(tiny + "--out " + (dir / "whole")).status, 0);
   const std::string whole = read_file(dir / "whole/last.safetensors");
-  const int killed = stop_with(SIGKILL, dir / "killed", dir / "log");
+  const int killed = stop_with(SIGKILL, tiny, dir / "killed", dir / "log");
   EXPECT_TRUE(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL) << read_file(dir / "log");
   EXPECT_NE(read_file(dir / "killed/last.safetensors"), whole);
   const Outcome resumed = run("train --resume " + (dir / "killed"));
@@ -200,7 +201,7 @@ TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
   EXPECT_EQ(read_file(dir / "killed/last.safetensors"), whole);
   EXPECT_EQ(read_file(dir / "killed/log.csv"), read_file(dir / "whole/log.csv"));
 
-  const int stopped = stop_with(SIGINT, dir / "stopped", dir / "log");
+  const int stopped = stop_with(SIGINT, tiny, dir / "stopped", dir / "log");
   const std::string output = read_file(dir / "log");
   EXPECT_TRUE(WIFEXITED(stopped) && WEXITSTATUS(stopped) == 130) << stopped << output;
   EXPECT_NE(output.find("to go on, resume from"), std::string::npos) << output;
@@ -210,13 +211,43 @@ TEST(ImageClassifier, KilledOrInterruptedItGoesOnBitForBit) {
   EXPECT_EQ(read_file(dir / "stopped/last.safetensors"), whole);
 }
 
-TEST(ImageClassifier, LearnsFromFolders) {
-  TempDir dir;
+// 60 images of the digits 0 and 1, 48 of them to train with.
+void make_image_folder(const std::string& path) {
   for (int64_t i = 0; i < 60; ++i) {
-    const std::string folder = dir / (i % 2 ? "set/one" : "set/zero");
+    const std::string folder = path + (i % 2 ? "/one" : "/zero");
     make_folder(folder);
     data::write_png(folder + "/" + std::to_string(i) + ".png", examples::draw_digit(i % 2, 3, i));
   }
+}
+
+TEST(ImageClassifier, EveryModelTrainsAndGoesOnBitForBit) {
+  TempDir dir;
+  make_image_folder(dir / "set");
+  const std::string common = "train --data folder:" + (dir / "set") +
+                             " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --depth 8 --width 4 --model ";
+  for (const std::string model :
+       {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet", "self_attention_cnn"}) {
+    SCOPED_TRACE(model);
+    const std::string name = model.substr(0, model.find(' ')), out = dir / name;
+    const Outcome whole = run(common + model + " --threads 1 --out " + out);
+    ASSERT_EQ(whole.status, 0) << whole.output;
+    EXPECT_NE(whole.output.find(name + ": "), std::string::npos) << whole.output;
+    EXPECT_GT(accuracy_in(last_line(whole.output)), 0);
+    const std::string stopped = out + "-stopped";
+    const int killed = stop_with(SIGKILL, common + model + " ", stopped, dir / "log");
+    EXPECT_TRUE(WIFSIGNALED(killed)) << read_file(dir / "log");
+    const Outcome resumed = run("train --threads 2 --resume " + stopped);
+    EXPECT_EQ(last_line(resumed.output), last_line(whole.output));
+    EXPECT_EQ(read_file(stopped + "/last.safetensors"), read_file(out + "/last.safetensors"));
+    EXPECT_EQ(last_line(run("evaluate --checkpoint " + out).output), last_line(whole.output));
+    fs::remove_all(out);
+    fs::remove_all(stopped);
+  }
+}
+
+TEST(ImageClassifier, LearnsFromFolders) {
+  TempDir dir;
+  make_image_folder(dir / "set");
   const std::string arguments = "train --data folder:" + (dir / "set") +
                                 " --size 20 --grey --model linear --epochs 8 --batch 8 --out " + (dir / "out");
   const Outcome r = run(arguments);
@@ -256,7 +287,10 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --seed x", "--seed: 'x' is not a whole number from 0 to"},
       {"train --lr 0", "--lr: '0' is not a number above 0"},
       {"train --lr nan", "--lr: 'nan' is not a number above 0"},
-      {"train --model resnet", "--model: 'resnet' is none of linear|mlp|cnn"},
+      {"train --model resnext", "--model: 'resnext' is none of linear|mlp|lenet|cnn|resnet"},
+      {"train --depth 1203", "--depth: '1203' is not a whole number from 0 to 1202"},
+      {"train --width 5000", "--width: '5000' is not a whole number from 0 to 4096"},
+      {"train --stem large", "--stem: 'large' is none of auto|small|imagenet"},
       {"train --optimizer lion", "--optimizer: 'lion' is none of adamw|adam|sgd|rmsprop"},
       {"train --schedule noam", "--schedule: 'noam' is none of onecycle|cosine|step|constant"},
       {"train --augment crop,zoom", "--augment: 'zoom' is none of crop|flip|rotate|cutout|mixup"},
@@ -283,7 +317,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
   }
   const Outcome help = run("train --help");
   EXPECT_EQ(help.status, 0);
-  for (const char* part : {"linear|mlp|cnn", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
+  for (const char* part :
+       {"linear|mlp|lenet|cnn|resnet", "onecycle|cosine|step|constant", "--resume", "fashion_mnist[:DIR]"}) {
     EXPECT_NE(help.output.find(part), std::string::npos) << part;
   }
 }
@@ -301,8 +336,13 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   std::string mismatch = good;
   mismatch.replace(mismatch.find("1,28,28"), 7, "1,28,27");
   write_file(dir / "mismatch.safetensors", mismatch);
+  TensorFile deep = load_safetensors(dir / "out/last.safetensors");
+  deep.metadata["depth"] = "1000000000";
+  save_safetensors(dir / "deep.safetensors", deep);
   write_file(dir / "text.png", "not an image");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
+  make_folder(dir / "texts/notes");
+  write_file(dir / "texts/notes/1.txt", "no image");
   const struct {
     std::string arguments, says;
   } cases[] = {
@@ -318,11 +358,14 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"predict" + at + (dir / "missing.png"), "missing.png"},
       {"predict" + at + dir.path(), dir.path()},
       {"train --data folder:" + (dir / "nowhere"), "nowhere"},
-      {"train --data folder:" + dir.path() + " --out " + (dir / "x"), "out: no image files"},
+      {"train --data folder:" + (dir / "texts") + " --out " + (dir / "x"), "notes: no image files"},
       {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
       {"train --resume " + (dir / "out") + " --seed 9", "seed"},
       {"train --resume " + (dir / "out") + " --model mlp", "last.safetensors: model"},
       {"train --resume " + (dir / "out") + " --batch 7", "batch size was 64, now 7"},
+      {"train --model resnet --depth 19", "resnet: depth 19 is none of 18, 34, 50, 101, 152, nor 6n + 2"},
+      {"train --model resnet --depth 152 --width 4096", "expected less than 500 million"},
+      {"evaluate --checkpoint " + (dir / "deep.safetensors"), "deep.safetensors: metadata 'depth' is '1000000000'"},
       {"train --samples 50 --model linear --out " + (dir / "good.png"), "good.png"},
       {"train --samples 50 --model mlp --lr 1000 --optimizer sgd --schedule constant --epochs 50 --out " +
            (dir / "nan"),

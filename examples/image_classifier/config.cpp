@@ -55,6 +55,7 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
     if (!examples::is_adaptation(member) || metadata.count(name)) read.into(name, options.*member);
   });
   read.one_of("model", model_names);
+  read.one_of("stem", stem_names);
   read.one_of("optimizer", optimizer_names);
   read.one_of("schedule", schedule_names);
   return options;

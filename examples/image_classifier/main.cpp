@@ -43,6 +43,7 @@ CLI::Validator augmentations() {
 CLI::Validator allowed(const std::string& name) {
   if (name == "data") return data_argument();
   if (name == "model") return one_of(model_names);
+  if (name == "stem") return one_of(stem_names);
   if (name == "optimizer") return one_of(optimizer_names);
   if (name == "schedule") return one_of(schedule_names);
   if (name == "augment") return augmentations();
@@ -88,10 +89,25 @@ int run(int argc, char** argv) {
       ->check(whole(0, 256))
       ->capture_default_str();
 
+  evaluate_app->add_option("--out", a.evaluate.out, "folder for confusion.png and wrong.png (without it: none)")
+      ->check(path());
+
   CLI::App* predict_app = app.add_subcommand("predict", "say what is on images (PNG, JPEG, BMP, PGM, PPM)");
   add_checkpoint(*predict_app, a.predict.checkpoint);
   predict_app->add_option("--top", a.predict.top, "classes to list")->check(whole(1, many))->capture_default_str();
   predict_app->add_flag("--invert", a.predict.invert, "turn light and dark round, for ink on paper");
+  CLI::Option* attention =
+      predict_app->add_option("--attention", a.predict.attention, "draw what the model looks at into this PNG file")
+          ->check(path());
+  predict_app->add_option("--class", a.predict.of_class, "for which Grad-CAM asks (without it: the predicted one)")
+      ->check(path())
+      ->needs(attention);
+  predict_app->add_option("--layer", a.predict.explain.layer, "whose attention to draw, from 1 (0: the last)")
+      ->check(whole(0, many))
+      ->needs(attention);
+  predict_app->add_option("--head", a.predict.explain.head, "of attention to draw, from 1 (0: the mean of all)")
+      ->check(whole(0, many))
+      ->needs(attention);
   predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
 
   CLI::App* show_app = app.add_subcommand("show", "draw test images in the terminal, with the model's answers");

@@ -187,7 +187,7 @@ void train(const Options& options, Device device) {
   train::fit(model, *optimizer, loader, train_step, fit);
   const auto scope = averaged();
   data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
-  print_report(confusion_of(model, tests, classes, options.test_flip), recipe.classes);
+  report(examine(model, tests, classes, options.test_flip), *sets.test, recipe.classes, options.out);
 }
 
 }  // namespace image_classifier

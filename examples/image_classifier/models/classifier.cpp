@@ -1,6 +1,7 @@
 #include "classifier.h"
 
 #include "plain.h"
+#include "resnet.h"
 #include "tensor/io/file.h"
 
 namespace image_classifier {
@@ -15,7 +16,12 @@ Tensor Classifier::operator()(const Tensor& images) const {
 std::unique_ptr<Classifier> make_model(const ModelOptions& options, const Shape& image, int64_t classes) {
   if (options.model == "linear") return std::make_unique<SoftmaxRegression>(image, classes);
   if (options.model == "mlp") return std::make_unique<Mlp>(image, classes);
+  if (options.model == "lenet") return std::make_unique<LeNet>(image, classes);
   if (options.model == "cnn") return std::make_unique<Cnn>(image, classes);
+  if (options.model == "resnet" || options.model == "se_resnet" || options.model == "cbam_resnet" ||
+      options.model == "self_attention_cnn") {
+    return std::make_unique<ResNet>(options, image, classes);
+  }
   fail({"no model '", printable(options.model), "'"});
 }
 

@@ -32,17 +32,32 @@ class Classifier : public gradus::nn::Module {
   virtual const gradus::nn::Linear& head() const = 0;
 };
 
-inline const std::vector<std::string> model_names = {"linear", "mlp", "cnn"};
+inline const std::vector<std::string> model_names = {"linear", "mlp",       "lenet",       "cnn",
+                                                     "resnet", "se_resnet", "cbam_resnet", "self_attention_cnn"};
+inline const std::vector<std::string> stem_names = {"auto", "small", "imagenet"};
 
 // A number of 0 stands for what is usual for the model.
 struct ModelOptions {
   std::string model = "cnn";
+  int64_t depth = 0, width = 0;  // of a resnet: layers, and channels of the first stage
+  bool pre_activation = false;
+  bool zero_init = false;
+  int64_t reduction = 0;
+  std::string stem = "auto";
 };
 
 // Calls f(name, member, help) for each.
 template <class F>
 void each_model_option(F f) {
   f("model", &ModelOptions::model, "what to train");
+  f("depth", &ModelOptions::depth, "layers of a resnet: 18, 34, 50, 101, 152, or 6n + 2 up to 1202 (default: 20)");
+  f("width", &ModelOptions::width, "channels of a resnet's first stage (default: 64, of depths 6n + 2 16)");
+  f("pre-activation", &ModelOptions::pre_activation,
+    "let a resnet normalise before its convolutions, not after them");
+  f("zero-init", &ModelOptions::zero_init, "let a resnet's blocks begin as the identity");
+  f("reduction", &ModelOptions::reduction,
+    "channels over those that a block's attention squeezes them to (default: 16, of depths 6n + 2 4)");
+  f("stem", &ModelOptions::stem, "first layers of a resnet (auto: imagenet for images of at least 96 pixels)");
 }
 
 // For images (channels, height, width). Throws Error for options that do not fit together.
