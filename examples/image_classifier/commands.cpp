@@ -42,8 +42,7 @@ struct Trained {
   // The images to look at, brought to what the model expects where they can be; "": of the data it was trained on.
   DataSets open(const std::string& other) const {
     const std::string& data = other.empty() ? options.data : other;
-    const DataSets sets =
-        open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
+    const DataSets sets = open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
     check(sets.test->image_shape() == recipe.image, printable(data), ": images ", sets.test->image_shape(),
           ", the model expects ", recipe.image);
     check(sets.test->classes() == recipe.classes || data != options.data, printable(data),
