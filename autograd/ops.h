@@ -163,7 +163,7 @@ struct Attended {
 // turn: Ainslie et al. 2023. Memory is linear in the lengths, forward and backward, unless the bias requires grad.
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const AttentionOptions& options = {});
-// The same, with the weights.
+// The same, with the weights; its gradient can be differentiated again, which the one above refuses.
 Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options = {});
 
 // Rotates each pair (x[i], x[i + d/2]) of the last dimension by position * base^(-2i/d), so that products of two such
@@ -185,7 +185,7 @@ struct RecurrentSteps {
 // The steps of a recurrent layer. inputs (batch, time, gates * hidden): W_ih x + b_ih of all steps, which `linear`
 // makes of them in one go; weight (gates * hidden, hidden) and bias (gates * hidden), which may be undefined, W_hh and
 // b_hh in PyTorch's order of gates; h0 and, of an LSTM, c0 (batch, hidden). lengths (batch) int64 or undefined: how
-// long each sequence is; beyond that its state stays. `reverse` reads from the last step to the first.
+// long each sequence is; beyond that its state stays. `reverse` reads from the end. Cannot be differentiated twice.
 RecurrentSteps recurrent(Cell cell, const Tensor& inputs, const Tensor& weight, const Tensor& bias, const Tensor& h0,
                          const Tensor& c0 = {}, const Tensor& lengths = {}, bool reverse = false);
 

@@ -43,7 +43,7 @@ Tensor ScoredAttention::scores(const Tensor& query, const Tensor& memory, const 
   const Tensor keys = prepared.defined() ? prepared : prepare(memory);
   if (score_ == Score::additive) {
     const Tensor q = (*query_)(query);
-    if (!coverage.defined()) return additive_scores(q, keys, v_->weight.flatten());
+    if (!coverage.defined()) return additive_scores(q, keys, v_->lora.added_to(v_->weight).flatten());
     const Tensor sum = q.unsqueeze(2) + keys.unsqueeze(1) + (*cover_)(coverage.unsqueeze(-1));
     return (*v_)(tanh(sum)).squeeze(-1);  // of (batch, queries, keys, hidden)
   }
@@ -69,49 +69,6 @@ void ScoredAttention::visit(Visitor& v) {
 }
 
 std::string ScoredAttention::describe() const { return std::string("score=") + to_string(score_); }
-
-LocalAttention::LocalAttention(int64_t query_dim, int64_t memory_dim, int64_t half_window)
-    : place(query_dim, query_dim, {.bias = false}),
-      v(query_dim, 1, {.bias = false}),
-      score(query_dim, memory_dim, {.score = Score::general}),
-      window(half_window) {
-  check(window > 0, "LocalAttention: a window of ", window);
-}
-
-Attended LocalAttention::operator()(const Tensor& query, const Tensor& memory, const Tensor& lengths) const {
-  Call call(*this);
-  const int64_t n = memory.size(1);
-  const Tensor last = (lengths.defined() ? lengths.to(query.dtype()) : full({1}, double(n), query.options())) - 1.0;
-  const Tensor centre = sigmoid(v(tanh(place(query)))) * last.unsqueeze(1).unsqueeze(1);  // (batch, queries, 1)
-  const Tensor distance = arange(0, double(n), 1, query.options()) - centre;              // (batch, queries, keys)
-  KeepMask keep(abs(distance) <= double(window));
-  if (lengths.defined()) keep = keep & KeepMask(padding_mask(lengths, n).kept.squeeze(1));
-  const double deviation = double(window) / 2;
-  const Tensor near = exp(square(distance) * (-0.5 / (deviation * deviation)));
-  const Tensor weights = masked_softmax(score.scores(query, memory), keep) * near;
-  return {call(matmul(weights, memory)), weights};
-}
-
-void LocalAttention::visit(Visitor& visitor) {
-  visitor("place", place);
-  visitor("v", v);
-  visitor("score", score);
-}
-
-HardAttention::HardAttention(int64_t query_dim, int64_t memory_dim, double temperature)
-    : score(query_dim, memory_dim, {.score = Score::general}), tau(temperature) {
-  check(tau > 0, "HardAttention: temperature ", tau, " must be positive");
-}
-
-Attended HardAttention::operator()(const Tensor& query, const Tensor& memory,
-                                   const std::optional<KeepMask>& keep) const {
-  Call call(*this);
-  Tensor s = score.scores(query, memory);
-  if (keep) s = s.masked_fill(logical_not(keep->kept), -1e30);
-  Tensor weights = training() ? gumbel_softmax(s, tau, true) : one_hot(s.argmax(-1), s.size(-1)).to(s.dtype());
-  if (keep) weights = weights.masked_fill(logical_not(keep->kept), 0);
-  return {call(matmul(weights, memory)), weights};
-}
 
 // --- many heads ----------------------------------------------------------------------------------------------------
 
@@ -187,13 +144,17 @@ Tensor MultiheadAttention::split_heads(const Tensor& x) const {
   return x.unflatten(-1, {x.size(-1) / d, d}).transpose(1, 2);
 }
 
+Tensor MultiheadAttention::packed(const Tensor& x, int64_t first, int64_t rows) const {
+  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor();
+  return lora(linear(x, in_proj_weight.narrow(0, first, rows), bias), x, first);
+}
+
 Tensor MultiheadAttention::projected(const Tensor& x, Part part) const {
   const int64_t first = rows_before(part);
   const int64_t rows = part == query_part ? embed_dim_ : kv_heads_ * (embed_dim_ / heads_);
-  const Tensor separate = part == query_part ? q_proj_weight : part == key_part ? k_proj_weight : v_proj_weight;
-  const Tensor weight = in_proj_weight.defined() ? in_proj_weight.narrow(0, first, rows) : separate;
-  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor();
-  return split_heads(linear(x, weight, bias));
+  if (in_proj_weight.defined()) return split_heads(packed(x, first, rows));
+  const Tensor weight = part == query_part ? q_proj_weight : part == key_part ? k_proj_weight : v_proj_weight;
+  return split_heads(linear(x, weight, in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor()));
 }
 
 std::pair<Tensor, Tensor> MultiheadAttention::projected_keys_and_values(const Tensor& key,
@@ -203,8 +164,7 @@ std::pair<Tensor, Tensor> MultiheadAttention::projected_keys_and_values(const Te
   if (!same || !in_proj_weight.defined()) return {projected(key, key_part), projected(value, value_part)};
   // One memory for both, in one product.
   const int64_t first = rows_before(key_part), rows = rows_before(value_part) - first;
-  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, 2 * rows) : Tensor();
-  const Tensor both = linear(key, in_proj_weight.narrow(0, first, 2 * rows), bias);
+  const Tensor both = packed(key, first, 2 * rows);
   return {split_heads(both.narrow(-1, 0, rows)), split_heads(both.narrow(-1, rows, rows))};
 }
 
@@ -221,7 +181,8 @@ Attended MultiheadAttention::operator()(const Tensor& x, const MultiheadCall& op
   Call call(*this);
   check(x.dim() == 3, "attention: x ", x.shape(), " must be (batch, places, features)");
   const int64_t kv = kv_heads_ * (embed_dim_ / heads_);
-  const std::vector<Tensor> parts = linear(x, in_proj_weight, in_proj_bias).split(Dims{embed_dim_, kv, kv}, -1);
+  const Tensor all = lora(linear(x, in_proj_weight, in_proj_bias), x);
+  const std::vector<Tensor> parts = all.split(Dims{embed_dim_, kv, kv}, -1);
   Attended a = finish(split_heads(parts[0]), split_heads(parts[1]), split_heads(parts[2]), options);
   a.output = call(a.output);
   return a;
@@ -279,6 +240,7 @@ void MultiheadAttention::visit(Visitor& v) {
   v("k_proj_weight", k_proj_weight);
   v("v_proj_weight", v_proj_weight);
   v("in_proj_bias", in_proj_bias);
+  lora.visit(v);
   v("out_proj", out_proj);
 }
 
@@ -287,30 +249,6 @@ std::string MultiheadAttention::describe() const {
   if (kv_heads_ != heads_) text += ", kv_heads=" + std::to_string(kv_heads_);
   if (options_.rotary) text += ", rotary";
   return text;
-}
-
-LowRankAttention::LowRankAttention(int64_t embed_dim, int64_t heads, int64_t length, int64_t rank)
-    : attention(embed_dim, heads) {
-  check(length > 0 && rank > 0, "LowRankAttention: length ", length, " and rank ", rank, " must be positive");
-  mix_keys = xavier_uniform_(empty({rank, length}, {.requires_grad = true}));
-  mix_values = xavier_uniform_(empty({rank, length}, {.requires_grad = true}));
-}
-
-Attended LowRankAttention::operator()(const Tensor& x, bool need_weights) const {
-  Call call(*this);
-  const int64_t n = x.size(1);
-  check(n <= mix_keys.size(1), "LowRankAttention: ", n, " places, made for at most ", mix_keys.size(1));
-  // Mixing places and projecting features may change places: (E x) W = E (x W).
-  Attended a = attention(x, matmul(mix_keys.narrow(1, 0, n), x), matmul(mix_values.narrow(1, 0, n), x),
-                         {.need_weights = need_weights});
-  a.output = call(a.output);
-  return a;
-}
-
-void LowRankAttention::visit(Visitor& v) {
-  v("attention", attention);
-  v("mix_keys", mix_keys);
-  v("mix_values", mix_values);
 }
 
 }  // namespace gradus::nn

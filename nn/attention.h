@@ -47,20 +47,6 @@ class ScoredAttention : public Module {
   std::optional<Linear> query_, key_, v_, cover_;  // additive
 };
 
-// Looks at 2 window + 1 keys around a place it predicts: (S - 1) sigmoid(v . tanh(W q)), S the length of the memory,
-// places counted from 0; the weights fall off from there as a normal distribution of deviation window / 2: Luong et
-// al. 2015, section 3.2, local-p. Scores are `general`.
-struct LocalAttention : Module {
-  Linear place, v;
-  ScoredAttention score;
-  int64_t window;
-  LocalAttention(int64_t query_dim, int64_t memory_dim, int64_t half_window);
-  // lengths (batch) int64, or undefined where every memory is full.
-  Attended operator()(const Tensor& query, const Tensor& memory, const Tensor& lengths = {}) const;
-  void visit(Visitor& visitor) override;
-  const char* type() const override { return "LocalAttention"; }
-};
-
 // Keys and values of the places seen so far, for decoding one token at a time. Reordering, as beam search does, moves
 // rows.
 class KeyValueCache {
@@ -98,6 +84,7 @@ struct MultiheadCall {
 class MultiheadAttention : public Module {
  public:
   Tensor in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias;
+  LowRank lora;  // of in_proj_weight
   Linear out_proj;
 
   // Throws Error unless heads divides embed_dim and kv_heads divides heads.
@@ -118,6 +105,8 @@ class MultiheadAttention : public Module {
 
  private:
   enum Part { query_part, key_part, value_part };
+  // x times these rows of in_proj_weight.
+  Tensor packed(const Tensor& x, int64_t first, int64_t rows) const;
   // (batch, n, features) to (batch, heads, n, head_dim).
   Tensor projected(const Tensor& x, Part part) const;
   std::pair<Tensor, Tensor> projected_keys_and_values(const Tensor& key, const Tensor& value) const;
@@ -128,30 +117,6 @@ class MultiheadAttention : public Module {
 
   int64_t embed_dim_, heads_, kv_heads_;
   MultiheadOptions options_;
-};
-
-// Self-attention whose cost grows with the length instead of its square: keys and values are mixed down to `rank`
-// places by learned matrices (rank, length): Wang et al. 2020, "Linformer", section 4, E and F shared by all heads.
-// Every input has at most `length` places.
-struct LowRankAttention : Module {
-  MultiheadAttention attention;
-  Tensor mix_keys, mix_values;  // (rank, length)
-  LowRankAttention(int64_t embed_dim, int64_t heads, int64_t length, int64_t rank);
-  // x (batch, n, embed_dim); padded places must be zero.
-  Attended operator()(const Tensor& x, bool need_weights = false) const;
-  void visit(Visitor& v) override;
-  const char* type() const override { return "LowRankAttention"; }
-};
-
-// Looks at one place, drawn at random when training (with a gradient by Gumbel-softmax, straight through) and the most
-// likely one when evaluating: "hard" attention, Xu et al. 2015, section 4.1.
-struct HardAttention : Module {
-  ScoredAttention score;
-  double tau;
-  HardAttention(int64_t query_dim, int64_t memory_dim, double temperature = 1);
-  Attended operator()(const Tensor& query, const Tensor& memory, const std::optional<KeepMask>& keep = {}) const;
-  void visit(Visitor& v) override { v("score", score); }
-  const char* type() const override { return "HardAttention"; }
 };
 
 }  // namespace gradus::nn

@@ -11,6 +11,7 @@
 #include "nn/image_attention.h"
 #include "nn/init.h"
 #include "nn/linear.h"
+#include "nn/lora.h"
 #include "nn/module.h"
 #include "nn/norm.h"
 #include "nn/pool.h"

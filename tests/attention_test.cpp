@@ -1,5 +1,5 @@
 // Every form of attention: beside PyTorch's values, and beside its definition computed one number after another.
-#include "nn/attention.h"
+#include "tutorials/attention_forms/attention_forms.h"
 
 #include <gtest/gtest.h>
 
@@ -12,6 +12,9 @@
 namespace gradus::nn {
 namespace {
 
+using attention_forms::HardAttention;
+using attention_forms::LocalAttention;
+using attention_forms::LowRankAttention;
 using gradus::testing::Golden;
 
 // --- golden values -------------------------------------------------------------------------------------------------

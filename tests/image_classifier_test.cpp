@@ -64,13 +64,13 @@ TEST(ImageClassifier, TrainsEvaluatesAndPredicts) {
   const Outcome trained = run("train --model mlp --samples 3000 --epochs 4 --log tensorboard --out " + (dir / "out"));
   ASSERT_EQ(trained.status, 0) << trained.output;
   EXPECT_GT(accuracy_in(last_line(trained.output)), 85) << trained.output;
-  for (const char* part : {"3000 training and 2000 test images of 1x28x28, 10 classes", "mlp: 235146 parameters",
-                           "epoch 4/4", "f1-score", "weighted avg"}) {
+  for (const char* part : {"2700 training, 300 validation and 2000 test images of 1x28x28, 10 classes",
+                           "mlp: 235146 parameters", "epoch 4/4", "f1-score", "weighted avg"}) {
     EXPECT_NE(trained.output.find(part), std::string::npos) << part;
   }
   EXPECT_TRUE(file_exists(dir / "out/last.safetensors"));
   const std::string log = read_file(dir / "out/log.csv");
-  EXPECT_TRUE(log.starts_with("epoch,loss,accuracy,test_loss,test_accuracy\n")) << log;
+  EXPECT_TRUE(log.starts_with("epoch,loss,accuracy,validation_loss,validation_accuracy\n")) << log;
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 5);
   int events = 0;
   for (const auto& entry : fs::directory_iterator(dir / "out")) {
@@ -137,16 +137,21 @@ TEST(ImageClassifier, Demo) {
   EXPECT_FALSE(file_exists(dir / "demo/earlier-1.safetensors"));
 }
 
-// Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup.
+// Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup; and all that a checkpoint
+// has to keep.
 const std::string tiny =
-    "train --model cnn --samples 200 --epochs 2 --batch 20 --augment crop,rotate,mixup --save-every 2 --seed 5 ";
+    "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment crop,rotate,mixup --save-every 2 "
+    "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --seed 5 ";
 
 TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
   TempDir dir;
-  ASSERT_EQ(run(tiny + "--threads 1 --workers 0 --out " + (dir / "a")).status, 0);
+  const Outcome trained = run(tiny + "--threads 1 --workers 0 --out " + (dir / "a"));
+  ASSERT_EQ(trained.status, 0) << trained.output;
   ASSERT_EQ(run(tiny + "--threads 2 --workers 3 --out " + (dir / "b")).status, 0);
   EXPECT_EQ(read_file(dir / "a/last.safetensors"), read_file(dir / "b/last.safetensors"));
   EXPECT_EQ(read_file(dir / "a/log.csv"), read_file(dir / "b/log.csv"));
+  // With the averaged weights and mirror images that it was trained for.
+  EXPECT_EQ(last_line(run("evaluate --checkpoint " + (dir / "a")).output), last_line(trained.output));
 }
 
 // Starts a training, sends it a signal once it has written its third checkpoint, and gives what waitpid says.
@@ -218,11 +223,12 @@ void make_image_folder(const std::string& path) {
 TEST(ImageClassifier, EveryModelTrainsAndGoesOnBitForBit) {
   TempDir dir;
   make_image_folder(dir / "set");
-  const std::string common = "train --data folder:" + (dir / "set") +
-                             " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --depth 8 --width 4 --model ";
-  for (const std::string model :
+  const std::string common =
+      "train --data folder:" + (dir / "set") + " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --model ";
+  for (std::string model :
        {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet", "self_attention_cnn"}) {
     SCOPED_TRACE(model);
+    if (model != "lenet") model += " --depth 8 --width 4";
     const std::string name = model.substr(0, model.find(' ')), out = dir / name;
     const Outcome whole = run(common + model + " --threads 1 --out " + out);
     ASSERT_EQ(whole.status, 0) << whole.output;
@@ -247,7 +253,8 @@ TEST(ImageClassifier, LearnsFromFolders) {
                                 " --size 20 --grey --model linear --epochs 8 --batch 8 --out " + (dir / "out");
   const Outcome r = run(arguments);
   ASSERT_EQ(r.status, 0) << r.output;
-  EXPECT_NE(r.output.find("48 training and 12 test images of 1x20x20, 2 classes"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("44 training, 4 validation and 12 test images of 1x20x20, 2 classes"), std::string::npos)
+      << r.output;
   EXPECT_GT(accuracy_in(last_line(r.output)), 75) << r.output;
   const Outcome anew = run(arguments);
   EXPECT_NE(anew.output.find("earlier training is now " + (dir / "out/earlier-1.safetensors")), std::string::npos)
@@ -275,6 +282,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},
       {"train --epochs 99999999999999999999", "--epochs"},
+      {"train --validation 1", "--validation"},
+      {"train --ema 1", "--ema"},
       {"train --batch 0", "--batch: '0' is not a whole number from 1 to"},
       {"train --seed x", "--seed: 'x' is not a whole number from 0 to"},
       {"train --lr 0", "--lr: '0' is not a number above 0"},
@@ -333,6 +342,8 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   save_safetensors(dir / "deep.safetensors", deep);
   write_file(dir / "text.png", "not an image");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
+  make_folder(dir / "texts/notes");
+  write_file(dir / "texts/notes/1.txt", "no image");
   const struct {
     std::string arguments, says;
   } cases[] = {
@@ -348,7 +359,7 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"predict" + at + (dir / "missing.png"), "missing.png"},
       {"predict" + at + dir.path(), dir.path()},
       {"train --data folder:" + (dir / "nowhere"), "nowhere"},
-      {"train --data folder:" + dir.path() + " --out " + (dir / "x"), "out: no image files"},
+      {"train --data folder:" + (dir / "texts") + " --out " + (dir / "x"), "notes: no image files"},
       {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
       {"train --resume " + (dir / "out") + " --seed 9", "seed"},
       {"train --resume " + (dir / "out") + " --model mlp", "last.safetensors: model"},

@@ -52,10 +52,12 @@ struct Outputs : std::vector<Tensor> {
   Outputs(std::vector<Tensor> y) : std::vector<Tensor>(std::move(y)) {}
 };
 
+// Each with the checks of those before it.
 enum class Check {
-  twice,        // differentiable twice: gradients of all elements and of the gradients are checked by differences
-  golden_only,  // at a kink or a tie, where a difference quotient says something else: PyTorch's gradient decides
   none,         // forward only: the result has no gradient, or none to speak of (NaN)
+  golden_only,  // at a kink or a tie, where a difference quotient says something else: PyTorch's gradient decides
+  once,         // gradients of all elements are checked by differences; those of the gradients are refused
+  twice,        // and so are the gradients of the gradients
 };
 
 struct RowOptions {
@@ -64,6 +66,7 @@ struct RowOptions {
 };
 
 inline const RowOptions no_gradient = {.check = Check::none};
+inline const RowOptions once = {.check = Check::once};
 inline const RowOptions at_tie = {.check = Check::golden_only};
 inline constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
 

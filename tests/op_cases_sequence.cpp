@@ -34,10 +34,10 @@ void add_cell(Table& t) {
   const std::vector<Case> bounded = {
       sequences(cell, true, 3, 4, 2, lengths({2, 0, 4})), sequences(cell, true, 1, 1, 3, lengths({1})),
       sequences(cell, true, 2, 0, 2, lengths({0, 0})), sequences(cell, true, 0, 2, 2, lengths({}))};
-  const RowOptions options = {.large = sequences(cell, true, 37, 5, 33, integer({37}, 0, 6))};
+  const RowOptions options = {.check = Check::once, .large = sequences(cell, true, 37, 5, 33, integer({37}, 0, 6))};
   t.add("recurrent", run_cell<cell, false, true>, "", bounded, options);
   t.add("recurrent", run_cell<cell, true, true>, "", bounded, options);
-  t.add("recurrent", run_cell<cell, false, false>, "", {sequences(cell, false, 2, 3, 2, lengths({}))});
+  t.add("recurrent", run_cell<cell, false, false>, "", {sequences(cell, false, 2, 3, 2, lengths({}))}, once);
 }
 
 }  // namespace
@@ -72,40 +72,50 @@ void add_attention(Table& t) {
         {{q, k, v},
          {real({2, 2, 1, 3}), real({2, 2, 7, 3}), real({2, 2, 7, 3})},
          {real({3, 2}), real({1, 2}), real({1, 2})}},
-        {.large = {real({4, 67, 32}), real({4, 71, 32}), real({4, 71, 32})}});
-  t.add("scaled_dot_product_attention",
-        [](X x) -> Outputs {
-          return scaled_dot_product_attention(x[0], x[1], x[2], {.keep = KeepMask(x[3]), .scale = 0.3});
-        },
-        "F.scaled_dot_product_attention(x[0], x[1], x[2], attn_mask=x[3], scale=0.3)", {{q, k, v, mask}});
+        {.check = Check::once, .large = {real({4, 67, 32}), real({4, 71, 32}), real({4, 71, 32})}});
+  t.add(
+      "scaled_dot_product_attention",
+      [](X x) -> Outputs {
+        return scaled_dot_product_attention(x[0], x[1], x[2], {.keep = KeepMask(x[3]), .scale = 0.3});
+      },
+      "F.scaled_dot_product_attention(x[0], x[1], x[2], attn_mask=x[3], scale=0.3)", {{q, k, v, mask}}, once);
   t.add("scaled_dot_product_attention",
         [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2], {.bias = x[3]}); },
         "F.scaled_dot_product_attention(x[0], x[1], x[2], attn_mask=x[3])", {{q, k, v, real({3, 5})}});
-  t.add("scaled_dot_product_attention", [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2]); },
-        "F.scaled_dot_product_attention(x[0], x[1], x[2], enable_gqa=True)",
-        {{real({2, 4, 3, 2}), real({2, 2, 5, 2}), real({2, 2, 5, 3})}});
+  t.add(
+      "scaled_dot_product_attention", [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2]); },
+      "F.scaled_dot_product_attention(x[0], x[1], x[2], enable_gqa=True)",
+      {{real({2, 4, 3, 2}), real({2, 2, 5, 2}), real({2, 2, 5, 3})}}, once);
   // PyTorch's is_causal lines up the first places of queries and keys, ours the last.
   t.add("scaled_dot_product_attention",
         [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); },
         "F.scaled_dot_product_attention(x[0], x[1], x[2], is_causal=True)",
         {{real({2, 4, 3}), real({2, 4, 3}), real({2, 4, 2})}},
-        {.large = {real({4, 67, 32}), real({4, 67, 32}), real({4, 67, 32})}});
-  t.add("scaled_dot_product_attention",
-        [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); },
-        "F.scaled_dot_product_attention(x[0], x[1], x[2], attn_mask=torch.ones(3, 5, dtype=torch.bool).tril(2))",
-        {{q, k, v}});
-  t.add("scaled_dot_product_attention",
-        [](X x) -> Outputs {
-          manual_seed(7);
-          return scaled_dot_product_attention(x[0], x[1], x[2], {.dropout = 0.4});
-        },
-        "", {{q, k, v}});
+        {.check = Check::once, .large = {real({4, 67, 32}), real({4, 67, 32}), real({4, 67, 32})}});
+  t.add(
+      "scaled_dot_product_attention",
+      [](X x) -> Outputs { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); },
+      "F.scaled_dot_product_attention(x[0], x[1], x[2], attn_mask=torch.ones(3, 5, dtype=torch.bool).tril(2))",
+      {{q, k, v}}, once);
+  t.add(
+      "scaled_dot_product_attention",
+      [](X x) -> Outputs {
+        manual_seed(7);
+        return scaled_dot_product_attention(x[0], x[1], x[2], {.dropout = 0.4});
+      },
+      "", {{q, k, v}}, once);
   t.add("attend",
         [](X x) -> Outputs {
           const Attended a = attend(x[0], x[1], x[2]);
           return std::pair(a.output, a.weights);
         },
         "(lambda w: (w @ x[2], w))(torch.softmax(x[0] @ x[1].transpose(1, 2) / 2, -1))", {{q, k, v}});
+  t.add("attend",
+        [](X x) -> Outputs {
+          manual_seed(7);
+          return attend(x[0], x[1], x[2], {.is_causal = true, .dropout = 0.4}).output;
+        },
+        "", {{real({2, 4, 3, 2}), real({2, 2, 5, 2}), real({2, 2, 5, 3})}});
   t.add("rotary", [](X x) -> Outputs { return rotary(x[0], 3); },
         "(lambda a, s: torch.cat([x[0][..., :3] * a.cos() - x[0][..., 3:] * a.sin(), x[0][..., :3] * a.sin() + "
         "x[0][..., 3:] * a.cos()], -1))((torch.arange(3, 3 + x[0].shape[-2])[:, None] * 10000.0 ** "

@@ -10,10 +10,14 @@
 #include "nn/text_models.h"
 #include "tests/errors.h"
 #include "tests/golden.h"
+#include "tutorials/attention_forms/attention_forms.h"
 
 namespace gradus::nn {
 namespace {
 
+using attention_forms::HardAttention;
+using attention_forms::LocalAttention;
+using attention_forms::LowRankAttention;
 using gradus::testing::difference;
 using gradus::testing::error_of;
 using gradus::testing::Golden;
@@ -88,7 +92,40 @@ TEST(Recurrent, PaddingChangesNothing) {
   }
 }
 
-// The gradients of the kernel are those of the form by ops, which gradients of gradients go through.
+// One step by ops. x: W_ih x + b_ih (batch, gates * hidden); the state before, (batch, hidden).
+RecurrentSteps step(Cell cell, const Tensor& x, const RecurrentSteps& before, const Tensor& w, const Tensor& bias) {
+  const Tensor a = linear(before.h, w, bias);
+  if (cell == Cell::rnn_tanh) return {{}, tanh(x + a), {}};
+  if (cell == Cell::rnn_relu) return {{}, relu(x + a), {}};
+  const int64_t hidden = before.h.size(1);
+  if (cell == Cell::gru) {
+    const std::vector<Tensor> in = x.split(hidden, 1), state = a.split(hidden, 1);
+    const Tensor reset = sigmoid(in[0] + state[0]), update = sigmoid(in[1] + state[1]);
+    const Tensor fresh = tanh(in[2] + reset * state[2]);
+    return {{}, fresh + update * (before.h - fresh), {}};
+  }
+  const std::vector<Tensor> gates = (x + a).split(hidden, 1);
+  const Tensor c = sigmoid(gates[1]) * before.c + sigmoid(gates[0]) * tanh(gates[2]);
+  return {{}, sigmoid(gates[3]) * tanh(c), c};
+}
+
+// All steps by ops.
+RecurrentSteps composed(Cell cell, const Tensor& x, const Tensor& w, const Tensor& bias, RecurrentSteps state,
+                        const Tensor& lengths, bool reverse) {
+  const int64_t time = x.size(1);
+  const Tensor going = arange(0, double(time), 1, lengths.options()) < lengths.unsqueeze(1);  // (batch, time)
+  std::vector<Tensor> outputs(static_cast<size_t>(time));
+  for (int64_t i = 0; i < time; ++i) {
+    const int64_t t = reverse ? time - 1 - i : i;
+    const Tensor on = going.select(1, t).unsqueeze(1);
+    const RecurrentSteps next = step(cell, x.select(1, t), state, w, bias);
+    outputs[size_t(t)] = next.h.masked_fill(logical_not(on), 0);
+    state.h = where(on, next.h, state.h);
+    if (next.c.defined()) state.c = where(on, next.c, state.c);
+  }
+  return {stack(outputs, 1), state.h, state.c};
+}
+
 TEST(Recurrent, EqualsTheComposedForm) {
   manual_seed(12);
   for (const Cell cell : {Cell::rnn_tanh, Cell::rnn_relu, Cell::gru, Cell::lstm})
@@ -97,13 +134,24 @@ TEST(Recurrent, EqualsTheComposedForm) {
       const int64_t rows = gates_of(cell) * 24;
       std::vector<Tensor> inputs = {made({5, 7, rows}), made({rows, 24}), made({rows}), made({5, 24})};
       if (cell == Cell::lstm) inputs.push_back(made({5, 24}));
-      const RecurrentSteps out =
-          recurrent(cell, inputs[0], inputs[1], inputs[2], inputs[3], cell == Cell::lstm ? inputs[4] : Tensor(),
-                    from_vector<int64_t>({7, 3, 0, 1, 6}, {5}), reverse);
-      Tensor loss = (out.output * randn({5, 7, 24})).sum() + (out.h * randn({5, 24})).sum();
-      if (out.c.defined()) loss = loss + (out.c * randn({5, 24})).sum();
-      const std::vector<Tensor> composed = grad({loss}, inputs, {.create_graph = true}), fused = grad({loss}, inputs);
-      for (size_t i = 0; i < inputs.size(); ++i) EXPECT_CLOSE(fused[i], composed[i].detach(), 1e-5);
+      const Tensor c0 = cell == Cell::lstm ? inputs[4] : Tensor(),
+                   lengths = from_vector<int64_t>({7, 3, 0, 1, 6}, {5});
+      const RecurrentSteps fused = recurrent(cell, inputs[0], inputs[1], inputs[2], inputs[3], c0, lengths, reverse);
+      const RecurrentSteps by_ops =
+          composed(cell, inputs[0], inputs[1], inputs[2], {{}, inputs[3], c0}, lengths, reverse);
+      EXPECT_CLOSE(fused.output, by_ops.output, 1e-5);
+      EXPECT_CLOSE(fused.h, by_ops.h, 1e-5);
+      if (c0.defined()) {
+        EXPECT_CLOSE(fused.c, by_ops.c, 1e-5);
+      }
+      const Tensor of_output = randn({5, 7, 24}), of_h = randn({5, 24}), of_c = randn({5, 24});
+      const auto gradients = [&](const RecurrentSteps& out) {
+        Tensor loss = (out.output * of_output).sum() + (out.h * of_h).sum();
+        if (out.c.defined()) loss = loss + (out.c * of_c).sum();
+        return grad({loss}, inputs);
+      };
+      const std::vector<Tensor> got = gradients(fused), right = gradients(by_ops);
+      for (size_t i = 0; i < inputs.size(); ++i) EXPECT_CLOSE(got[i], right[i], 1e-5);
     }
 }
 

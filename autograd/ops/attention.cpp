@@ -22,16 +22,14 @@ std::pair<Tensor, Tensor> places(const char* op, int64_t queries, int64_t keys, 
 // A number that no score reaches; less a maximum that is a score, its exponential is 0.
 constexpr double hidden = -1e30;
 
-// `state`: dropout's random numbers, where they were drawn before.
-Tensor weights_of(const Tensor& scores, const AttentionOptions& o, std::optional<PhiloxState> state) {
+Tensor weights_of(const Tensor& scores, const AttentionOptions& o) {
   Tensor biased = o.bias.defined() ? scores + match("attention", o.bias, scores) : scores;
   std::optional<KeepMask> keep = o.keep;
   if (o.is_causal) {
     const KeepMask causal = causal_mask(scores.size(-2), scores.size(-1), scores.device());
     keep = keep ? *keep & causal : causal;
   }
-  Tensor weights = keep ? masked_softmax(biased, *keep) : softmax(biased, -1);
-  return state ? dropout_with(*state, weights, o.dropout) : dropout(weights, o.dropout);
+  return dropout(keep ? masked_softmax(biased, *keep) : softmax(biased, -1), o.dropout);
 }
 
 // (..., heads, n, d) as (..., kv_heads, heads / kv_heads, n, d).
@@ -99,19 +97,18 @@ double scale_of(const Tensor& query, const AttentionOptions& options) {
 }
 
 // By ops that have gradients of their own.
-Attended composed(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options,
-                  std::optional<PhiloxState> state = {}) {
+Attended composed(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options) {
   if (query.dim() >= 3 && key.size(-3) != query.size(-3) && key.size(-3) > 1) {
     const int64_t kv_heads = key.size(-3);
     AttentionOptions o = options;
     o.scale = scale_of(query, options);
     if (o.keep) o.keep = KeepMask(grouped_like(o.keep->kept, kv_heads));
     o.bias = grouped_like(o.bias, kv_heads);
-    const Attended a = composed(grouped(query, kv_heads), key.unsqueeze(-3), value.unsqueeze(-3), o, state);
+    const Attended a = composed(grouped(query, kv_heads), key.unsqueeze(-3), value.unsqueeze(-3), o);
     return {a.output.flatten(-4, -3), a.weights.flatten(-4, -3)};
   }
   const Tensor scores = matmul(query * scale_of(query, options), key.transpose(-2, -1));
-  const Tensor weights = weights_of(scores, options, state);
+  const Tensor weights = weights_of(scores, options);
   return {matmul(weights, value), weights};
 }
 
@@ -200,35 +197,15 @@ Tensor scaled_dot_product_attention(const Tensor& queries, const Tensor& keys, c
   kernels(q).attention(call.arguments(q, k, v, y, log_sum, keep, bias));
   flops_counted() += 2 * call.pairs(q, k) * (q.size(3) + v.size(3));
   const auto rule = [call](const Tensor& g, const Kept& kept) {
+    check(!grad_enabled(), "scaled_dot_product_attention: its gradient cannot be differentiated; that of attend can");
     const Tensor inputs[] = {kept.input(0), kept.input(1), kept.input(2)};
-    const Tensor mask = kept.extra(1), added = kept.extra(2);
-    if (grad_enabled()) {  // to be differentiated again
-      AttentionOptions o{.is_causal = call.causal, .scale = call.scale, .dropout = call.dropout};
-      const int dims = inputs[0].dim();
-      const auto like_scores = [&](const Tensor& x) {
-        Shape to = inputs[0].shape();
-        to[dims - 1] = inputs[1].size(-2);
-        return x.reshape(to);
-      };
-      if (mask.defined()) o.keep = KeepMask(like_scores(mask));
-      if (added.defined()) o.bias = like_scores(added);
-      std::optional<PhiloxState> state;
-      if (call.dropout > 0) state = call.state;
-      const Tensor again = composed(inputs[0], inputs[1], inputs[2], o, state).output;
-      std::vector<Tensor> wanted;
-      for (int i = 0; i < 3; ++i)
-        if (kept.needs(i)) wanted.push_back(inputs[i]);
-      const std::vector<Tensor> found = grad({again}, wanted, {.grad_outputs = {g}, .create_graph = true});
-      Gradients all;
-      for (int i = 0, next = 0; i < 3; ++i) all.push_back(kept.needs(i) ? found[size_t(next++)] : Tensor());
-      return all;
-    }
     Tensor d[3], heads[3];
     for (int i = 0; i < 3; ++i) {
       d[i] = empty_heads(inputs[i].shape(), g.options());
       heads[i] = with_unit_stride(inputs[i]);
     }
-    const Attention a = call.arguments(heads[0], heads[1], heads[2], kept.output(), kept.extra(0), mask, added);
+    const Attention a =
+        call.arguments(heads[0], heads[1], heads[2], kept.output(), kept.extra(0), kept.extra(1), kept.extra(2));
     kernels(g).attention_grad(a, with_unit_stride(g).raw(), four_dims(d[0]).raw(), four_dims(d[1]).raw(),
                               four_dims(d[2]).raw());
     flops_counted() += 2 * call.pairs(heads[0], heads[1]) * (3 * heads[0].size(3) + 2 * heads[2].size(3));

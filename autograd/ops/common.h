@@ -62,9 +62,6 @@ inline void* data_of(const Tensor& x) {
 
 inline const int64_t* indices_of(const Tensor& index) { return static_cast<const int64_t*>(data_of(index)); }
 
-// What dropout makes of x with those random numbers; p below 1.
-Tensor dropout_with(PhiloxState state, const Tensor& x, double p);
-
 // The packed form (tensor/kernels/table.h) of a weight (out, in), for products of so many rows with its transpose: from
 // the second such product of the same numbers on, null before and where it does not pay.
 std::shared_ptr<const void> packed_weight(const Tensor& weight, int64_t rows);

@@ -2,6 +2,8 @@
 
 namespace gradus {
 
+namespace {
+
 // Linear in x, so its gradient is itself, with the same random numbers.
 Tensor dropout_with(PhiloxState state, const Tensor& x, double p) {
   Tensor y = empty_like(x);
@@ -9,6 +11,8 @@ Tensor dropout_with(PhiloxState state, const Tensor& x, double p) {
   return record("dropout", {x}, y, Keep::none,
                 [state, p](const Tensor& g, const Kept&) { return grads(dropout_with(state, g, p)); });
 }
+
+}  // namespace
 
 Tensor dropout(const Tensor& x, double p, bool training) {
   check(p >= 0 && p <= 1, "dropout: p must be between 0 and 1, got ", p);

@@ -35,69 +35,6 @@ void* c_of(const Reading& r, const Tensor& all) {
                               : nullptr;
 }
 
-// One step by ops. x: W_ih x + b_ih (batch, gates * hidden); the state before, (batch, hidden).
-RecurrentSteps step(Cell cell, const Tensor& x, const RecurrentSteps& before, const Tensor& w, const Tensor& bias) {
-  const Tensor a = linear(before.h, w, bias);
-  if (cell == Cell::rnn_tanh) return {{}, tanh(x + a), {}};
-  if (cell == Cell::rnn_relu) return {{}, relu(x + a), {}};
-  const int64_t hidden = before.h.size(1);
-  if (cell == Cell::gru) {
-    const std::vector<Tensor> in = x.split(hidden, 1), state = a.split(hidden, 1);
-    const Tensor reset = sigmoid(in[0] + state[0]), update = sigmoid(in[1] + state[1]);
-    const Tensor fresh = tanh(in[2] + reset * state[2]);
-    return {{}, fresh + update * (before.h - fresh), {}};
-  }
-  const std::vector<Tensor> gates = (x + a).split(hidden, 1);
-  const Tensor c = sigmoid(gates[1]) * before.c + sigmoid(gates[0]) * tanh(gates[2]);
-  return {{}, sigmoid(gates[3]) * tanh(c), c};
-}
-
-// All results by ops, for when gradients of gradients are wanted. inputs: as those of the recorded op.
-Tensor composed(const Reading& r, const std::vector<Tensor>& inputs, const Tensor& lengths) {
-  const Tensor& x = inputs[0];
-  RecurrentSteps state{{}, inputs[3], inputs[4]};
-  const Tensor going = lengths.defined() ? arange(0, double(r.time), 1, lengths.options()) < lengths.unsqueeze(1)
-                                         : Tensor();  // (batch, time)
-  std::vector<Tensor> outputs(size_t(r.time));
-  for (int64_t i = 0; i < r.time; ++i) {
-    const int64_t t = r.reverse ? r.time - 1 - i : i;
-    RecurrentSteps next = step(r.cell, x.select(1, t), state, inputs[1], inputs[2]);
-    outputs[size_t(t)] = next.h;
-    if (lengths.defined()) {
-      const Tensor on = going.select(1, t).unsqueeze(1);
-      outputs[size_t(t)] = next.h.masked_fill(logical_not(on), 0);
-      next.h = where(on, next.h, state.h);
-      if (next.c.defined()) next.c = where(on, next.c, state.c);
-    }
-    state = next;
-  }
-  std::vector<Tensor> results;
-  if (r.time > 0) results.push_back(stack(outputs, 1).flatten());
-  results.push_back(state.h.flatten());
-  if (state.c.defined()) results.push_back(state.c.flatten());
-  return cat(results);
-}
-
-Gradients composed_gradients(const Reading& r, const Tensor& g, const Kept& k) {
-  std::vector<Tensor> inputs, wanted;
-  for (int i = 0; i < 5; ++i) {
-    Tensor x = k.input(i);
-    // A place in the graph of its own, in case one tensor is two of the inputs.
-    if (x.defined() && k.needs(i)) wanted.push_back(x = x.view(x.shape()));
-    inputs.push_back(x);
-  }
-  const std::vector<Tensor> found = grad({composed(r, inputs, k.extra(0))}, wanted,
-                                         {.grad_outputs = {g}, .create_graph = true, .allow_unused = true});
-  Gradients all;
-  size_t next = 0;
-  for (int i = 0; i < 5; ++i) {
-    const bool has = inputs[size_t(i)].defined() && k.needs(i);
-    const Tensor dx = has ? found[next++] : Tensor();
-    all.emplace_back(has && !dx.defined() ? zeros_like(inputs[size_t(i)].detach()) : dx);  // of no steps
-  }
-  return all;
-}
-
 void check_inputs(const Reading& r, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& h0,
                   const Tensor& c0, const Tensor& lengths) {
   const char* op = "recurrent";
@@ -148,7 +85,7 @@ RecurrentSteps recurrent(Cell cell, const Tensor& given, const Tensor& weight, c
   run.before = data_of(before), run.kept = data_of(kept);
   kernels(x).recurrent(run);
   auto rule = [r](const Tensor& gradient, const Kept& k) {
-    if (grad_enabled()) return composed_gradients(r, gradient, k);
+    check(!grad_enabled(), "recurrent: its gradient cannot be differentiated");
     const Tensor g = plain(gradient), w_kept = plain(k.input(1)), to = k.extra(0), h_before = k.extra(1),
                  of_steps = k.extra(2);
     const TensorOptions options = g.options();

@@ -6,6 +6,7 @@
 #include "data/image.h"
 #include "data_sets.h"
 #include "evaluation.h"
+#include "examples/metadata.h"
 #include "tensor/io/file.h"
 #include "terminal.h"
 
@@ -27,21 +28,31 @@ struct Trained {
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
     model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-    try {
-      train::load_weights(file, *model);
-    } catch (const Error& e) {
-      fail({printable(path), ": ", e.what()});
-    }
+    load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
   }
 
-  // What the model takes one image (channels, height, width) for: probabilities of the classes.
+  // One image (channels, height, width) as the model expects it, a batch of one.
+  Tensor batch_of(const Tensor& image) {
+    const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
+    return test_loader(one, recipe, 1, 0).next()->images.to(model->device());
+  }
+
+  // What the model takes one image for: probabilities of the classes.
   std::vector<double> probabilities(const Tensor& image) {
     NoGrad guard;
-    const data::ImageSet one = data::tensor_images(image.unsqueeze(0), zeros({1}, {.dtype = int64}), recipe.classes);
-    const auto batch = test_loader(one, recipe, 1, 0).next();
-    return softmax((*model)(batch->images.to(model->device())), 1).to_vector();
+    return softmax(logits_of(*model, batch_of(image), options.test_flip), 1).to_vector();
+  }
+
+  // The class of that name.
+  int64_t class_named(const std::string& name) const {
+    const auto place = std::find(recipe.classes.begin(), recipe.classes.end(), name);
+    if (place != recipe.classes.end()) return place - recipe.classes.begin();
+    std::vector<std::string> known(recipe.classes.begin(),
+                                   std::min(recipe.classes.begin() + 20, recipe.classes.end()));
+    if (known.size() < recipe.classes.size()) known.push_back("...");
+    fail({"--class: the model knows no '", printable(name), "'; it knows ", printable(examples::join(known, ','))});
   }
 };
 
@@ -62,17 +73,27 @@ void evaluate(const EvaluateOptions& options, Device device) {
   check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
         ": its classes are not those the model was trained on");
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  print_report(confusion_of(*trained.model, loader, int64_t(trained.recipe.classes.size())), trained.recipe.classes);
+  report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
+         *sets.test, trained.recipe.classes, options.out);
 }
 
 void predict(const PredictOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const Shape& shape = trained.recipe.image;
+  ExplainOptions explain_options = options.explain;
+  if (!options.of_class.empty()) explain_options.of_class = trained.class_named(options.of_class);
+  std::vector<Explained> explained;
   for (const std::string& path : options.files) {
     Tensor image = data::to_channels(data::read_image(path), shape[0]);
     image = data::resize(image, shape[1], shape[2]);
     if (options.invert) image = 255 - image;
     const std::vector<double> p = trained.probabilities(image);
+    if (!options.attention.empty()) {
+      const std::string name = path.substr(path.rfind('/') + 1);
+      explained.push_back(
+          {name, image,
+           explain(*trained.model, trained.batch_of(image), trained.recipe.classes, explain_options)[0]});
+    }
     std::vector<size_t> order(p.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
@@ -80,6 +101,9 @@ void predict(const PredictOptions& options, Device device) {
     for (size_t i = 0; i < order.size() && int64_t(i) < options.top; ++i) {
       std::printf("  %s  %s\n", percent(p[order[i]]).c_str(), printable(trained.recipe.classes[order[i]]).c_str());
     }
+  }
+  if (!options.attention.empty()) {
+    data::write_png(options.attention, attention_sheet(explained, trained.recipe.classes, explain_options.of_class));
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config.h"
+#include "seeing/explain.h"
 
 namespace image_classifier {
 
@@ -11,7 +12,8 @@ void train(const Options& options, gradus::Device device);
 
 struct EvaluateOptions {
   std::string checkpoint = "out";
-  std::string data;  // "": what the model was trained on
+  std::string data;      // "": what the model was trained on
+  std::string out = "";  // folder for confusion.png and wrong.png; "": none
   int64_t batch = 256, workers = 1;
 };
 void evaluate(const EvaluateOptions& options, gradus::Device device);
@@ -20,7 +22,10 @@ struct PredictOptions {
   std::string checkpoint = "out";
   std::vector<std::string> files;
   int64_t top = 3;
-  bool invert = false;  // dark on light, where the model has learnt light on dark
+  bool invert = false;         // dark on light, where the model has learnt light on dark
+  std::string attention = "";  // a PNG file for what the model looks at; "": none
+  std::string of_class = "";   // by name, for which Grad-CAM asks; "": the one that the model says
+  ExplainOptions explain;      // but for of_class
 };
 void predict(const PredictOptions& options, gradus::Device device);
 

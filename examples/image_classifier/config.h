@@ -18,10 +18,16 @@ struct Options : ModelOptions {
   int64_t samples = 0;          // training images to use; 0: all (10,000 of the drawn digits)
   int64_t size = 64;            // of the images of a folder, in pixels
   bool grey = false;            // whether these lose their colours
-  int64_t epochs = 5, batch = 64;
+  double validation = 0.1;      // share of the training images that are only looked at after each epoch
+  int64_t epochs = 5, batch = 64, accumulate = 1;
   std::string optimizer = "adamw", schedule = "onecycle";
-  double lr = 0;             // 0: the optimiser's usual one
+  double lr = 0, weight_decay = -1;  // 0, -1: the optimiser's usual ones
+  double warmup = 0.05;              // of the cosine schedule: a share of the updates
+  double clip = 0;                   // the largest norm of a gradient; 0: any
+  double label_smoothing = 0;
+  double ema = 0;            // decay of the average of weights; 0: none
   std::string augment = "";  // names with commas between them
+  bool test_flip = false;    // test images are looked at in a mirror too
   uint64_t seed = 1;
 
   // The rest changes no result.
@@ -37,13 +43,22 @@ void each_option(F f) {
   f("size", &Options::size, "height and width that images of a folder are brought to");
   f("grey", &Options::grey, "take the colours from images of a folder");
   each_model_option(f);
+  f("validation", &Options::validation, "share of the training images held out, to look at after each epoch");
   f("epochs", &Options::epochs, "times through the training images");
-  f("batch", &Options::batch, "images for one update");
+  f("batch", &Options::batch, "images at a time");
+  f("accumulate", &Options::accumulate, "batches for one update");
   f("optimizer", &Options::optimizer, "how the weights are changed");
   f("lr", &Options::lr,
     "learning rate, the highest of the schedule (default: adamw and adam 0.002, sgd 0.05, rmsprop 0.001)");
+  f("weight-decay", &Options::weight_decay,
+    "of weights, not of biases and normalisations (default: adamw 0.01, sgd 0.0005, others 0)");
   f("schedule", &Options::schedule, "how the learning rate changes");
+  f("warmup", &Options::warmup, "share of the updates in which the rate of cosine rises");
+  f("clip", &Options::clip, "the largest norm of a gradient (0: any)");
+  f("label-smoothing", &Options::label_smoothing, "share of a label that is spread over all classes");
+  f("ema", &Options::ema, "the model is an average of its weights, of this decay for each update (0: the last ones)");
   f("augment", &Options::augment, "changes to the training images, with commas between them");
+  f("test-flip", &Options::test_flip, "test images are looked at in a mirror too, and the answers averaged");
   f("seed", &Options::seed, "of everything random");
 }
 
@@ -54,6 +69,13 @@ struct Recipe {
   std::vector<std::string> classes;
   std::vector<double> mean, std;  // of each channel in the training images
 };
+
+// The part of a checkpoint with the average of weights of --ema: of parameters and of running statistics.
+inline constexpr const char* average_part = "average";
+std::vector<gradus::Tensor> averaged_tensors(const Classifier& model);
+// The weights that answer: the averages where the file has them, else those of the last update. Throws Error naming
+// `path` where they are not those of such a model.
+void load_answering_weights(const gradus::TensorFile& file, const std::string& path, Classifier& model);
 
 gradus::train::Metadata to_metadata(const Options& options, const Recipe& recipe);
 // Both throw Error naming `path` where the metadata is not that of this program.

@@ -8,8 +8,8 @@
 #include "tensor/kernels/cpu/threads.h"
 
 using namespace image_classifier;
-using examples::add_checkpoint, examples::learning_rate, examples::many, examples::one_of, examples::path,
-    examples::whole;
+using examples::add_checkpoint, examples::learning_rate, examples::many, examples::number, examples::one_of,
+    examples::path, examples::whole;
 
 namespace {
 
@@ -49,7 +49,10 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "augment") return augmentations();
   if (name == "lr") return learning_rate();
   if (name == "size") return whole(8, 4096);
-  if (name == "batch") return whole(1, many);
+  if (name == "batch" || name == "accumulate") return whole(1, many);
+  if (name == "validation" || name == "label-smoothing" || name == "warmup") return number(0, 0.9);
+  if (name == "ema") return number(0, 0.99999);
+  if (name == "clip" || name == "weight-decay") return number(0, 1e6);
   return whole(0, examples::most_of(name));
 }
 
@@ -86,10 +89,25 @@ int run(int argc, char** argv) {
       ->check(whole(0, 256))
       ->capture_default_str();
 
+  evaluate_app->add_option("--out", a.evaluate.out, "folder for confusion.png and wrong.png (without it: none)")
+      ->check(path());
+
   CLI::App* predict_app = app.add_subcommand("predict", "say what is on images (PNG, JPEG, BMP, PGM, PPM)");
   add_checkpoint(*predict_app, a.predict.checkpoint);
   predict_app->add_option("--top", a.predict.top, "classes to list")->check(whole(1, many))->capture_default_str();
   predict_app->add_flag("--invert", a.predict.invert, "turn light and dark round, for ink on paper");
+  CLI::Option* attention =
+      predict_app->add_option("--attention", a.predict.attention, "draw what the model looks at into this PNG file")
+          ->check(path());
+  predict_app->add_option("--class", a.predict.of_class, "for which Grad-CAM asks (without it: the predicted one)")
+      ->check(path())
+      ->needs(attention);
+  predict_app->add_option("--layer", a.predict.explain.layer, "whose attention to draw, from 1 (0: the last)")
+      ->check(whole(0, many))
+      ->needs(attention);
+  predict_app->add_option("--head", a.predict.explain.head, "of attention to draw, from 1 (0: the mean of all)")
+      ->check(whole(0, many))
+      ->needs(attention);
   predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
 
   CLI::App* show_app = app.add_subcommand("show", "draw test images in the terminal, with the model's answers");

@@ -9,6 +9,7 @@
 #include "nn/nn.h"
 #include "optim/optim.h"
 #include "tests/cuda/device.h"
+#include "tutorials/attention_forms/attention_forms.h"
 
 namespace gradus {
 namespace {
@@ -244,7 +245,7 @@ TEST_F(CudaExamples, MasksAndPositionsAreMadeOnTheDevice) {
   expect_same(rotary(on_device(x), 3), rotary(x, 3));
   expect_same(padding_mask(on_device(lengths), 5).kept, padding_mask(lengths, 5).kept);
   nn::RelativeBias relative(2);
-  nn::LocalAttention local(6, 6, 2);
+  attention_forms::LocalAttention local(6, 6, 2);
   const Tensor bias = relative(3, 5).detach(), looked = local(x, x, lengths).output.detach();
   relative.to(Device::cuda);
   local.to(Device::cuda);
