@@ -38,9 +38,10 @@ double weights(const ResNetLayout& layout) {
 
 ResNet::ResNet(const ModelOptions& options, const Shape& image, int64_t classes)
     : large_stem_(options.stem == "auto" ? std::min(image[1], image[2]) >= 96 : options.stem == "imagenet") {
-  ResNetLayout layout = resnet_layout(options.depth ? options.depth : 20);
+  const int64_t depth = options.depth ? options.depth : 20;
+  ResNetLayout layout = resnet_layout(depth);
   if (options.width) layout.width = options.width;
-  check(weights(layout) < 5e8, "resnet: depth ", options.depth, " and width ", layout.width, " make over ",
+  check(weights(layout) < 5e8, "resnet: depth ", depth, " and width ", layout.width, " make over ",
         int64_t(weights(layout) / 1e6), " million parameters, expected less than 500 million");
   check(!options.zero_init || !options.pre_activation,
         "resnet: zero-init is of the normalisation at the end of a block; with pre-activation there is none");
