@@ -1,4 +1,4 @@
-// PyTorch's values, as tools/golden_nn.py and golden_resnet.py wrote them.
+// PyTorch's values, as the tools/golden_*.py wrote them.
 #pragma once
 
 #include <gtest/gtest.h>

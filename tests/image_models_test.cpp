@@ -313,7 +313,8 @@ TEST(ImageModels, HaveAsManyParametersAsPublished) {
 
 TEST(ImageModels, TakeImagesOfAnySize) {
   NoGrad guard;
-  for (const std::string& name : image_classifier::model_names)
+  for (const char* name :
+       {"linear", "mlp", "lenet", "cnn", "resnet", "se_resnet", "cbam_resnet", "self_attention_cnn"})
     for (const Shape& image :
          {Shape{1, 8, 8}, Shape{1, 28, 28}, Shape{3, 32, 32}, Shape{3, 47, 33}, Shape{3, 96, 99}}) {
       const Case c = {name, {.model = name}, image, 7};

@@ -3,6 +3,7 @@
 #include "plain.h"
 #include "resnet.h"
 #include "tensor/io/file.h"
+#include "vit.h"
 
 namespace image_classifier {
 
@@ -19,12 +20,14 @@ bool is_resnet(const std::string& model) {
   return model == "resnet" || model == "se_resnet" || model == "cbam_resnet" || model == "self_attention_cnn";
 }
 
+bool is_vit(const std::string& model) { return model == "vit" || model == "conv_vit"; }
+
 bool has_use_for(const std::string& model, const std::string& option) {
-  if (option == "depth" || option == "width")
-    return model != "linear" && model != "mlp" && model != "lenet" && model != "cnn";
+  if (option == "model") return true;
+  if (option == "depth" || option == "width") return is_resnet(model) || is_vit(model);
   if (option == "reduction") return model == "se_resnet" || model == "cbam_resnet";
   if (option == "pre-activation" || option == "zero-init" || option == "stem") return is_resnet(model);
-  return true;
+  return is_vit(model);
 }
 
 }  // namespace
@@ -40,6 +43,7 @@ std::unique_ptr<Classifier> make_model(const ModelOptions& options, const Shape&
   if (options.model == "lenet") return std::make_unique<LeNet>(image, classes);
   if (options.model == "cnn") return std::make_unique<Cnn>(image, classes);
   if (is_resnet(options.model)) return std::make_unique<ResNet>(options, image, classes);
+  if (is_vit(options.model)) return std::make_unique<VisionTransformer>(vit_options(options, image), image, classes);
   fail({"no model '", printable(options.model), "'"});
 }
 
