@@ -468,6 +468,38 @@ TEST(Transforms, Mixup) {
   EXPECT_THROW(mixup(batch, 0, random), Error);
 }
 
+TEST(Transforms, Cutmix) {
+  Generator random(4);
+  // Image i is i all over: what a box brought is plain to see.
+  const Tensor images = arange(1, 9, 1).reshape({8, 1, 1, 1}).expand({8, 2, 40, 60}).contiguous();
+  const ImageBatch batch = {images, arange(1, 9)};
+  double sum = 0;
+  std::vector<int> hit(2400);
+  for (int trial = 0; trial < 500; ++trial) {
+    const Mixup m = cutmix(batch, 1, random);
+    EXPECT_TRUE(equal(m.other_labels.sort().first, batch.labels));
+    sum += m.weight;
+    std::vector<double> box;  // of the pixels of one image, which are the other's
+    for (int64_t i = 0; i < 8; ++i) {
+      const double own = double(i + 1), other = m.other_labels[i].item();
+      EXPECT_TRUE(equal(m.images[i][0], m.images[i][1]));
+      EXPECT_NEAR(m.images[i].mean().item(), own * m.weight + other * (1 - m.weight), 1e-5);
+      if (own == other) continue;
+      const Tensor hole = (m.images[i][0] - own) / (other - own);
+      if (box.empty()) box = hole.to_vector();
+      EXPECT_EQ(hole.to_vector(), box);  // the same for all
+      EXPECT_NEAR(hole.sum().item(), hole.amax({1}).sum().item() * hole.amax({0}).sum().item(), 1e-5);
+    }
+    for (size_t k = 0; k < box.size(); ++k) hit[k] += box[k] > 0.5;
+  }
+  // With r^2 uniform: E (r - r^2 / 4)^2 = 0.32 of the area, r^2 / 4 being what the border cuts off, less a little for
+  // halves of whole pixels.
+  EXPECT_NEAR(sum / 500, 0.69, 0.04);
+  for (int n : hit) EXPECT_GT(n, 10);
+  EXPECT_TRUE(equal(batch.images, images));
+  EXPECT_THROW(cutmix(batch, 0, random), Error);
+}
+
 TEST(Metrics, Accuracy) {
   const Tensor logits = tensor({{1, 3, 2}, {5, 5, 0}, {0, NAN, 1}, {NAN, NAN, NAN}});
   const Tensor labels = tensor({2, 0, 2, 0}, {.dtype = int64});
