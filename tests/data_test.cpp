@@ -232,7 +232,7 @@ TEST(Image, BadFilesAreErrors) {
       {"cut", png.substr(0, png.size() / 2), "x.png"},
       {"cut at the end", png.substr(0, png.size() - 12), "x.png"},
       {"header only", png.substr(0, 33), "x.png"},
-      {"large", large, "at most 67108864"},
+      {"large", large, "at most 33554432"},
       {"huge", huge, "damaged"},
       {"cut pgm", "P5 30 20 255\nabcdef", "x.png"},
       {"control characters", std::string("P5 1\n\x1b[31m"), "x.png"},
@@ -271,34 +271,6 @@ TEST(Image, Resize) {
   // The mean of a large smooth picture stays.
   const Tensor ramp = arange(0, 250, 1, {.dtype = uint8}).expand({1, 90, 250});
   EXPECT_NEAR(resize(ramp, 28, 28).to(float64).mean().item(), 124.5, 0.3);
-}
-
-// What is valid reads; all else reads or throws, and takes neither much memory nor time.
-TEST(Image, Corpora) {
-  const std::string root = gradus::testing::data_dir("image-corpora");
-  if (root.empty()) GTEST_SKIP() << "no image corpora";
-  int files = 0, read = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(root)) {
-    const std::string extension = entry.path().extension().string();
-    if (!entry.is_regular_file() || entry.path().filename().string().starts_with("LICENSE")) continue;
-    if (extension == ".md" || extension == ".txt" || extension == ".csv" || extension == ".ijg") continue;
-    ++files;
-    const std::string message = error_of([&] {
-      const Tensor image = read_image(entry.path().string());
-      ++read;
-      EXPECT_TRUE(image.size(0) == 1 || image.size(0) == 3);
-    });
-    EXPECT_EQ(message.find('\n'), std::string::npos);
-    const std::string path = entry.path().string();
-    if (path.ends_with("/partial_progressive.jpg")) continue;  // stb wants all of its scans
-    for (const char* valid : {"pngsuite/primary", "pngsuite/16bit", "jpeg-reference", "jpeg-icc"}) {
-      if (path.find(valid) != std::string::npos && message != "") {
-        ADD_FAILURE_AT(__FILE__, __LINE__) << message;
-      }
-    }
-  }
-  EXPECT_GT(files, 400);
-  EXPECT_GT(read, 250);
 }
 
 TEST(ImageFolder, FindsClassesInOrder) {
