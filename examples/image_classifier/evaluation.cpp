@@ -18,6 +18,15 @@ data::DataLoader<data::ImageBatch> test_loader(const data::ImageSet& set, const 
                             {data::normalize(recipe.mean, recipe.std)});
 }
 
+data::ImageSet some_of(const data::ImageSet& set, int64_t count) {
+  std::vector<int64_t> indices;
+  count = std::min(count, set->size());
+  const int64_t step = set->size() / std::max<int64_t>(count, 1);
+  // + i, because drawn digits come in the order 0 to 9.
+  for (int64_t i = 0; i < count; ++i) indices.push_back(i * set->size() / count + i % step);
+  return data::subset(set, indices);
+}
+
 Tensor logits_of(const Classifier& model, const Tensor& images, bool flip) {
   const Tensor logits = model(images);
   return flip ? (logits + model(images.flip({-1}))) * 0.5 : logits;

@@ -11,6 +11,9 @@ namespace image_classifier {
 gradus::data::DataLoader<gradus::data::ImageBatch> test_loader(const gradus::data::ImageSet& set,
                                                                const Recipe& recipe, int64_t batch, int64_t workers);
 
+// At most `count` images, from all over the set.
+gradus::data::ImageSet some_of(const gradus::data::ImageSet& set, int64_t count);
+
 // (batch, classes); with `flip` the mean of what the model says of the images and of their mirror images.
 gradus::Tensor logits_of(const Classifier& model, const gradus::Tensor& images, bool flip);
 
