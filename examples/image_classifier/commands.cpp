@@ -29,16 +29,20 @@ struct Trained {
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
-    model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
+    try {
+      model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
+    } catch (const Error& e) {
+      fail({printable(path), ": ", e.what()});
+    }
     load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
   }
 
-  // The images to look at; "": of the data it was trained on.
+  // The data that --data names, or ("") the training's own, brought to what the model expects where they can be.
   DataSets open(const std::string& other) const {
     const std::string& data = other.empty() ? options.data : other;
-    const DataSets sets = open_data(data, {options.samples, options.size, options.grey});
+    const DataSets sets = open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
     check(sets.test->image_shape() == recipe.image, printable(data), ": images ", sets.test->image_shape(),
           ", the model expects ", recipe.image);
     check(sets.test->classes() == recipe.classes || data != options.data, printable(data),
@@ -91,8 +95,7 @@ void predict(const PredictOptions& options, Device device) {
   const int64_t asked = options.of_class.empty() ? -1 : trained.class_named(options.of_class);
   std::vector<Explained> explained;
   for (const std::string& path : options.files) {
-    Tensor image = data::to_channels(data::read_image(path), shape[0]);
-    image = data::resize(image, shape[1], shape[2]);
+    Tensor image = data::fit(data::to_channels(data::read_image(path), shape[0]), shape[1], shape[2]);
     if (options.invert) image = 255 - image;
     const std::vector<double> p = trained.probabilities(image);
     std::vector<size_t> order(p.size());

@@ -15,7 +15,7 @@ namespace {
 
 CLI::Validator data_argument() {
   return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
-                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|folder:DIR");
+                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|cifar10[:DIR]|optdigits[:DIR]|folder:PATH");
 }
 
 struct Arguments {
@@ -45,6 +45,9 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "data") return data_argument();
   if (name == "model") return one_of(model_names);
   if (name == "stem") return one_of(stem_names);
+  if (name == "pool") return one_of(pool_names);
+  if (name == "positions") return one_of(position_names);
+  if (name == "dropout" || name == "drop-path") return number(0, 0.99);
   if (name == "optimizer") return one_of(optimizer_names);
   if (name == "schedule") return one_of(schedule_names);
   if (name == "augment") return augmentations();

@@ -114,7 +114,7 @@ Tensor loss_of(const Tensor& logits, const Target& target, double label_smoothin
 }  // namespace
 
 void train(const Options& options, Device device) {
-  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
+  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey, options.skip_bad});
   const Parts parts = split(sets.train, options);
   // The images of a folder have to be decoded for this; some of a large one will do.
   const int64_t looked_at = options.data.starts_with("folder:") ? 2000 : parts.train->size();
