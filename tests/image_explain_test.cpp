@@ -306,6 +306,8 @@ TEST(Sheets, HaveARowForEachPicture) {
   const Tensor wrong = mistakes_sheet(*set, mistakes, {"a", "b"}, "wrong");
   EXPECT_EQ(wrong.size(2), 16 + 6 * 100 + 5 * 12 + 16);
   EXPECT_GT(wrong.size(1), 2 * 100);
+  const Tensor none = mistakes_sheet(*set, {}, {"a", "b"}, "none wrong");
+  EXPECT_EQ(none.size(2), 16 + text_width("none wrong", 3) + 16);
 }
 
 }  // namespace

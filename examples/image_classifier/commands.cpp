@@ -39,7 +39,7 @@ struct Trained {
     model->eval();
   }
 
-  // The data that --data names, or ("") the training's own, brought to what the model expects where they can be.
+  // The images to look at, brought to what the model expects where they can be; "": of the data it was trained on.
   DataSets open(const std::string& other) const {
     const std::string& data = other.empty() ? options.data : other;
     const DataSets sets = open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});

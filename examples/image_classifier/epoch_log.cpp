@@ -29,7 +29,7 @@ void EpochLog::operator()(train::EventLog& events, int64_t step) {
   const Examination examination = examine(model_, loader, int64_t(recipe_.classes.size()), false);
   const ReportPictures pictures = report_pictures(examination, *watched_, recipe_.classes, name_);
   if (pictures.confusion.defined()) events.image("seen/confusion", pictures.confusion, step);
-  if (pictures.wrong.defined()) events.image("seen/wrong", pictures.wrong, step);
+  events.image("seen/wrong", pictures.wrong, step);
   attention(events, step);
   model_.train(was_training);
 }

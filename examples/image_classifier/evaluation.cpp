@@ -66,9 +66,9 @@ ReportPictures report_pictures(const Examination& examination, const data::Image
     pictures.confusion = confusion_picture(
         matrix, classes, accuracy + (" of " + std::to_string(matrix.total())) + " " + images + " right");
   }
-  if (!examination.worst.empty())
-    pictures.wrong = mistakes_sheet(set, examination.worst, classes,
-                                    "wrong and surest among " + std::to_string(matrix.total()) + " " + images);
+  pictures.wrong = mistakes_sheet(set, examination.worst, classes,
+                                  (examination.worst.empty() ? "none wrong of " : "wrong and surest of ") +
+                                      std::to_string(matrix.total()) + " " + images);
   return pictures;
 }
 
@@ -84,14 +84,15 @@ void report(const Examination& examination, const data::ImageDataset& set, const
   ReportPictures pictures;
   if (!out.empty()) {
     pictures = report_pictures(examination, set, classes, "test images");
-    std::printf("in %s: %s%s\n", printable(out).c_str(), pictures.confusion.defined() ? "confusion.png " : "",
-                pictures.wrong.defined() ? "wrong.png" : "");
+    std::printf("in %s: %swrong.png\n", printable(out).c_str(),
+                pictures.confusion.defined() ? "confusion.png, " : "");
   }
   std::printf("test accuracy: %.2f%%\n", 100 * examination.matrix.accuracy());
+  if (out.empty()) return;
   std::fflush(stdout);
-  if (!out.empty()) make_folder(out);
+  make_folder(out);
   if (pictures.confusion.defined()) data::write_png(out + "/confusion.png", pictures.confusion);
-  if (pictures.wrong.defined()) data::write_png(out + "/wrong.png", pictures.wrong);
+  data::write_png(out + "/wrong.png", pictures.wrong);
 }
 
 }  // namespace image_classifier

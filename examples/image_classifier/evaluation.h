@@ -33,7 +33,7 @@ Examination examine(Classifier& model, gradus::data::DataLoader<gradus::data::Im
 // The two pictures of an examination on `set`, of which the titles say that it has "test images".
 struct ReportPictures {
   gradus::Tensor confusion;  // undefined where there are more classes than can be drawn
-  gradus::Tensor wrong;      // undefined where nothing was wrong
+  gradus::Tensor wrong;
 };
 ReportPictures report_pictures(const Examination& examination, const gradus::data::ImageDataset& set,
                                const std::vector<std::string>& classes, const std::string& images);
