@@ -9,6 +9,7 @@
 #include "examples/metadata.h"
 #include "tensor/io/file.h"
 #include "terminal.h"
+#include "tuning.h"
 
 namespace image_classifier {
 
@@ -27,8 +28,7 @@ struct Trained {
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
-    model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-    load_answering_weights(file, path, *model);
+    model = load_model(file, path);
     model->to(device);
     model->eval();
   }
@@ -134,6 +134,18 @@ void show(const ShowOptions& options, Device device) {
     std::printf("\n");
     for (const std::string& line : lines) std::printf("%s\n", line.c_str());
   }
+}
+
+void merge(const examples::MergeOptions& options) {
+  std::string path = train::find_checkpoint(options.checkpoint);
+  TensorFile file = load_safetensors(path);
+  std::unique_ptr<Classifier> model = load_model(file, path);
+  if (!options.adapter.empty()) {
+    path = options.adapter;
+    file = examples::with_adapter(examples::plain_state(*model), path);
+    model = load_model(file, path);
+  }
+  examples::save_merged(options.out, *model, file.metadata);
 }
 
 }  // namespace image_classifier
