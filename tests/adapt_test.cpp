@@ -158,12 +158,13 @@ TEST_F(Adapt, ImagesSayWhatIsWrong) {
        {from + "--freeze '*'", "everything is frozen"},
        {from + "--lora 2 --freeze '*'", "--freeze has no place beside it"},
        {from + "--lora 2 --prune 0.5", "--prune changes weights, --lora leaves them as they are"},
-       {from + "--prune 0.5 --prune-updates 1000", "the training has only"},
        {from + "--lora 2 --lora-on 'features*'", "'features*' matches no linear layer and no attention"},
        {from + "--model mlp", "load_state_dict: missing: hidden.0.weight"},
        {"train --from " + (dir / "nowhere"), "nowhere: no such file or folder"},
        {"merge --checkpoint " + (dir / "base"), "nothing to merge"},
        {"merge --checkpoint " + (dir / "base") + " --adapter " + (dir / "set/one/1.png"), "1.png: "}});
+  expect_says(run(from + "--prune 0.5 --prune-updates 1000"),
+              "error: --prune-updates 1000: the training has only 15 updates", 1);
 }
 
 // A text that is easy to foresee.
