@@ -56,6 +56,8 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   });
   read.one_of("model", model_names);
   read.one_of("stem", stem_names);
+  read.one_of("pool", pool_names);
+  read.one_of("positions", position_names);
   read.one_of("optimizer", optimizer_names);
   read.one_of("schedule", schedule_names);
   return options;

@@ -7,7 +7,7 @@
 
 #include "data/text/tokenizer.h"
 #include "examples/adapt.h"
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 #include "train/checkpoint.h"
 
 namespace language_model {

@@ -7,7 +7,7 @@
 
 #include "data/text/tokenizer.h"
 #include "examples/adapt.h"
-#include "nn/seq2seq.h"
+#include "examples/text_models/seq2seq.h"
 #include "nn/transformer.h"
 #include "train/checkpoint.h"
 
