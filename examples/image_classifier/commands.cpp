@@ -11,6 +11,7 @@
 #include "tensor/io/npy.h"
 #include "terminal.h"
 #include "train/progress.h"
+#include "tuning.h"
 
 namespace image_classifier {
 
@@ -29,12 +30,7 @@ struct Trained {
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
-    try {
-      model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-    } catch (const Error& e) {
-      fail({printable(path), ": ", e.what()});
-    }
-    load_answering_weights(file, path, *model);
+    model = load_model(file, path);
     model->to(device);
     model->eval();
   }
@@ -166,6 +162,18 @@ void show(const ShowOptions& options, Device device) {
     std::printf("\n");
     for (const std::string& line : lines) std::printf("%s\n", line.c_str());
   }
+}
+
+void merge(const examples::MergeOptions& options) {
+  std::string path = train::find_checkpoint(options.checkpoint);
+  TensorFile file = load_safetensors(path);
+  std::unique_ptr<Classifier> model = load_model(file, path);
+  if (!options.adapter.empty()) {
+    path = options.adapter;
+    file = examples::with_adapter(examples::plain_state(*model), path);
+    model = load_model(file, path);
+  }
+  examples::save_merged(options.out, *model, file.metadata);
 }
 
 }  // namespace image_classifier

@@ -46,4 +46,6 @@ struct ShowOptions {
 // Test images in the terminal, with what the model takes them for.
 void show(const ShowOptions& options, gradus::Device device);
 
+void merge(const examples::MergeOptions& options);
+
 }  // namespace image_classifier
