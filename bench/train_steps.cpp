@@ -11,19 +11,19 @@
 namespace gradus::bench {
 namespace {
 
-std::vector<Tensor> parameters_of(nn::Module& m) { return m.parameters(); }
-std::vector<Tensor> parameters_of(std::unique_ptr<image_classifier::Classifier>& m) { return m->parameters(); }
-
 // A step of a model that lives as long as the call: gradients forgotten, loss, backward, and Adam unless left out.
 template <class Model, class Loss>
-Call step(Model model, Loss loss, bool adam = true) {
-  auto shared = std::make_shared<Model>(std::move(model));
-  auto optimizer = std::make_shared<optim::Adam>(parameters_of(*shared));
+Call step(std::shared_ptr<Model> model, Loss loss, bool adam = true) {
+  auto optimizer = std::make_shared<optim::Adam>(model->parameters());
   return [=] {
     optimizer->zero_grad();
-    loss(*shared).backward();
+    loss(*model).backward();
     if (adam) optimizer->step();
   };
+}
+template <std::derived_from<nn::Module> Model, class Loss>
+Call step(Model model, Loss loss, bool adam = true) {
+  return step(std::make_shared<Model>(std::move(model)), loss, adam);
 }
 
 nn::Sequential mlp_model() {
@@ -56,8 +56,9 @@ Call classify(nn::Sequential model, const Shape& shape, bool adam) {
 // A model of the image classifier, for ten classes.
 Call classify(const image_classifier::ModelOptions& o, const Shape& shape) {
   Tensor x = randn(shape), y = randint(0, 10, {shape[0]});
-  return step(image_classifier::make_model(o, {shape[1], shape[2], shape[3]}, 10),
-              [=](auto& m) { return cross_entropy((*m)(x), y); });
+  std::shared_ptr<image_classifier::Classifier> model =
+      image_classifier::make_model(o, {shape[1], shape[2], shape[3]}, 10);
+  return step(model, [=](image_classifier::Classifier& m) { return cross_entropy(m(x), y); });
 }
 
 // Tokens of a random text; 0 is padding.
