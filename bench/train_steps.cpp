@@ -5,6 +5,8 @@
 #include "bench/bench.h"
 #include "examples/image_classifier/models/classifier.h"
 #include "examples/image_classifier/models/resnet.h"
+#include "examples/text_models/seq2seq.h"
+#include "examples/text_models/text_models.h"
 #include "nn/nn.h"
 #include "optim/adam.h"
 
@@ -73,9 +75,9 @@ Call translator(const nn::TranslatorOptions& o, int64_t batch, int64_t places, d
   });
 }
 
-Call language_model(const nn::GptOptions& o, int64_t batch) {
+Call language_model(const text_models::GptOptions& o, int64_t batch) {
   const Tensor x = tokens(o.vocabulary, {batch, o.block}), y = tokens(o.vocabulary, {batch * o.block});
-  return step(nn::Gpt(o), [=](nn::Gpt& m) { return cross_entropy(m(x).flatten(0, 1), y); });
+  return step(text_models::Gpt(o), [=](text_models::Gpt& m) { return cross_entropy(m(x).flatten(0, 1), y); });
 }
 
 // Operations of a step: the products forward and for both gradients. Of a causal attention the half that counts.
@@ -85,13 +87,18 @@ double translator_flops(const nn::TranslatorOptions& o, double batch, double n) 
   const double decoder = double(o.decoder_layers) * (layer + 8 * d * d + attention + 2 * (n + 1) * d);
   return 3 * batch * n * (encoder + decoder + 2 * d * double(o.target_vocabulary));
 }
-double language_model_flops(const nn::GptOptions& o, double batch) {
+double language_model_flops(const text_models::GptOptions& o, double batch) {
   const double d = double(o.d_model), n = double(o.block);
   return 3 * batch * n * (double(o.layers) * (24 * d * d + 2 * (n + 1) * d) + 2 * d * double(o.vocabulary));
 }
 // The first layer's input needs no gradient.
 double cnn_flops(double batch) {
   return 6 * batch * (784 * 9 * 32 * 2. / 3 + 196 * 9 * 32 * 64 + 49 * 9 * 64 * 128 + 1152 * 256 + 256 * 10);
+}
+// Of vit's usual depth and width for images of 32x32 in 4x4 patches, which become 65 places.
+double vit_flops(double batch) {
+  const double n = 65, d = 192;
+  return 6 * batch * (64 * 48 * d * 2 / 3 + 6 * n * (12 * d * d + 2 * n * d) + 10 * d);
 }
 // Of basic blocks, for square images and the small stem.
 double resnet_flops(int64_t depth, const Shape& images) {
@@ -114,13 +121,14 @@ Call tiny(bool adam) {
 }
 
 // Teacher forcing, with input feeding: the decoder goes step by step.
-nn::Seq2SeqOptions seq2seq_options() { return {.source_vocabulary = 8000, .target_vocabulary = 8000}; }
+text_models::Seq2SeqOptions seq2seq_options() { return {.source_vocabulary = 8000, .target_vocabulary = 8000}; }
 
-Call translate(const nn::Seq2SeqOptions& o, int64_t batch, int64_t source_places, int64_t places) {
+Call translate(const text_models::Seq2SeqOptions& o, int64_t batch, int64_t source_places, int64_t places) {
   Tensor source = tokens(o.source_vocabulary, {batch, source_places});
   Tensor target = tokens(o.target_vocabulary, {batch, places}), next = tokens(o.target_vocabulary, {batch * places});
   return step(
-      nn::Seq2Seq(o), [=](nn::Seq2Seq& m) { return cross_entropy(m(source, target).flatten(0, 1), next); }, true);
+      text_models::Seq2Seq(o),
+      [=](text_models::Seq2Seq& m) { return cross_entropy(m(source, target).flatten(0, 1), next); }, true);
 }
 
 std::vector<Item> items() {
@@ -146,6 +154,9 @@ std::vector<Item> items() {
   };
   add_resnet("image classifier resnet 20, 64x3x32x32", 20, {64, 3, 32, 32});
   add_resnet("image classifier resnet 18, 32x3x32x32", 18, {32, 3, 32, 32});
+  add("ViT 6 layers, d 192, 32x3x32x32 in 4x4", vit_flops(32), [] {
+    return classify({.model = "vit", .patch = 4}, {32, 3, 32, 32});
+  });
   add("GRU seq2seq, additive attention, hidden 256, batch 64, 20->20, vocabulary 8000", seq2seq,
       [] { return translate(seq2seq_options(), 64, 20, 20); });
   const auto add_translator = [&](const char* name, const nn::TranslatorOptions& o, int64_t batch, int64_t places,
@@ -153,7 +164,7 @@ std::vector<Item> items() {
     add(name, translator_flops(o, double(batch), double(places)),
         [=] { return translator(o, batch, places, label_smoothing); });
   };
-  const auto add_language_model = [&](const char* name, const nn::GptOptions& o, int64_t batch) {
+  const auto add_language_model = [&](const char* name, const text_models::GptOptions& o, int64_t batch) {
     add(name, language_model_flops(o, double(batch)), [=] { return language_model(o, batch); });
   };
   nn::TranslatorOptions base, tiny_translator;

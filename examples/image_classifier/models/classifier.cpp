@@ -3,6 +3,7 @@
 #include "plain.h"
 #include "resnet.h"
 #include "tensor/io/file.h"
+#include "vit.h"
 
 namespace image_classifier {
 
@@ -22,6 +23,8 @@ std::unique_ptr<Classifier> make_model(const ModelOptions& options, const Shape&
       options.model == "self_attention_cnn") {
     return std::make_unique<ResNet>(options, image, classes);
   }
+  if (options.model == "vit" || options.model == "conv_vit")
+    return std::make_unique<VisionTransformer>(vit_options(options, image), image, classes);
   fail({"no model '", printable(options.model), "'"});
 }
 
