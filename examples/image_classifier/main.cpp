@@ -1,4 +1,4 @@
-// Learns to tell images apart: train, evaluate, predict, show, demo. See README.md.
+// Learns to tell images apart: train, evaluate, predict, show, convert, demo. See README.md.
 #include <cstdio>
 #include <filesystem>
 
@@ -23,6 +23,7 @@ struct Arguments {
   EvaluateOptions evaluate;
   PredictOptions predict;
   ShowOptions show;
+  ConvertOptions convert;
   int threads = gradus::num_threads();
   std::string device = "cpu";
 };
@@ -72,6 +73,28 @@ void add_train(CLI::App& command, Options& o) {
   examples::add_run_options(command, o);
 }
 
+void add_convert(CLI::App& command, ConvertOptions& o) {
+  command.add_option("FILE", o.file, "a state_dict that PyTorch saved (safetensors, torchvision's names)")
+      ->required()
+      ->check(path());
+  command.add_option("--out", o.out, "folder for the checkpoint")->check(path())->capture_default_str();
+  each_model_option([&](const char* name, auto member, const char* help) {
+    examples::add_option(command, name, o.model.*member, help, allowed(name));
+  });
+  command.add_option("--classes", o.classes, "a file with the classes' names, one a line, or how many they are")
+      ->required()
+      ->check(path());
+  command.add_option("--size", o.size, "height and width of the images")
+      ->check(allowed("size"))
+      ->capture_default_str();
+  for (auto& [name, numbers, low] : {std::tuple{"--mean", &o.mean, 0.0}, std::tuple{"--std", &o.std, 1e-3}})
+    command.add_option(name, *numbers, "of each channel in the training images, from 0 to 1, commas between them")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(number(low, 1))
+        ->capture_default_str();
+}
+
 int run(int argc, char** argv) {
   Arguments a;
   CLI::App app("Learns to tell images apart. COMMAND --help lists a command's options.");
@@ -117,6 +140,9 @@ int run(int argc, char** argv) {
   add_checkpoint(*show_app, a.show.checkpoint);
   show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
 
+  CLI::App* convert_app = app.add_subcommand("convert", "make a checkpoint of weights that PyTorch saved");
+  add_convert(*convert_app, a.convert);
+
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
   demo_app->add_option("--out", demo_out, "folder for the checkpoint and logs, those of an earlier demo replaced")
@@ -131,7 +157,8 @@ int run(int argc, char** argv) {
     examples::add_device(*command, a.device);
   }
 
-  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|demo")) return *status;
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|convert|demo"))
+    return *status;
   gradus::set_num_threads(a.threads);
   const gradus::Device device = examples::device_of(a.device);
   if (*train_app) {
@@ -142,6 +169,7 @@ int run(int argc, char** argv) {
   if (*evaluate_app) evaluate(a.evaluate, device);
   if (*predict_app) predict(a.predict, device);
   if (*show_app) show(a.show, device);
+  if (*convert_app) convert(a.convert);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);
