@@ -3,6 +3,8 @@
 #include <memory>
 
 #include "bench/bench.h"
+#include "examples/text_models/seq2seq.h"
+#include "examples/text_models/text_models.h"
 #include "nn/nn.h"
 #include "optim/adam.h"
 
@@ -60,9 +62,9 @@ Call translator(const nn::TranslatorOptions& o, int64_t batch, int64_t places, d
   });
 }
 
-Call language_model(const nn::GptOptions& o, int64_t batch) {
+Call language_model(const text_models::GptOptions& o, int64_t batch) {
   const Tensor x = tokens(o.vocabulary, {batch, o.block}), y = tokens(o.vocabulary, {batch * o.block});
-  return step(nn::Gpt(o), [=](nn::Gpt& m) { return cross_entropy(m(x).flatten(0, 1), y); });
+  return step(text_models::Gpt(o), [=](text_models::Gpt& m) { return cross_entropy(m(x).flatten(0, 1), y); });
 }
 
 // Operations of a step: the products forward and for both gradients. Of a causal attention the half that counts.
@@ -72,7 +74,7 @@ double translator_flops(const nn::TranslatorOptions& o, double batch, double n) 
   const double decoder = double(o.decoder_layers) * (layer + 8 * d * d + attention + 2 * (n + 1) * d);
   return 3 * batch * n * (encoder + decoder + 2 * d * double(o.target_vocabulary));
 }
-double language_model_flops(const nn::GptOptions& o, double batch) {
+double language_model_flops(const text_models::GptOptions& o, double batch) {
   const double d = double(o.d_model), n = double(o.block);
   return 3 * batch * n * (double(o.layers) * (24 * d * d + 2 * (n + 1) * d) + 2 * d * double(o.vocabulary));
 }
@@ -84,13 +86,14 @@ Call tiny(bool adam) {
 }
 
 // Teacher forcing, with input feeding: the decoder goes step by step.
-nn::Seq2SeqOptions seq2seq_options() { return {.source_vocabulary = 8000, .target_vocabulary = 8000}; }
+text_models::Seq2SeqOptions seq2seq_options() { return {.source_vocabulary = 8000, .target_vocabulary = 8000}; }
 
-Call translate(const nn::Seq2SeqOptions& o, int64_t batch, int64_t source_places, int64_t places) {
+Call translate(const text_models::Seq2SeqOptions& o, int64_t batch, int64_t source_places, int64_t places) {
   Tensor source = tokens(o.source_vocabulary, {batch, source_places});
   Tensor target = tokens(o.target_vocabulary, {batch, places}), next = tokens(o.target_vocabulary, {batch * places});
   return step(
-      nn::Seq2Seq(o), [=](nn::Seq2Seq& m) { return cross_entropy(m(source, target).flatten(0, 1), next); }, true);
+      text_models::Seq2Seq(o),
+      [=](text_models::Seq2Seq& m) { return cross_entropy(m(source, target).flatten(0, 1), next); }, true);
 }
 
 std::vector<Item> items() {
@@ -117,7 +120,7 @@ std::vector<Item> items() {
     add(name, translator_flops(o, double(batch), double(places)),
         [=] { return translator(o, batch, places, label_smoothing); });
   };
-  const auto add_language_model = [&](const char* name, const nn::GptOptions& o, int64_t batch) {
+  const auto add_language_model = [&](const char* name, const text_models::GptOptions& o, int64_t batch) {
     add(name, language_model_flops(o, double(batch)), [=] { return language_model(o, batch); });
   };
   nn::TranslatorOptions base, tiny_translator;

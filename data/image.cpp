@@ -93,7 +93,7 @@ std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
 
 }  // namespace
 
-Tensor decode_image(const std::string& bytes, const std::string& name) {
+Shape image_shape_of(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
   check(!bytes.empty(), who, ": the file is empty");
   int width = 0, height = 0, channels = 0;
@@ -103,7 +103,13 @@ Tensor decode_image(const std::string& bytes, const std::string& name) {
   check(width > 0 && height > 0, who, ": an image of ", width, "x", height, " pixels");
   check(int64_t(width) * height <= max_pixels, who, ": an image of ", width, "x", height, " pixels; at most ",
         max_pixels, " are read");
+  return {channels >= 3 ? 3 : 1, height, width};
+}
 
+Tensor decode_image(const std::string& bytes, const std::string& name) {
+  const std::string who = printable(name);
+  image_shape_of(bytes, name);  // what is too large or no image is refused unread
+  int width = 0, height = 0, channels = 0;
   Source source{bytes};
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_callbacks(&callbacks, &source, &width, &height, &channels, 0), stbi_image_free);
@@ -195,6 +201,15 @@ Tensor resize(const Tensor& image, int64_t height, int64_t width) {
     }
   }
   return result;
+}
+
+Tensor fit(const Tensor& image, int64_t height, int64_t width) {
+  check(image.dim() == 3 && image.numel() > 0 && height > 0 && width > 0, "fit: from ", image.shape(), " to ", height,
+        "x", width);
+  const int64_t in_height = image.size(1), in_width = image.size(2);
+  const int64_t h = std::clamp<int64_t>(std::llround(double(in_width) * height / width), 1, in_height);
+  const int64_t w = std::clamp<int64_t>(std::llround(double(in_height) * width / height), 1, in_width);
+  return resize(image.narrow(1, (in_height - h) / 2, h).narrow(2, (in_width - w) / 2, w), height, width).contiguous();
 }
 
 Tensor contact_sheet(const Tensor& images, int64_t columns, int64_t gap) {

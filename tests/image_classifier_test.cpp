@@ -269,6 +269,52 @@ TEST(ImageClassifier, LearnsFromFolders) {
   write_file(dir / "set/one/11.png", "damaged");
   expect_error(run(arguments), 1, "set/one/11.png: not a PNG");
   EXPECT_EQ(read_file(dir / "out/last.safetensors"), before);
+
+  // Or it is named and left out, from a folder and from an archive alike; the checkpoint remembers that it is.
+  write_file(dir / "set/zero/30.png", "");
+  ASSERT_EQ(gradus::testing::shell("tar czf " + (dir / "set.tgz") + " -C " + dir.path() + " set"), 0);
+  std::string accuracies[2];
+  for (int packed = 0; packed < 2; ++packed) {
+    const std::string set = dir / (packed ? "set.tgz" : "set"), out = dir / (packed ? "packed" : "plain");
+    const Outcome left_out = run("train --skip-bad --data folder:" + set +
+                                 " --grey --model linear --validation 0 --epochs 2 --out " + out);
+    ASSERT_EQ(left_out.status, 0) << left_out.output;
+    const std::string inside = packed ? set + "/set" : set;
+    for (const std::string& says :
+         {"skipped " + inside + "/one/11.png: not a PNG", "skipped " + inside + "/zero/30.png: the file is empty",
+          std::string("47 training, 0 validation and 11 test images")}) {
+      EXPECT_NE(left_out.output.find(says), std::string::npos) << left_out.output << says;
+    }
+    accuracies[packed] = last_line(left_out.output);
+    const Outcome evaluated = run("evaluate --checkpoint " + out);
+    EXPECT_EQ(last_line(evaluated.output), accuracies[packed]);
+  }
+  EXPECT_EQ(accuracies[0], accuracies[1]);
+  write_file(dir / "cut.tgz", read_file(dir / "set.tgz").substr(0, 3000));
+  expect_error(run("train --data folder:" + (dir / "cut.tgz") + " --out " + (dir / "x")), 1,
+               "cut.tgz: truncated gzip");
+}
+
+TEST(ImageClassifier, ReadsHandwrittenDigits) {
+  TempDir dir;
+  std::string lines;
+  for (int i = 0; i < 20; ++i) {
+    for (int k = 0; k < 64; ++k) lines += (k / 8 == i % 4 ? "16," : "0,");
+    lines += std::to_string(i % 4) + "\n";
+  }
+  write_file(dir / "optdigits.tra", lines);
+  write_file(dir / "optdigits.tes", lines);
+  const std::string arguments =
+      "train --model linear --validation 0 --epochs 40 --batch 4 --data optdigits:" + dir.path() + " --out " +
+      (dir / "out");
+  const Outcome r = run(arguments);
+  EXPECT_NE(r.output.find("20 training, 0 validation and 20 test images of 1x8x8, 10 classes"), std::string::npos)
+      << r.output;
+  EXPECT_EQ(last_line(r.output), "test accuracy: 100.00%");
+  for (const char* bad : {"17,", "x,", "-1,", "1,,", ""}) {
+    write_file(dir / "optdigits.tes", lines + bad + lines.substr(lines.find(',') + 1));
+    expect_error(run(arguments), 1, "optdigits.tes: line 21 is not 64 shades");
+  }
 }
 
 TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
@@ -276,8 +322,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
     const char* arguments;
     const char* says;
   } cases[] = {
-      {"", "train|evaluate|predict|show|convert|demo"},
-      {"fly", "train|evaluate|predict|show|convert|demo"},
+      {"", "train|evaluate|predict|embed|show|convert|demo"},
+      {"fly", "train|evaluate|predict|embed|show|convert|demo"},
       {"train --threads 0", "--threads: '0' is not a whole number from 1 to 1024"},
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},
@@ -295,8 +341,10 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --optimizer lion", "--optimizer: 'lion' is none of adamw|adam|sgd|rmsprop"},
       {"train --schedule noam", "--schedule: 'noam' is none of onecycle|cosine|step|constant"},
       {"train --augment crop,zoom", "--augment: 'zoom' is none of crop|flip|rotate|cutout|mixup"},
-      {"train --data cifar", "'cifar' is none of digits, mnist[:DIR], fashion_mnist[:DIR], folder:DIR"},
-      {"train --data folder:", "folder:DIR"},
+      {"train --data cifar",
+       "'cifar' is none of digits, mnist[:DIR], fashion_mnist[:DIR], cifar10[:DIR], optdigits[:DIR], folder:PATH"},
+      {"train --data folder:", "folder:PATH"},
+      {"train --data cifar10:", "cifar10[:DIR]"},
       {"train --data digits:x", "digits"},
       {"train --workers 1000", "--workers: '1000' is not a whole number from 0 to 256"},
       {"train --log xml", "--log: 'xml' is none of csv|tensorboard"},

@@ -8,7 +8,9 @@
 #include "evaluation.h"
 #include "examples/metadata.h"
 #include "tensor/io/file.h"
+#include "tensor/io/npy.h"
 #include "terminal.h"
+#include "train/progress.h"
 
 namespace image_classifier {
 
@@ -35,6 +37,17 @@ struct Trained {
     load_answering_weights(file, path, *model);
     model->to(device);
     model->eval();
+  }
+
+  // The images to look at, brought to what the model expects where they can be; "": of the data it was trained on.
+  DataSets open(const std::string& other) const {
+    const std::string& data = other.empty() ? options.data : other;
+    const DataSets sets = open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
+    check(sets.test->image_shape() == recipe.image, printable(data), ": images ", sets.test->image_shape(),
+          ", the model expects ", recipe.image);
+    check(sets.test->classes() == recipe.classes || data != options.data, printable(data),
+          ": its classes are not those the model was trained on");
+    return sets;
   }
 
   // One image (channels, height, width) as the model expects it, a batch of one.
@@ -70,12 +83,7 @@ std::string percent(double share) {
 
 void evaluate(const EvaluateOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const std::string& data = options.data.empty() ? trained.options.data : options.data;
-  const DataSets sets = open_data(data, {trained.options.samples, trained.options.size, trained.options.grey});
-  check(sets.test->image_shape() == trained.recipe.image, printable(data), ": images ", sets.test->image_shape(),
-        ", the model expects ", trained.recipe.image);
-  check(sets.test->classes() == trained.recipe.classes || data != trained.options.data, printable(data),
-        ": its classes are not those the model was trained on");
+  const DataSets sets = trained.open(options.data);
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
   report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
          *sets.test, trained.recipe.classes, options.out);
@@ -84,37 +92,59 @@ void evaluate(const EvaluateOptions& options, Device device) {
 void predict(const PredictOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const Shape& shape = trained.recipe.image;
-  ExplainOptions explain_options = options.explain;
-  if (!options.of_class.empty()) explain_options.of_class = trained.class_named(options.of_class);
+  const int64_t asked = options.of_class.empty() ? -1 : trained.class_named(options.of_class);
   std::vector<Explained> explained;
   for (const std::string& path : options.files) {
-    Tensor image = data::to_channels(data::read_image(path), shape[0]);
-    image = data::resize(image, shape[1], shape[2]);
+    Tensor image = data::fit(data::to_channels(data::read_image(path), shape[0]), shape[1], shape[2]);
     if (options.invert) image = 255 - image;
     const std::vector<double> p = trained.probabilities(image);
-    if (!options.attention.empty()) {
-      const std::string name = path.substr(path.rfind('/') + 1);
-      explained.push_back(
-          {name, image,
-           explain(*trained.model, trained.batch_of(image), trained.recipe.classes, explain_options)[0]});
-    }
     std::vector<size_t> order(p.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
+    if (!options.attention.empty()) {
+      const int64_t of_class = asked >= 0 ? asked : int64_t(order[0]);
+      explained.push_back(
+          {path.substr(path.rfind('/') + 1), image, p, of_class,
+           explain(*trained.model, trained.batch_of(image), {of_class}, trained.recipe.classes, options.explain)[0]});
+    }
     std::printf("%s\n", printable(path).c_str());
     for (size_t i = 0; i < order.size() && int64_t(i) < options.top; ++i) {
       std::printf("  %s  %s\n", percent(p[order[i]]).c_str(), printable(trained.recipe.classes[order[i]]).c_str());
     }
   }
   if (!options.attention.empty()) {
-    data::write_png(options.attention, attention_sheet(explained, trained.recipe.classes, explain_options.of_class));
+    data::write_png(options.attention, attention_sheet(explained, trained.recipe.classes));
   }
+}
+
+void embed(const EmbedOptions& options, Device device) {
+  Trained trained(options.checkpoint, device);
+  const DataSets sets = trained.open(options.data);
+  const data::ImageSet& set = options.split == "train" ? sets.train : sets.test;
+  auto loader = test_loader(set, trained.recipe, options.batch, options.workers);
+  NoGrad guard;
+  Tensor features = empty({set->size(), trained.model->head().weight.size(1)});
+  Tensor labels = empty({set->size()}, {.dtype = int64});
+  int64_t done = 0;
+  train::Progress progress("embed", set->size());
+  for (auto& batch : loader) {
+    const Tensor images = batch.images.to(device);
+    features.narrow(0, done, images.size(0)).copy_(trained.model->features(trained.model->maps(images)));
+    labels.narrow(0, done, images.size(0)).copy_(batch.labels);
+    done += images.size(0);
+    progress.update(done, "");
+  }
+  const std::string stem =
+      options.out.ends_with(".npy") ? options.out.substr(0, options.out.size() - 4) : options.out;
+  save_npy(stem + ".npy", features);
+  save_npy(stem + "_labels.npy", labels);
+  progress.finish(std::to_string(features.size(1)) + " features of " + std::to_string(done) + " images in " +
+                  printable(stem) + ".npy, labels in " + printable(stem) + "_labels.npy");
 }
 
 void show(const ShowOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const data::ImageSet set =
-      open_data(trained.options.data, {trained.options.samples, trained.options.size, trained.options.grey}).test;
+  const data::ImageSet set = trained.open(trained.options.data).test;
   const int64_t count = std::min(options.count, set->size());
   constexpr int64_t height = 20, caption_width = 24, gap = 2;
   const int64_t width = height * trained.recipe.image[2] / trained.recipe.image[1];

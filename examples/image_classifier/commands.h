@@ -25,9 +25,19 @@ struct PredictOptions {
   bool invert = false;         // dark on light, where the model has learnt light on dark
   std::string attention = "";  // a PNG file for what the model looks at; "": none
   std::string of_class = "";   // by name, for which Grad-CAM asks; "": the one that the model says
-  ExplainOptions explain;      // but for of_class
+  ExplainOptions explain;
 };
 void predict(const PredictOptions& options, gradus::Device device);
+
+struct EmbedOptions {
+  std::string checkpoint = "out", out;
+  std::string data;            // "": what the model was trained on
+  std::string split = "test";  // or "train"
+  int64_t batch = 256, workers = 1;
+};
+// What the model's last layer is given of each image, (images, features) float32, into OUT.npy, and the labels,
+// (images) int64, into OUT_labels.npy.
+void embed(const EmbedOptions& options, gradus::Device device);
 
 struct ShowOptions {
   std::string checkpoint = "out";

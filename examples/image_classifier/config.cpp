@@ -51,7 +51,9 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   const MetadataReader read = {"image_classifier", metadata, path};
   read.check_program();
   Options options;
-  each_option([&](const char* name, auto member, const char*) { read.into(name, options.*member); });
+  each_option([&](const char* name, auto member, const char*) {
+    if (!examples::is_adaptation(member) || metadata.count(name)) read.into(name, options.*member);
+  });
   read.one_of("model", model_names);
   read.one_of("stem", stem_names);
   read.one_of("pool", pool_names);

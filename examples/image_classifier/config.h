@@ -16,8 +16,9 @@ inline const std::vector<std::string> augment_names = {"crop", "flip", "rotate",
 struct Options : ModelOptions {
   std::string data = "digits";  // what data_sets.h reads
   int64_t samples = 0;          // training images to use; 0: all (10,000 of the drawn digits)
-  int64_t size = 64;            // of the images of a folder, in pixels
+  int64_t size = 0;             // of the images of a folder, in pixels; 0: DataOptions says
   bool grey = false;            // whether these lose their colours
+  bool skip_bad = false;        // whether damaged ones are left out
   double validation = 0.1;      // share of the training images that are only looked at after each epoch
   int64_t epochs = 5, batch = 64, accumulate = 1;
   std::string optimizer = "adamw", schedule = "onecycle";
@@ -40,8 +41,11 @@ template <class F>
 void each_option(F f) {
   f("data", &Options::data, "what to learn from");
   f("samples", &Options::samples, "training images to use (0: all; of digits 10000)");
-  f("size", &Options::size, "height and width that images of a folder are brought to");
+  f("size", &Options::size,
+    "height and width of images of a folder (default: their own where all are squares of one size up to 64, else "
+    "64)");
   f("grey", &Options::grey, "take the colours from images of a folder");
+  f("skip-bad", &Options::skip_bad, "go without images of a folder that are damaged, and name them");
   each_model_option(f);
   f("validation", &Options::validation, "share of the training images held out, to look at after each epoch");
   f("epochs", &Options::epochs, "times through the training images");

@@ -48,17 +48,18 @@ Examination examine(Classifier& model, data::DataLoader<data::ImageBatch>& loade
 }
 
 ReportPictures report_pictures(const Examination& examination, const data::ImageDataset& set,
-                               const std::vector<std::string>& classes) {
+                               const std::vector<std::string>& classes, const std::string& images) {
   const data::ConfusionMatrix& matrix = examination.matrix;
-  char accuracy[64];
-  std::snprintf(accuracy, sizeof(accuracy), "%.2f%% of %lld right", 100 * matrix.accuracy(),
-                static_cast<long long>(matrix.total()));
+  char accuracy[32];
+  std::snprintf(accuracy, sizeof(accuracy), "%.2f%%", 100 * matrix.accuracy());
   ReportPictures pictures;
   if (matrix.classes() <= most_classes_drawn) {
-    pictures.confusion = confusion_picture(matrix, classes, accuracy);
+    pictures.confusion = confusion_picture(
+        matrix, classes, accuracy + (" of " + std::to_string(matrix.total())) + " " + images + " right");
   }
   if (!examination.worst.empty())
-    pictures.wrong = mistakes_sheet(set, examination.worst, classes, "surest and wrong");
+    pictures.wrong = mistakes_sheet(set, examination.worst, classes,
+                                    "wrong and surest among " + std::to_string(matrix.total()) + " " + images);
   return pictures;
 }
 
@@ -73,7 +74,7 @@ void report(const Examination& examination, const data::ImageDataset& set, const
   // Said first and written last: a full disk must not cost the figures.
   ReportPictures pictures;
   if (!out.empty()) {
-    pictures = report_pictures(examination, set, classes);
+    pictures = report_pictures(examination, set, classes, "test images");
     std::printf("in %s: %s%s\n", printable(out).c_str(), pictures.confusion.defined() ? "confusion.png " : "",
                 pictures.wrong.defined() ? "wrong.png" : "");
   }

@@ -1,4 +1,4 @@
-// Learns to tell images apart: train, evaluate, predict, show, convert, demo. See README.md.
+// Learns to tell images apart: train, evaluate, predict, embed, show, convert, demo. See README.md.
 #include <cstdio>
 #include <filesystem>
 
@@ -15,13 +15,14 @@ namespace {
 
 CLI::Validator data_argument() {
   return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
-                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|folder:DIR");
+                        "digits|mnist[:DIR]|fashion_mnist[:DIR]|cifar10[:DIR]|optdigits[:DIR]|folder:PATH");
 }
 
 struct Arguments {
   Options train;
   EvaluateOptions evaluate;
   PredictOptions predict;
+  EmbedOptions embed;
   ShowOptions show;
   ConvertOptions convert;
   int threads = gradus::num_threads();
@@ -95,6 +96,16 @@ void add_convert(CLI::App& command, ConvertOptions& o) {
         ->capture_default_str();
 }
 
+// --data, --batch and --workers of a command that goes through a set's images.
+template <class CommandOptions>
+void add_images(CLI::App& command, CommandOptions& o) {
+  command.add_option("--data", o.data, "other images than those of the training's data")->check(data_argument());
+  command.add_option("--batch", o.batch, "images at a time")->check(whole(1, many))->capture_default_str();
+  command.add_option("--workers", o.workers, "threads that prepare batches")
+      ->check(whole(0, 256))
+      ->capture_default_str();
+}
+
 int run(int argc, char** argv) {
   Arguments a;
   CLI::App app("Learns to tell images apart. COMMAND --help lists a command's options.");
@@ -106,15 +117,7 @@ int run(int argc, char** argv) {
 
   CLI::App* evaluate_app = app.add_subcommand("evaluate", "measure a trained model on test images");
   add_checkpoint(*evaluate_app, a.evaluate.checkpoint);
-  evaluate_app->add_option("--data", a.evaluate.data, "other test images than those of the training's data")
-      ->check(data_argument());
-  evaluate_app->add_option("--batch", a.evaluate.batch, "images at a time")
-      ->check(whole(1, many))
-      ->capture_default_str();
-  evaluate_app->add_option("--workers", a.evaluate.workers, "threads that prepare batches")
-      ->check(whole(0, 256))
-      ->capture_default_str();
-
+  add_images(*evaluate_app, a.evaluate);
   evaluate_app->add_option("--out", a.evaluate.out, "folder for confusion.png and wrong.png (without it: none)")
       ->check(path());
 
@@ -136,6 +139,16 @@ int run(int argc, char** argv) {
       ->needs(attention);
   predict_app->add_option("FILES", a.predict.files, "image files of any size")->required();
 
+  CLI::App* embed_app = app.add_subcommand("embed", "write what the last layer is given of each image, as .npy");
+  add_checkpoint(*embed_app, a.embed.checkpoint);
+  add_images(*embed_app, a.embed);
+  embed_app->add_option("--split", a.embed.split, "which images")
+      ->check(one_of({"test", "train"}))
+      ->capture_default_str();
+  embed_app->add_option("OUT", a.embed.out, "OUT.npy gets the features, OUT_labels.npy the labels")
+      ->required()
+      ->check(path());
+
   CLI::App* show_app = app.add_subcommand("show", "draw test images in the terminal, with the model's answers");
   add_checkpoint(*show_app, a.show.checkpoint);
   show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
@@ -152,12 +165,12 @@ int run(int argc, char** argv) {
   demo_app->add_option("--samples", demo_samples, "digits to draw for training (0: 10000)")
       ->check(whole(0, many))
       ->capture_default_str();
-  for (CLI::App* command : {train_app, evaluate_app, predict_app, show_app, demo_app}) {
+  for (CLI::App* command : {train_app, evaluate_app, predict_app, embed_app, show_app, demo_app}) {
     examples::add_threads(*command, a.threads);
     examples::add_device(*command, a.device);
   }
 
-  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|show|convert|demo"))
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|embed|show|convert|demo"))
     return *status;
   gradus::set_num_threads(a.threads);
   const gradus::Device device = examples::device_of(a.device);
@@ -168,6 +181,7 @@ int run(int argc, char** argv) {
   }
   if (*evaluate_app) evaluate(a.evaluate, device);
   if (*predict_app) predict(a.predict, device);
+  if (*embed_app) embed(a.embed, device);
   if (*show_app) show(a.show, device);
   if (*convert_app) convert(a.convert);
   if (*demo_app) {

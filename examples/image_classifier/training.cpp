@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "data/transforms.h"
 #include "data_sets.h"
+#include "epoch_log.h"
 #include "evaluation.h"
 #include "examples/metadata.h"
 #include "optim/optim.h"
@@ -113,7 +114,7 @@ Tensor loss_of(const Tensor& logits, const Target& target, double label_smoothin
 }  // namespace
 
 void train(const Options& options, Device device) {
-  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey});
+  const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey, options.skip_bad});
   const Parts parts = split(sets.train, options);
   // The images of a folder have to be decoded for this; some of a large one will do.
   const int64_t looked_at = options.data.starts_with("folder:") ? 2000 : parts.train->size();
@@ -184,6 +185,11 @@ void train(const Options& options, Device device) {
       return train::evaluate(model, *held_out, validation_step, "validation_");
     };
   }
+  EpochLog epoch_log(model, recipe, parts.train, parts.validation);
+  fit.log_epoch = [&](train::EventLog& events, int64_t update) {
+    const auto scope = averaged();
+    epoch_log(events, update);
+  };
   train::fit(model, *optimizer, loader, train_step, fit);
   const auto scope = averaged();
   data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);

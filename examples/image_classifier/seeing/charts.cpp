@@ -201,21 +201,20 @@ Tensor mistakes_sheet(const data::ImageDataset& set, const std::vector<Mistake>&
   return sheet(title, rows);
 }
 
-Tensor attention_sheet(const std::vector<Explained>& pictures, const std::vector<std::string>& classes,
-                       int64_t of_class) {
+Tensor attention_sheet(const std::vector<Explained>& pictures, const std::vector<std::string>& classes) {
   std::vector<std::vector<Cell>> rows;
   for (const Explained& e : pictures) {
-    const std::vector<double>& p = e.explanation.probabilities;
+    const std::vector<double>& p = e.probabilities;
     const size_t best = size_t(std::max_element(p.begin(), p.end()) - p.begin());
     auto with = [&](size_t c) { return classes.at(c) + " " + percent(p[c]); };
     const Tensor large = enlarge(e.image, factor_for(e.image, 256));
     std::vector<Cell> row = {{large, {e.name, "says " + with(best)}}};
-    if (of_class >= 0 && size_t(of_class) != best) row[0].caption.push_back(with(size_t(of_class)));
-    for (const View& view : e.explanation.views) {
+    if (size_t(e.of_class) != best) row[0].caption.push_back(with(size_t(e.of_class)));
+    for (const View& view : e.views) {
       Tensor picture = overlay(large, view.map);
       if (view.row >= 0) {
         const int64_t height = large.size(1) / view.map.size(0), width = large.size(2) / view.map.size(1);
-        outline(picture, view.row * height, view.column * width, height, width, 3, pink);
+        outline(picture, view.row * height, view.column * width, height, width, 3, cyan);
       }
       row.push_back({picture, {view.name, view.detail, view.range}});
     }
