@@ -128,7 +128,7 @@ TEST_F(SavedState, BecomesACheckpointThatAnswers) {
   Case named = vit;
   named.options.replace(named.options.find("--classes 3"), 11, "--classes " + (dir / "names.txt"));
   const std::string checkpoint = converted(named, state_of(vit), " --mean 0.5,0.4,0.3 --std 0.2,0.2,0.1");
-  data::write_png(dir / "picture.png", (255 * rand({3, 20, 30})).to(uint8));
+  data::write_png(dir / "picture.png", (255 * rand({3, 20, 20})).to(uint8));
   const Outcome r =
       run_program("image_classifier", "predict --checkpoint " + (dir / "out") + " " + (dir / "picture.png"));
   ASSERT_EQ(r.status, 0) << r.output;
