@@ -227,8 +227,9 @@ TEST(ImageClassifier, EveryModelTrainsAndGoesOnBitForBit) {
   make_image_folder(dir / "set");
   const std::string common =
       "train --data folder:" + (dir / "set") + " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --model ";
-  for (std::string model :
-       {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet", "self_attention_cnn"}) {
+  for (std::string model : {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet",
+                            "self_attention_cnn", "vit --patch 4 --heads 2 --dropout 0.1 --drop-path 0.2",
+                            "conv_vit --patch 4 --pool mean --positions sinusoidal"}) {
     SCOPED_TRACE(model);
     if (model != "lenet") model += " --depth 8 --width 4";
     const std::string name = model.substr(0, model.find(' ')), out = dir / name;
@@ -384,8 +385,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
     const char* arguments;
     const char* says;
   } cases[] = {
-      {"", "train|evaluate|predict|embed|show|demo"},
-      {"fly", "train|evaluate|predict|embed|show|demo"},
+      {"", "train|evaluate|predict|embed|show|merge|convert|demo"},
+      {"fly", "train|evaluate|predict|embed|show|merge|convert|demo"},
       {"train --threads 0", "--threads: '0' is not a whole number from 1 to 1024"},
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},
@@ -414,6 +415,7 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --out ''", "--out: the path is empty"},
       {"train --resume ''", "--resume: the path is empty"},
       {"train extra", "extra"},
+      {"train --model vit --pool max", "--pool: 'max' is none of token|mean"},
       {"train --model", "--model"},
       {"predict", "FILES"},
       {"predict --top 0 x.png", "--top"},
@@ -457,6 +459,10 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   TensorFile deep = load_safetensors(dir / "out/last.safetensors");
   deep.metadata["depth"] = "1000000000";
   save_safetensors(dir / "deep.safetensors", deep);
+  TensorFile odd = load_safetensors(dir / "out/last.safetensors");
+  odd.metadata["model"] = "vit";
+  odd.metadata["heads"] = "5";
+  save_safetensors(dir / "odd.safetensors", odd);
   write_file(dir / "text.png", "not an image");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
   make_folder(dir / "texts/notes");
@@ -489,6 +495,8 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"train --resume " + (dir / "out") + " --batch 7", "batch size was 64, now 7"},
       {"train --model resnet --depth 19", "resnet: depth 19 is none of 18, 34, 50, 101, 152, nor 6n + 2"},
       {"train --model resnet --depth 152 --width 4096", "expected less than 500 million"},
+      {"train --model vit --patch 3", "vit: patches of 3 x 3 do not divide images of 28 x 28"},
+      {"evaluate --checkpoint " + (dir / "odd.safetensors"), "odd.safetensors: vit: 5 heads do not divide 192"},
       {"evaluate --checkpoint " + (dir / "deep.safetensors"), "deep.safetensors: metadata 'depth' is '1000000000'"},
       {"train --samples 50 --model linear --out " + (dir / "good.png"), "good.png"},
       {"train --samples 50 --model mlp --lr 1000 --optimizer sgd --schedule constant --epochs 50 --out " +
