@@ -142,7 +142,8 @@ TEST(ImageClassifier, Demo) {
 // Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup; and all that a checkpoint
 // has to keep.
 const std::string tiny =
-    "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment crop,rotate,mixup --save-every 2 "
+    "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment "
+    "resized-crop,rotate,crop,flip,jitter,randaugment,cutout,erase,mixup,cutmix --save-every 2 "
     "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --seed 5 ";
 
 TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
@@ -403,7 +404,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --stem large", "--stem: 'large' is none of auto|small|imagenet"},
       {"train --optimizer lion", "--optimizer: 'lion' is none of adamw|adam|sgd|rmsprop"},
       {"train --schedule noam", "--schedule: 'noam' is none of onecycle|cosine|step|constant"},
-      {"train --augment crop,zoom", "--augment: 'zoom' is none of crop|flip|rotate|cutout|mixup"},
+      {"train --augment crop,zoom",
+       "--augment: 'zoom' is none of resized-crop|rotate|crop|flip|jitter|randaugment|cutout|erase|mixup|cutmix"},
       {"train --data cifar",
        "'cifar' is none of digits, mnist[:DIR], fashion_mnist[:DIR], cifar10[:DIR], optdigits[:DIR], folder:PATH"},
       {"train --data folder:", "folder:PATH"},
