@@ -46,6 +46,8 @@ struct ShowOptions {
 // Test images in the terminal, with what the model takes them for.
 void show(const ShowOptions& options, gradus::Device device);
 
+void merge(const examples::MergeOptions& options);
+
 struct ConvertOptions {
   std::string file;  // safetensors, a state_dict with torchvision's names; see README.md
   std::string out = "out";

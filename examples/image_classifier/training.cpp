@@ -10,6 +10,7 @@
 #include "optim/optim.h"
 #include "tensor/io/file.h"
 #include "train/fit.h"
+#include "tuning.h"
 
 namespace image_classifier {
 
@@ -40,7 +41,11 @@ data::DataLoader<data::ImageBatch> train_loader(const data::ImageSet& set, const
 template <class Optimizer, class OptimizerOptions>
 std::unique_ptr<optim::Optimizer> in_groups(const nn::Module& model, OptimizerOptions o) {
   std::vector<Tensor> decaying, others;
-  for (const Tensor& p : model.parameters()) (p.dim() > 1 ? decaying : others).push_back(p);
+  for (const Tensor& p : examples::trained_parameters(model)) (p.dim() > 1 ? decaying : others).push_back(p);
+  if (decaying.empty()) {
+    decaying.swap(others);
+    o.weight_decay = 0;
+  }
   auto optimizer = std::make_unique<Optimizer>(decaying, o);
   o.weight_decay = 0;
   if (!others.empty()) optimizer->add_group(others, o);
@@ -122,11 +127,14 @@ void train(const Options& options, Device device) {
   Recipe recipe = {options, parts.train->image_shape(), parts.train->classes(), statistics.mean, statistics.std};
   // A channel that is the same everywhere.
   for (double& s : recipe.std) s = std::max(s, 1e-3);
+  take_pixels(options, recipe);
 
   manual_seed(options.seed);
   const int64_t classes = int64_t(recipe.classes.size());
   const std::unique_ptr<Classifier> made = make_model(recipe.model, recipe.image, classes);
   Classifier& model = *made;
+  adapt(model, options, recipe);
+  const std::vector<nn::Module*> frozen = examples::frozen_modules(model);
   model.to(device);
   data::DataLoader<data::ImageBatch> loader = train_loader(parts.train, recipe, options);
   const std::unique_ptr<optim::Optimizer> optimizer = make_optimizer(options, model);
@@ -136,13 +144,15 @@ void train(const Options& options, Device device) {
               static_cast<long long>(sets.test->size()), static_cast<long long>(recipe.image[0]),
               static_cast<long long>(recipe.image[1]), static_cast<long long>(recipe.image[2]),
               recipe.classes.size());
-  std::printf("%s: %lld parameters, %s, learning rate %g\n", options.model.c_str(),
-              static_cast<long long>(model.parameter_count()), optimizer->type(), optimizer->lr());
+  std::printf("%s: %lld parameters%s, %s, learning rate %g\n", options.model.c_str(),
+              static_cast<long long>(model.parameter_count()), examples::trained_text(model).c_str(),
+              optimizer->type(), optimizer->lr());
   std::fflush(stdout);
   const int64_t updates = (loader.batches() + options.accumulate - 1) / options.accumulate;
   const auto schedule = make_schedule(options, *optimizer, options.epochs * updates);
 
   auto train_step = [&](data::ImageBatch& batch) -> train::BatchResult {
+    for (nn::Module* module : frozen) module->eval();
     Target target = {batch.labels, {}};
     if (has(options.augment, "mixup")) {
       const data::Mixup mixed = data::mixup(batch, 0.2, default_generator());
@@ -170,12 +180,26 @@ void train(const Options& options, Device device) {
                            .resume = options.resume,
                            .metadata = to_metadata(options, recipe),
                            .tensorboard = options.log == "tensorboard"};
+  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
+  std::optional<Pruning> pruning;
+  if (options.prune > 0) {
+    pruning.emplace(model, options, options.epochs * updates);
+    fit.also_save.push_back(pruning->part());
+    if (options.resume.empty()) {
+      pruning->start();
+      std::printf("test accuracy before the first update: %.2f%%\n",
+                  100 * examine(model, tests, classes, options.test_flip).matrix.accuracy());
+    }
+  }
   std::optional<optim::EMA> average;
   if (options.ema > 0) {
     average.emplace(averaged_tensors(model), options.ema);
-    fit.on_update = [&](int64_t) { average->update(); };
     fit.also_save.push_back(train::part(average_part, *average));
   }
+  fit.on_update = [&](int64_t update) {
+    if (pruning) pruning->update(update);
+    if (average) average->update();
+  };
   auto averaged = [&] { return average ? std::make_unique<optim::EMA::Scope>(*average) : nullptr; };
   std::optional<data::DataLoader<data::ImageBatch>> held_out;
   if (parts.validation) {
@@ -192,7 +216,8 @@ void train(const Options& options, Device device) {
   };
   train::fit(model, *optimizer, loader, train_step, fit);
   const auto scope = averaged();
-  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
+  if (options.lora > 0) examples::save_adapter(options.out, model, fit.metadata);
+  if (pruning) pruning->print();
   report(examine(model, tests, classes, options.test_flip), *sets.test, recipe.classes, options.out);
 }
 

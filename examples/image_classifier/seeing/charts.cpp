@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <set>
 
 namespace image_classifier {
@@ -128,7 +129,8 @@ Tensor confusion_picture(const data::ConfusionMatrix& matrix, const std::vector<
   constexpr int64_t margin = 16, scale = 2, title_scale = 3, line = letter_height * scale, longest = 200;
   const int64_t widest = text_width(std::to_string(largest(matrix)), scale);
   // Large enough for the counts, as long as that makes no wall of it; then for names; then what is left.
-  const int64_t cell = count <= 30 ? std::max<int64_t>(widest + 8, 40) : std::max<int64_t>(1, 1200 / count);
+  const int64_t cell =
+      count <= 30 ? std::max(widest + 8, std::min<int64_t>(440 / count, 72)) : std::max<int64_t>(1, 1200 / count);
   const bool counts = count <= 30, names = cell >= line;
   int64_t label = 0;
   for (const std::string& name : classes) label = std::max(label, std::min(text_width(name, scale), longest));
