@@ -174,8 +174,9 @@ TEST_F(SavedState, ThatDoesNotFitIsRefusedByName) {
   expect_refused(out + model + "3 --mean 0.5,0.5 --std 0.5,0.5", {"--mean has 2 numbers, expected 1 or 3"});
   write_file(state, "no weights");
   expect_refused(out + vit.options, {"state.safetensors"});
-  gradus::testing::expect_refused("image_classifier", {{"convert " + state, "--classes is required"},
-                                                       {"convert x --classes 3 --mean 2", "--mean"},
+  gradus::testing::expect_refused("image_classifier", {{"convert --model vit " + state, "--classes is required"},
+                                                       {"convert --classes 3 " + state, "--model is required"},
+                                                       {"convert x --model vit --classes 3 --mean 2", "--mean"},
                                                        {"convert x --classes 3 --model lstm", "none of linear"}});
 }
 

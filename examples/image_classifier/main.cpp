@@ -97,6 +97,7 @@ void add_convert(CLI::App& command, ConvertOptions& o) {
   each_model_option([&](const char* name, auto member, const char* help) {
     examples::add_option(command, name, o.model.*member, help, allowed(name));
   });
+  command.get_option("--model")->required()->default_str("");
   command.add_option("--classes", o.classes, "a file with the classes' names, one a line, or how many they are")
       ->required()
       ->check(path());
