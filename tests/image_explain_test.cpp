@@ -306,6 +306,10 @@ TEST(Sheets, HaveARowForEachPicture) {
   const Tensor wrong = mistakes_sheet(*set, mistakes, {"a", "b"}, "wrong");
   EXPECT_EQ(wrong.size(2), 16 + 6 * 100 + 5 * 12 + 16);
   EXPECT_GT(wrong.size(1), 2 * 100);
+  // Large pictures are made smaller.
+  const data::ImageSet large =
+      data::tensor_images(full({1, 1, 500, 1000}, 9, {.dtype = uint8}), zeros({1}, {.dtype = int64}), {"a", "b"});
+  EXPECT_EQ(mistakes_sheet(*large, {{0, 0, 1, 0.9}}, {"a", "b"}, "").size(2), 16 + 192 + 16);
   const Tensor none = mistakes_sheet(*set, {}, {"a", "b"}, "none wrong");
   EXPECT_EQ(none.size(2), 16 + text_width("none wrong", 3) + 16);
 }
