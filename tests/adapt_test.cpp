@@ -128,7 +128,7 @@ TEST_F(Adapt, ImagesWithLora) {
 
 TEST_F(Adapt, ImagesWithFewerWeights) {
   const std::string pruned = from + "--batch 32 --save-every 1 --epochs 2 --prune 0.9 ";
-  for (const std::string& how : {std::string("--optimizer sgd"), std::string("--prune-updates 8")}) {
+  for (const std::string& how : {std::string("--optimizer sgd"), std::string("--prune-updates 8 --prune-each")}) {
     SCOPED_TRACE(how);
     TempDir here;
     expect_resumes("image_classifier", pruned + how, here);
@@ -157,7 +157,9 @@ TEST_F(Adapt, ImagesSayWhatIsWrong) {
        {from + "--freeze nowhere", "--freeze nowhere: the model has no such part"},
        {from + "--freeze '*'", "everything is frozen"},
        {from + "--lora 2 --freeze '*'", "--freeze has no place beside it"},
+       {from + "--lora 2 --lora-on classifier --head new", "but for the new head, 'classifier' matches no linear"},
        {from + "--lora 2 --prune 0.5", "--prune changes weights, --lora leaves them as they are"},
+       {from + "--prune 0.5 --prune-updates 4 --ema 0.9", "--ema would remember weights"},
        {from + "--lora 2 --lora-on 'features*'", "'features*' matches no linear layer and no attention"},
        {from + "--model mlp", "load_state_dict: missing: hidden.0.weight"},
        {"train --from " + (dir / "nowhere"), "nowhere: no such file or folder"},

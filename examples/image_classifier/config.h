@@ -34,6 +34,7 @@ struct Options : ModelOptions, examples::Adaptation {
   uint64_t seed = 1;
   std::string head = "";      // "new", of a model that goes on from another
   double prune = 0;           // share of its weights
+  bool prune_each = false;    // the smallest of each layer
   int64_t prune_updates = 0;  // in which they go; 0: at once
 
   // The rest changes no result.
@@ -72,6 +73,7 @@ void each_option(F f) {
   examples::each_adaptation_option(f);
   f("head", &Options::head, "new: one for the classes of --data, where those of --from are others");
   f("prune", &Options::prune, "share of the weights of --from to set to zero, the smallest, and keep there");
+  f("prune-each", &Options::prune_each, "this share of each layer, rather than of all weights together");
   f("prune-updates", &Options::prune_updates, "first updates in which that is done little by little (0: at once)");
 }
 

@@ -1,5 +1,6 @@
 #include "tuning.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "nn/attention.h"
@@ -14,7 +15,10 @@ namespace {
 
 void add_lora(Classifier& model, const Options& options) {
   examples::add_lora(model, options);
-  if (options.head == "new") model.head().lora = {};  // it is trained itself
+  if (options.head != "new") return;
+  model.head().lora = {};  // it is trained itself
+  check(options.lora == 0 || !nn::lora_state(model).tensors.empty(), "--lora: but for the new head, '",
+        printable(options.lora_on), "' matches no linear layer and no attention of ", model.type());
 }
 
 std::string path_of_head(Classifier& model) {
@@ -72,6 +76,8 @@ void adapt(Classifier& model, const Options& options, const Recipe& recipe) {
   const bool new_head = options.head == "new";
   examples::check_adaptation(options, new_head ? "--head new" : options.prune > 0 ? "--prune" : "");
   check(options.prune == 0 || options.lora == 0, "--prune changes weights, --lora leaves them as they are");
+  check(options.prune_updates == 0 || options.ema == 0,
+        "--ema would remember weights that --prune-updates has set to zero since");
   if (!options.from.empty() && options.resume.empty()) {
     const std::string path = train::find_checkpoint(options.from);
     const TensorFile file = load_safetensors(path);
@@ -87,7 +93,7 @@ void adapt(Classifier& model, const Options& options, const Recipe& recipe) {
 
 Pruning::Pruning(Classifier& model, const Options& options, int64_t updates)
     : weights_(prunable(model)),
-      pruner_(tensors_of(weights_)),
+      pruner_(tensors_of(weights_), options.prune_each ? optim::PruneScope::each : optim::PruneScope::all),
       sparsity_(options.prune),
       updates_(options.prune_updates) {
   check(updates_ <= updates, "--prune-updates ", updates_, ": the training has only ", updates, " updates");
@@ -107,13 +113,15 @@ void Pruning::update(int64_t number) {
 }
 
 void Pruning::print() const {
-  std::printf("%-32s %12s %8s\n", "zeros among the weights of", "weights", "zeros");
-  const auto row = [](const std::string& name, const std::vector<Tensor>& weights) {
+  size_t width = 20;
+  for (const auto& entry : weights_) width = std::max(width, entry.first.size());
+  const auto row = [&](const std::string& name, const std::vector<Tensor>& weights) {
     int64_t count = 0;
     for (const Tensor& w : weights) count += w.numel();
-    std::printf("%-32s %12lld %7.2f%%\n", name.c_str(), static_cast<long long>(count),
+    std::printf("%-*s %12lld %7.2f%%\n", int(width), name.c_str(), static_cast<long long>(count),
                 100 * optim::sparsity(weights));
   };
+  std::printf("\n%-*s %12s %8s\n", int(width), "", "weights", "zeros");
   for (const auto& [path, weight] : weights_) row(path, {weight});
   row("all of these", tensors_of(weights_));
   std::fflush(stdout);
