@@ -18,6 +18,4 @@
 #include "nn/positions.h"
 #include "nn/recurrent.h"
 #include "nn/residual.h"
-#include "nn/seq2seq.h"
-#include "nn/text_models.h"
 #include "nn/transformer.h"

@@ -7,11 +7,13 @@
 #include <cmath>
 
 #include "autograd/ops.h"
-#include "nn/seq2seq.h"
-#include "nn/text_models.h"
+#include "examples/text_models/seq2seq.h"
+#include "examples/text_models/text_models.h"
 
 namespace gradus::nn {
 namespace {
+
+using namespace text_models;
 
 using Sentences = std::vector<std::vector<Hypothesis>>;
 

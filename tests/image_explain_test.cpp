@@ -60,20 +60,21 @@ TEST(GradCam, WeighsChannelsByTheirMeanGradient) {
 TEST(GradCam, OfEachImageForItsOwnClass) {
   Toy model(weights);
   NoGrad guard;  // as in a program that only predicts
-  const std::vector<Explanation> both = explain(model, cat({two_channels(), two_channels().flip({1})}), {"a", "b"});
-  ASSERT_EQ(both.size(), 2);
-  for (const Explanation& e : both) {
-    ASSERT_EQ(e.views.size(), 1);
-    EXPECT_EQ(e.views[0].name, "Grad-CAM");
-    EXPECT_NEAR(e.probabilities[0] + e.probabilities[1], 1, 1e-6);
+  const Tensor images = cat({two_channels(), two_channels(), two_channels() * -1.0});
+  const std::vector<std::vector<View>> all = explain(model, images, {0, 1, 0}, {"a", "b"});
+  ASSERT_EQ(all.size(), 3);
+  for (const std::vector<View>& views : all) {
+    ASSERT_EQ(views.size(), 1);
+    EXPECT_EQ(views[0].name, "Grad-CAM");
   }
-  EXPECT_EQ(both[0].views[0].detail, "for a");  // logits 12/9 - 12/9 = 0: the first of equals
-  EXPECT_EQ(both[1].views[0].detail, "for b");
-  EXPECT_CLOSE(both[0].views[0].map, tensor({{0, 0, 1}, {0, 1.0 / 3, 0}, {0, 0, 0}}), 1e-6);
-  EXPECT_CLOSE(both[1].views[0].map, tensor({{0, 0, 1}, {0, 1.0 / 3, 0}, {0, 0, 0}}), 1e-6);
-  const std::vector<Explanation> other = explain(model, two_channels(), {"a", "b"}, {.of_class = 1});
-  EXPECT_EQ(other[0].views[0].detail, "for b");
-  EXPECT_CLOSE(other[0].views[0].map, tensor({{0, 0, 0}, {0, 0, 0}, {1, 0, 0}}), 1e-6);
+  EXPECT_EQ(all[0][0].detail, "for a");
+  EXPECT_EQ(all[1][0].detail, "for b");
+  EXPECT_CLOSE(all[0][0].map, tensor({{0, 0, 1}, {0, 1.0 / 3, 0}, {0, 0, 0}}), 1e-6);
+  EXPECT_CLOSE(all[1][0].map, tensor({{0, 0, 0}, {0, 0, 0}, {1, 0, 0}}), 1e-6);
+  EXPECT_CLOSE(all[2][0].map, tensor({{0, 0, 0}, {0, 0, 0}, {1, 0, 0}}), 1e-6);
+  const std::vector<View> nothing = explain(model, zeros({1, 2, 3, 3}), {0}, {"a", "b"})[0];
+  EXPECT_EQ(nothing[0].range, "nothing speaks for it");
+  EXPECT_CLOSE(nothing[0].map, zeros({3, 3}), 0);
 }
 
 TEST(AttentionRollout, MultipliesLayersMixedWithTheIdentity) {
@@ -97,7 +98,7 @@ TEST(Explain, ATransformersClassTokenAndItsHeads) {
   model.tokens = true;
   model.saw.attention = {two_heads(), two_heads()};
   const Tensor images = ones({1, 2, 2, 2});  // four places, and so the fifth is a class token
-  auto maps = [&](const ExplainOptions& options) { return explain(model, images, {"a", "b"}, options)[0].views; };
+  auto maps = [&](const ExplainOptions& options) { return explain(model, images, {0}, {"a", "b"}, options)[0]; };
   EXPECT_CLOSE(maps({.head = 1})[1].map, tensor({{0, 0}, {0, 1}}), 1e-6);
   EXPECT_CLOSE(maps({.layer = 1, .head = 2})[1].map, tensor({{1, 0}, {0, 0}}), 1e-6);
   EXPECT_CLOSE(maps({})[1].map, tensor({{1, 0}, {0, 1}}), 1e-6);
@@ -118,20 +119,21 @@ TEST(Explain, ATransformersClassTokenAndItsHeads) {
 TEST(Explain, SpatialAttentionAndSelfAttentionOfConvolutions) {
   Toy model(weights);
   model.saw.spatial = {tensor({{{{0.5, 0.25}, {0.25, 0.25}}}}), tensor({{{{0.1, 0.1}, {0.1, 0.9}}}})};
-  std::vector<View> views = explain(model, two_channels(), {"a", "b"})[0].views;
+  std::vector<View> views = explain(model, two_channels(), {0}, {"a", "b"})[0];
   ASSERT_EQ(views.size(), 2);
   EXPECT_CLOSE(views[1].map, tensor({{0, 0}, {0, 1}}), 1e-6);
   EXPECT_EQ(views[1].range, "0.10 to 0.90");
-  views = explain(model, two_channels(), {"a", "b"}, {.layer = 1})[0].views;
+  views = explain(model, two_channels(), {0}, {"a", "b"}, {.layer = 1})[0];
   EXPECT_CLOSE(views[1].map, tensor({{1, 0}, {0, 0}}), 1e-6);
-  EXPECT_ERROR(explain(model, two_channels(), {"a", "b"}, {.head = 1}), "--head 1: Toy has no heads of attention");
+  EXPECT_ERROR(explain(model, two_channels(), {0}, {"a", "b"}, {.head = 1}),
+               "--head 1: Toy has no heads of attention");
 
   // Grad-CAM peaks at the top right, and that place looks at the middle.
   model.saw.spatial.clear();
   Tensor looks = eye(9).reshape({1, 1, 9, 9});
   looks[0][0][2].copy_(tensor({0, 0, 0, 0, 1, 0, 0, 0, 0}));
   model.saw.attention = {looks};
-  views = explain(model, two_channels(), {"a", "b"})[0].views;
+  views = explain(model, two_channels(), {0}, {"a", "b"})[0];
   ASSERT_EQ(views.size(), 2);
   EXPECT_EQ(views[1].name, "self-attention");
   EXPECT_EQ(views[1].row, 0);
@@ -139,9 +141,9 @@ TEST(Explain, SpatialAttentionAndSelfAttentionOfConvolutions) {
   EXPECT_CLOSE(views[1].map, tensor({{0, 0, 0}, {0, 1, 0}, {0, 0, 0}}), 1e-6);
 
   model.saw.attention.clear();
-  EXPECT_ERROR(explain(model, two_channels(), {"a", "b"}, {.layer = 1}), "Toy has no layers with attention");
+  EXPECT_ERROR(explain(model, two_channels(), {0}, {"a", "b"}, {.layer = 1}), "Toy has no layers with attention");
   const std::unique_ptr<Classifier> mlp = make_model({.model = "mlp"}, {1, 8, 8}, 3);
-  EXPECT_ERROR(explain(*mlp, zeros({1, 1, 8, 8}), {"a", "b", "c"}), "Mlp knows no places");
+  EXPECT_ERROR(explain(*mlp, zeros({1, 1, 8, 8}), {0}, {"a", "b", "c"}), "Mlp knows no places");
 }
 
 TEST(Explain, TheCnnOfTheProgram) {
@@ -149,15 +151,53 @@ TEST(Explain, TheCnnOfTheProgram) {
   const std::unique_ptr<Classifier> model = make_model({.model = "cnn"}, {1, 28, 28}, 3);
   model->eval();
   const Tensor images = randn({2, 1, 28, 28});
-  const std::vector<Explanation> both = explain(*model, images, {"a", "b", "c"}, {.of_class = 2});
+  const std::vector<std::vector<View>> both = explain(*model, images, {2, 0}, {"a", "b", "c"});
   for (int64_t i = 0; i < 2; ++i) {
-    ASSERT_EQ(both[size_t(i)].views.size(), 1);
-    const Tensor map = both[size_t(i)].views[0].map;
+    ASSERT_EQ(both[size_t(i)].size(), 1);
+    const Tensor map = both[size_t(i)][0].map;
     EXPECT_EQ(map.shape(), Shape({3, 3}));
     EXPECT_FALSE(!(map.min().item() >= 0 && map.max().item() <= 1));
     // An image's map does not depend on its neighbours.
-    const Explanation alone = explain(*model, images.narrow(0, i, 1), {"a", "b", "c"}, {.of_class = 2})[0];
-    EXPECT_CLOSE(alone.views[0].map, map, 1e-4);
+    const std::vector<View> alone = explain(*model, images.narrow(0, i, 1), {i == 0 ? 2 : 0}, {"a", "b", "c"})[0];
+    EXPECT_CLOSE(alone[0].map, map, 1e-4);
+  }
+}
+
+TEST(Explain, EveryModelOfTheProgram) {
+  const std::map<std::string, std::vector<std::string>> seen = {
+      {"lenet", {"Grad-CAM"}},
+      {"cnn", {"Grad-CAM"}},
+      {"resnet", {"Grad-CAM"}},
+      {"se_resnet", {"Grad-CAM"}},
+      {"cbam_resnet", {"Grad-CAM", "spatial attention"}},
+      {"self_attention_cnn", {"Grad-CAM", "self-attention"}},
+      {"vit", {"attention rollout", "attention"}},
+      {"conv_vit", {"attention rollout", "attention"}},
+  };
+  for (const std::string& name : model_names) {
+    if (name == "linear" || name == "mlp") continue;
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(seen.count(name));
+    manual_seed(1);
+    ModelOptions options;
+    options.model = name;
+    if (name.ends_with("vit")) {
+      options.depth = 2;
+      options.width = 64;
+    } else if (name != "lenet" && name != "cnn") {
+      options.depth = 8;
+    }
+    const std::unique_ptr<Classifier> model = make_model(options, {1, 28, 28}, 3);
+    model->eval();
+    const std::vector<View> views = explain(*model, randn({1, 1, 28, 28}), {1}, {"a", "b", "c"})[0];
+    std::vector<std::string> names;
+    for (const View& view : views) {
+      names.push_back(view.name);
+      EXPECT_EQ(view.map.dim(), 2);
+      EXPECT_EQ(view.map.size(0), view.map.size(1));
+      EXPECT_FALSE(!(view.map.min().item() >= 0 && view.map.max().item() <= 1)) << view.map;
+    }
+    EXPECT_EQ(names, seen.at(name));
   }
 }
 
@@ -231,7 +271,7 @@ TEST(ConfusionMatrix, AsText) {
 TEST(ConfusionMatrix, IsDarkestWhereTheCountIs) {
   const Tensor picture = confusion_picture(three_classes(), {"cat", "mouse", "dog"}, "60% right");
   // The grid lies at the bottom, to the right of the names; cells are as wide as they are high.
-  const int64_t cell = text_width("120", 2) + 8, margin = 16, left = margin + text_width("mouse", 2) + 8;
+  const int64_t cell = 72, margin = 16, left = margin + text_width("mouse", 2) + 8;
   auto corner = [&](int64_t row, int64_t column) {  // a few pixels inside, where no number is
     return pixel(picture, picture.size(1) - margin - (3 - row) * cell + 3, left + column * cell + 3)[0];
   };
@@ -254,7 +294,7 @@ TEST(ConfusionMatrix, IsDarkestWhereTheCountIs) {
 
 TEST(Sheets, HaveARowForEachPicture) {
   View view = {"attention", "layer 1 of 1", "", eye(4)};
-  const Explained one = {"digit.png", full({1, 28, 28}, 100, {.dtype = uint8}), {{0.25, 0.75}, {view, view}}};
+  const Explained one = {"digit.png", full({1, 28, 28}, 100, {.dtype = uint8}), {0.25, 0.75}, 0, {view, view}};
   const Tensor sheet1 = attention_sheet({one}, {"a", "b"}), sheet3 = attention_sheet({one, one, one}, {"a", "b"});
   EXPECT_EQ(sheet1.size(2), 16 + 3 * 252 + 2 * 12 + 16);  // 28 * 9 pixels each
   EXPECT_EQ(sheet3.size(2), sheet1.size(2));
@@ -266,6 +306,12 @@ TEST(Sheets, HaveARowForEachPicture) {
   const Tensor wrong = mistakes_sheet(*set, mistakes, {"a", "b"}, "wrong");
   EXPECT_EQ(wrong.size(2), 16 + 6 * 100 + 5 * 12 + 16);
   EXPECT_GT(wrong.size(1), 2 * 100);
+  // Large pictures are made smaller.
+  const data::ImageSet large =
+      data::tensor_images(full({1, 1, 500, 1000}, 9, {.dtype = uint8}), zeros({1}, {.dtype = int64}), {"a", "b"});
+  EXPECT_EQ(mistakes_sheet(*large, {{0, 0, 1, 0.9}}, {"a", "b"}, "").size(2), 16 + 192 + 16);
+  const Tensor none = mistakes_sheet(*set, {}, {"a", "b"}, "none wrong");
+  EXPECT_EQ(none.size(2), 16 + text_width("none wrong", 3) + 16);
 }
 
 }  // namespace

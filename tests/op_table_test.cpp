@@ -308,7 +308,7 @@ TEST(OpTableMeta, EveryRuleIsRun) {
   if (testing::sanitized) GTEST_SKIP() << "runs what the other tests of the table run";
   std::set<std::string> met;
   for (const Row& row : op_table())
-    if (row.options.check != Check::none && row.options.check != Check::once)
+    if (row.options.check != Check::none)
       for (size_t c = 0; c < row.cases.size(); ++c) {
         std::vector<Tensor> x = leaves(row, c, make_inputs(row.cases[c], float64)), outputs, given, wanted;
         for (const Tensor& y : row.run(x)) {
@@ -320,7 +320,7 @@ TEST(OpTableMeta, EveryRuleIsRun) {
         }
         for (const Tensor& leaf : x)
           if (leaf.requires_grad()) wanted.push_back(leaf);
-        if (outputs.empty()) continue;
+        if (outputs.empty() || row.options.check == Check::once) continue;
         for (const Tensor& g :
              grad(outputs, wanted, {.grad_outputs = given, .create_graph = true, .allow_unused = true}))
           if (g.defined()) collect(g.node(), met);

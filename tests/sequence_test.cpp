@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 
-#include "nn/seq2seq.h"
-#include "nn/text_models.h"
+#include "examples/text_models/seq2seq.h"
+#include "examples/text_models/text_models.h"
 #include "tests/errors.h"
 #include "tests/golden.h"
 #include "tutorials/attention_forms/attention_forms.h"
@@ -15,6 +15,7 @@
 namespace gradus::nn {
 namespace {
 
+using namespace text_models;
 using attention_forms::HardAttention;
 using attention_forms::LocalAttention;
 using attention_forms::LowRankAttention;

@@ -86,8 +86,8 @@ RecurrentSteps recurrent(Cell cell, const Tensor& given, const Tensor& weight, c
   kernels(x).recurrent(run);
   auto rule = [r](const Tensor& gradient, const Kept& k) {
     check(!grad_enabled(), "recurrent: its gradient cannot be differentiated");
-    const Tensor g = plain(gradient), w_kept = plain(k.input(1)), to = k.extra(0), h_before = k.extra(1),
-                 of_steps = k.extra(2);
+    const Tensor g = plain(gradient), to = k.extra(0), h_before = k.extra(1), of_steps = k.extra(2),
+                 w_kept = plain(k.extra(3));
     const TensorOptions options = g.options();
     const Shape gates{r.batch * r.time, r.gates() * r.hidden}, state{r.batch, r.hidden};
     const Tensor dx = empty(gates, options), da = r.cell == Cell::gru ? empty(gates, options) : dx;
@@ -103,7 +103,7 @@ RecurrentSteps recurrent(Cell cell, const Tensor& given, const Tensor& weight, c
     if (k.needs(2)) db = da.sum({0});
     return grads(dx.view({r.batch, r.time, gates[1]}), std::move(dw), db, dh, dc);
   };
-  const Tensor all = record("recurrent", {inputs, w, b, h, c}, y, Keep::inputs, rule, {ends, before, kept});
+  const Tensor all = record("recurrent", {inputs, w, b, h, c}, y, Keep::none, rule, {ends, before, kept, w});
   const Shape state{r.batch, r.hidden};
   return {all.narrow(0, 0, r.outputs()).view({r.batch, r.time, r.hidden}),
           all.narrow(0, r.outputs(), r.states()).view(state),

@@ -10,7 +10,7 @@
 
 #include "autograd/autograd.h"
 #include "autograd/ops.h"
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 #include "optim/adam.h"
 #include "tensor/kernels/cuda/runtime.h"
 #include "tensor/random.h"
@@ -29,9 +29,10 @@ int main(int argc, char** argv) {
   const int warm_up = small ? 1 : std::min(steps, 5);
   try {
     manual_seed(1);
-    nn::GptOptions options{.vocabulary = vocabulary, .block = length, .layers = 12, .heads = 12, .d_model = 768};
+    text_models::GptOptions options{
+        .vocabulary = vocabulary, .block = length, .layers = 12, .heads = 12, .d_model = 768};
     if (small) options.layers = 2, options.heads = 2, options.d_model = 128;
-    nn::Gpt model(options);
+    text_models::Gpt model(options);
     model.to(Device::cuda);
     optim::AdamW optimizer(model.parameters(), {.lr = 3e-4, .weight_decay = 0.1});
     const Tensor tokens = randint(0, vocabulary, {batch, length}, {.dtype = int64}).to(Device::cuda);

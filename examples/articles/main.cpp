@@ -3,9 +3,9 @@
 #include <cstdio>
 
 #include "examples/arguments.h"
+#include "examples/text_models/seq2seq.h"
 #include "nn/attention.h"
 #include "nn/embedding.h"
-#include "nn/seq2seq.h"
 #include "nn/transformer.h"
 #include "optim/adam.h"
 
@@ -49,7 +49,7 @@ void encoder_and_decoder() {
 
   // A model as the article draws it learns to say a sentence of five words backwards.
   manual_seed(1);
-  const nn::Seq2Seq model({.source_vocabulary = 10, .target_vocabulary = 10, .embedding = 16, .hidden = 16});
+  const text_models::Seq2Seq model({.source_vocabulary = 10, .target_vocabulary = 10, .embedding = 16, .hidden = 16});
   const Tensor source = tensor({{3, 4, 5, 6, 7}}).to(int64), target_in = tensor({{1, 7, 6, 5, 4}}).to(int64);
   const auto loss = [&] { return cross_entropy(model(source, target_in).flatten(0, 1), source.flip({1}).flatten()); };
   const double before = loss().item();

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "examples/adapt.h"
 #include "examples/metadata.h"
 #include "optim/ema.h"
 #include "tensor/io/file.h"
@@ -51,9 +52,13 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   const MetadataReader read = {"image_classifier", metadata, path};
   read.check_program();
   Options options;
-  each_option([&](const char* name, auto member, const char*) { read.into(name, options.*member); });
+  each_option([&](const char* name, auto member, const char*) {
+    if (!examples::is_adaptation(member) || metadata.count(name)) read.into(name, options.*member);
+  });
   read.one_of("model", model_names);
   read.one_of("stem", stem_names);
+  read.one_of("pool", pool_names);
+  read.one_of("positions", position_names);
   read.one_of("optimizer", optimizer_names);
   read.one_of("schedule", schedule_names);
   return options;

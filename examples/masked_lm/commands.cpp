@@ -84,10 +84,10 @@ struct MaskedLines {
               for (const int64_t i : (*batches)[size_t(chosen[0])]) some.push_back((*rows)[size_t(i)]);
               const Tensor tokens = data::pad_rows(some, named.pad);
               Generator random = data::sample_generator(seed, epoch, chosen[0]);
-              nn::MaskedTokens masked;
+              text_models::MaskedTokens masked;
               std::vector<int64_t> places, targets;
               while (places.empty()) {  // short sentences may come out with nothing hidden
-                masked = nn::mask_tokens(tokens, chances, specials, named.mask, -1, random);
+                masked = text_models::mask_tokens(tokens, chances, specials, named.mask, -1, random);
                 const int64_t* target = masked.targets.data<int64_t>();
                 for (int64_t i = 0; i < tokens.numel(); ++i)
                   if (target[i] >= 0) {
@@ -102,7 +102,7 @@ struct MaskedLines {
 };
 
 // Words are scored only where one is hidden: the scores of all would cost seven times as much.
-train::BatchResult step_of(const nn::Bert& model, const MaskedBatch& b) {
+train::BatchResult step_of(const text_models::Bert& model, const MaskedBatch& b) {
   const Device device = model.device();
   const Tensor places = b.places.to(device), targets = b.targets.to(device);
   const Tensor scores = model.predict(model(b.tokens.to(device)).flatten(0, 1).index_select(0, places));
@@ -141,7 +141,7 @@ struct Checkpoint {
 struct Pretrained {
   Options options;
   std::unique_ptr<data::Tokenizer> tokenizer;
-  nn::Bert model;
+  text_models::Bert model;
 
   Pretrained(const Checkpoint& c, Device device)
       : options(options_from(c.file.metadata, c.path)),
@@ -181,7 +181,7 @@ void train(const Options& o, Device device) {
   const auto tokenizer = data::VocabularyTokenizer::train(data::TokenUnit::word, lines.training,
                                                           {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
-  nn::Bert model = make_encoder(o, tokenizer.size());
+  text_models::Bert model = make_encoder(o, tokenizer.size());
   model.to(device);
   const std::vector<double> chances = chances_of(lines.training, tokenizer, o);
   MaskedLines training(lines.training, tokenizer, chances, o, o.seed, true);

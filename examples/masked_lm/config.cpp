@@ -58,14 +58,14 @@ TuneOptions tune_options_from(const train::Metadata& metadata, const std::string
   return options;
 }
 
-nn::Bert make_encoder(const Options& o, int64_t vocabulary) {
-  return nn::Bert({.vocabulary = vocabulary,
-                   .max_length = o.max_length,
-                   .layers = o.layers,
-                   .heads = o.heads,
-                   .d_model = o.size,
-                   .ffn = o.ffn,
-                   .dropout = o.dropout});
+text_models::Bert make_encoder(const Options& o, int64_t vocabulary) {
+  return text_models::Bert({.vocabulary = vocabulary,
+                            .max_length = o.max_length,
+                            .layers = o.layers,
+                            .heads = o.heads,
+                            .d_model = o.size,
+                            .ffn = o.ffn,
+                            .dropout = o.dropout});
 }
 
 Classifier::Classifier(const Options& options, int64_t vocabulary, double dropout)
@@ -73,7 +73,7 @@ Classifier::Classifier(const Options& options, int64_t vocabulary, double dropou
 
 Tensor Classifier::operator()(const Tensor& tokens) const {
   nn::Call call(*this);
-  const Tensor mean = nn::masked_mean(encoder(tokens), tokens != double(encoder.options().pad));
+  const Tensor mean = text_models::masked_mean(encoder(tokens), tokens != double(encoder.options().pad));
   return call(output(gradus::dropout(mean, dropout_, training())));
 }
 

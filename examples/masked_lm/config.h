@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 #include "train/checkpoint.h"
 
 namespace masked_lm {
@@ -86,12 +86,12 @@ TuneOptions tune_options_from(const gradus::train::Metadata& metadata, const std
 // The options of a classifier's encoder.
 Options encoder_options_from(const gradus::train::Metadata& metadata, const std::string& path);
 
-gradus::nn::Bert make_encoder(const Options& options, int64_t vocabulary);
+text_models::Bert make_encoder(const Options& options, int64_t vocabulary);
 
 // The encoder with a linear layer on the mean of what it makes of a sentence's words.
 class Classifier : public gradus::nn::Module {
  public:
-  gradus::nn::Bert encoder;
+  text_models::Bert encoder;
   gradus::nn::Linear output;
 
   Classifier(const Options& options, int64_t vocabulary, double dropout);

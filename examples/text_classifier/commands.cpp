@@ -27,7 +27,7 @@ data::DataLoader<examples::SentenceBatch> make_loader(const std::vector<examples
 struct Trained {
   Options options;
   std::unique_ptr<data::Tokenizer> tokenizer;
-  nn::TextClassifier model;
+  text_models::TextClassifier model;
 
   Trained(const std::string& checkpoint, Device device) : Trained(train::find_checkpoint(checkpoint), 0) {
     model.to(device);
@@ -56,7 +56,7 @@ void train(const Options& o, Device device) {
   const auto tokenizer = data::VocabularyTokenizer::train(
       data::TokenUnit::word, examples::texts_of(sentences.training), {.min_count = o.min_count, .lowercase = true});
   manual_seed(o.seed);
-  nn::TextClassifier model = make_model(o, tokenizer.size());
+  text_models::TextClassifier model = make_model(o, tokenizer.size());
   model.to(device);
   auto loader = make_loader(sentences.training, tokenizer, o, true);
   auto validation = make_loader(sentences.validation, tokenizer, o, false);

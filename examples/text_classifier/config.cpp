@@ -20,13 +20,13 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   return options;
 }
 
-nn::TextClassifier make_model(const Options& o, int64_t vocabulary) {
-  return nn::TextClassifier({.vocabulary = vocabulary,
-                             .max_length = o.max_length,
-                             .d_model = o.size,
-                             .heads = o.heads,
-                             .dropout = o.dropout,
-                             .embedding_std = o.embedding_std});
+text_models::TextClassifier make_model(const Options& o, int64_t vocabulary) {
+  return text_models::TextClassifier({.vocabulary = vocabulary,
+                                      .max_length = o.max_length,
+                                      .d_model = o.size,
+                                      .heads = o.heads,
+                                      .dropout = o.dropout,
+                                      .embedding_std = o.embedding_std});
 }
 
 }  // namespace text_classifier

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/text/tokenizer.h"
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 #include "train/checkpoint.h"
 
 namespace text_classifier {
@@ -46,6 +46,6 @@ gradus::train::Metadata to_metadata(const Options& options);
 // Throws Error naming `path` where the metadata is not that of this program.
 Options options_from(const gradus::train::Metadata& metadata, const std::string& path);
 
-gradus::nn::TextClassifier make_model(const Options& options, int64_t vocabulary);
+text_models::TextClassifier make_model(const Options& options, int64_t vocabulary);
 
 }  // namespace text_classifier

@@ -46,7 +46,9 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   const examples::MetadataReader read = {"translation", metadata, path};
   read.check_program();
   Options options;
-  each_option([&](const char* name, auto member, const char*) { read.into(name, options.*member); });
+  each_option([&](const char* name, auto member, const char*) {
+    if (!examples::is_adaptation(member) || metadata.count(name)) read.into(name, options.*member);
+  });
   return options;
 }
 
@@ -69,21 +71,21 @@ Model make_model(const Options& o, const data::Tokenizer& source, const data::To
     return model;
   }
   const nn::Cell cells[] = {nn::Cell::gru, nn::Cell::lstm, nn::Cell::rnn_tanh};
-  nn::Seq2SeqOptions s{.source_vocabulary = source.size(),
-                       .target_vocabulary = target.size(),
-                       .embedding = o.size,
-                       .hidden = o.size,
-                       .num_layers = o.layers,
-                       .dropout = o.dropout,
-                       .cell = cells[index_of(cell_names, o.cell)],
-                       .input_feeding = !o.no_input_feeding,
-                       .coverage = o.coverage,
-                       .teacher_forcing = o.teacher_forcing};
+  text_models::Seq2SeqOptions s{.source_vocabulary = source.size(),
+                                .target_vocabulary = target.size(),
+                                .embedding = o.size,
+                                .hidden = o.size,
+                                .num_layers = o.layers,
+                                .dropout = o.dropout,
+                                .cell = cells[index_of(cell_names, o.cell)],
+                                .input_feeding = !o.no_input_feeding,
+                                .coverage = o.coverage,
+                                .teacher_forcing = o.teacher_forcing};
   if (o.model == "seq2seq_attention")
     s.attention = nn::Score(index_of(score_names, o.score));
   else
     s.attention = {};
-  keep(std::make_unique<nn::Seq2Seq>(s));
+  keep(std::make_unique<text_models::Seq2Seq>(s));
   return model;
 }
 

@@ -6,6 +6,8 @@
 #include "data/metrics.h"
 #include "data/text/batches.h"
 #include "data/transforms.h"
+#include "examples/text_models/seq2seq.h"
+#include "examples/text_models/text_models.h"
 #include "nn/nn.h"
 #include "optim/optim.h"
 #include "tests/cuda/device.h"
@@ -103,23 +105,24 @@ nn::Transformer transformer(nn::PositionKind positions = nn::PositionKind::sinus
   return nn::Transformer(o);
 }
 
-nn::Seq2Seq seq2seq(std::optional<nn::Score> score = nn::Score::additive, nn::Cell cell = nn::Cell::gru) {
-  return nn::Seq2Seq({.source_vocabulary = vocabulary,
-                      .target_vocabulary = vocabulary,
-                      .embedding = 6,
-                      .hidden = 7,
-                      .dropout = 0.1,
-                      .cell = cell,
-                      .attention = score,
-                      .coverage = score == nn::Score::additive});
+text_models::Seq2Seq seq2seq(std::optional<nn::Score> score = nn::Score::additive, nn::Cell cell = nn::Cell::gru) {
+  return text_models::Seq2Seq({.source_vocabulary = vocabulary,
+                               .target_vocabulary = vocabulary,
+                               .embedding = 6,
+                               .hidden = 7,
+                               .dropout = 0.1,
+                               .cell = cell,
+                               .attention = score,
+                               .coverage = score == nn::Score::additive});
 }
 
-nn::Gpt gpt(bool rotary = false) {
-  return nn::Gpt({.vocabulary = vocabulary, .block = 24, .layers = 2, .heads = 2, .d_model = 12, .rotary = rotary});
+text_models::Gpt gpt(bool rotary = false) {
+  return text_models::Gpt(
+      {.vocabulary = vocabulary, .block = 24, .layers = 2, .heads = 2, .d_model = 12, .rotary = rotary});
 }
 
-nn::RecurrentLm recurrent_lm(nn::Cell cell) {
-  return nn::RecurrentLm(
+text_models::RecurrentLm recurrent_lm(nn::Cell cell) {
+  return text_models::RecurrentLm(
       {.vocabulary = vocabulary, .cell = cell, .embedding = 6, .hidden = 9, .layers = 2, .dropout = 0.1});
 }
 
@@ -186,21 +189,23 @@ TEST_F(CudaExamples, TranslationIsLearnt) {
   for (const auto& score : scores) {
     SCOPED_TRACE(score ? to_string(*score) : "no attention");
     const nn::Cell cell = score == nn::Score::general ? nn::Cell::lstm : nn::Cell::gru;
-    expect_same_step([&] { return seq2seq(score, cell); }, translation_loss<nn::Seq2Seq>);
+    expect_same_step([&] { return seq2seq(score, cell); }, translation_loss<text_models::Seq2Seq>);
   }
 }
 
 TEST_F(CudaExamples, TextIsLearnt) {
-  for (const bool rotary : {false, true}) expect_same_step([&] { return gpt(rotary); }, language_loss<nn::Gpt>);
+  for (const bool rotary : {false, true})
+    expect_same_step([&] { return gpt(rotary); }, language_loss<text_models::Gpt>);
   for (const nn::Cell cell : {nn::Cell::lstm, nn::Cell::gru, nn::Cell::rnn_tanh})
-    expect_same_step([&] { return recurrent_lm(cell); }, language_loss<nn::RecurrentLm>);
+    expect_same_step([&] { return recurrent_lm(cell); }, language_loss<text_models::RecurrentLm>);
 }
 
 TEST_F(CudaExamples, HiddenWordsAreLearnt) {
   const auto make = [] {
-    return nn::Bert({.vocabulary = vocabulary, .max_length = 8, .layers = 1, .heads = 2, .d_model = 12, .ffn = 20});
+    return text_models::Bert(
+        {.vocabulary = vocabulary, .max_length = 8, .layers = 1, .heads = 2, .d_model = 12, .ffn = 20});
   };
-  expect_same_step(make, [](const nn::Bert& model, Device device) {
+  expect_same_step(make, [](const text_models::Bert& model, Device device) {
     const Tensor places = tensor({1, 4, 6, 13}).to(int64).to(device), words = tensor({9, 12, 5, 4}).to(int64);
     const Tensor encoded = model(sentences().to(device)).flatten(0, 1);
     return cross_entropy(model.predict(encoded.index_select(0, places)), words.to(device));
@@ -209,9 +214,9 @@ TEST_F(CudaExamples, HiddenWordsAreLearnt) {
 
 TEST_F(CudaExamples, JudgementsAreLearnt) {
   const auto make = [] {
-    return nn::TextClassifier({.vocabulary = vocabulary, .max_length = 8, .d_model = 8, .heads = 2});
+    return text_models::TextClassifier({.vocabulary = vocabulary, .max_length = 8, .d_model = 8, .heads = 2});
   };
-  expect_same_step(make, [](const nn::TextClassifier& model, Device device) {
+  expect_same_step(make, [](const text_models::TextClassifier& model, Device device) {
     Tensor looks;
     const Tensor logits = model(sentences().to(device), &looks).squeeze(1);
     EXPECT_EQ(looks.device(), device);

@@ -1,7 +1,7 @@
 // The device as programs meet it: what goes wrong and how it is said, memory, mixed precision, captured steps.
 #include "tensor/kernels/cuda/runtime.h"
 
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 #include "optim/adam.h"
 #include "tensor/random.h"
 #include "tests/cuda/device.h"
@@ -78,7 +78,7 @@ TEST_F(CudaRuntime, LargeCopiesComeBack) {
 }
 
 TEST_F(CudaRuntime, ParametersMoveAndStayTied) {
-  nn::Gpt model({.vocabulary = 11, .block = 4, .layers = 1, .heads = 1, .d_model = 8});
+  text_models::Gpt model({.vocabulary = 11, .block = 4, .layers = 1, .heads = 1, .d_model = 8});
   optim::AdamW optimizer(model.parameters(), {.lr = 0.1});
   model.to(Device::cuda);
   const Tensor tokens = on_device(randint(0, 11, {2, 4}, {.dtype = int64}));
@@ -90,15 +90,16 @@ TEST_F(CudaRuntime, ParametersMoveAndStayTied) {
     optimizer.step();
   }
   EXPECT_LT(loss().item(), before);
-  EXPECT_EQ(model.parameter_count(),
-            nn::Gpt({.vocabulary = 11, .block = 4, .layers = 1, .heads = 1, .d_model = 8}).parameter_count());
+  EXPECT_EQ(
+      model.parameter_count(),
+      text_models::Gpt({.vocabulary = 11, .block = 4, .layers = 1, .heads = 1, .d_model = 8}).parameter_count());
 }
 
 struct Step {
   double loss;
   std::vector<Tensor> gradients;
 };
-Step step_of(const nn::Gpt& model, const Tensor& tokens, bool mixed) {
+Step step_of(const text_models::Gpt& model, const Tensor& tokens, bool mixed) {
   Step step;
   {
     const Autocast scope(mixed);
@@ -115,7 +116,7 @@ Step step_of(const nn::Gpt& model, const Tensor& tokens, bool mixed) {
 // Products and attention in bfloat16 (8 bits of mantissa), the rest in float32.
 TEST_F(CudaRuntime, AutocastStaysNearFloat32) {
   manual_seed(3);
-  nn::Gpt model({.vocabulary = 50, .block = 24, .layers = 2, .heads = 2, .d_model = 128});
+  text_models::Gpt model({.vocabulary = 50, .block = 24, .layers = 2, .heads = 2, .d_model = 128});
   model.to(Device::cuda);
   const Tensor tokens = on_device(randint(0, 50, {3, 24}, {.dtype = int64}));
   const Step exact = step_of(model, tokens, false), mixed = step_of(model, tokens, true);
@@ -129,7 +130,7 @@ TEST_F(CudaRuntime, AutocastStaysNearFloat32) {
 
 TEST_F(CudaRuntime, AGraphedStepDoesWhatTheStepDoes) {
   manual_seed(5);
-  nn::Gpt model({.vocabulary = 13, .block = 6, .layers = 1, .heads = 2, .d_model = 16});
+  text_models::Gpt model({.vocabulary = 13, .block = 6, .layers = 1, .heads = 2, .d_model = 16});
   model.to(Device::cuda);
   const Tensor tokens = on_device(randint(0, 13, {2, 6}, {.dtype = int64}));
   const auto eager = [&] { return step_of(model, tokens, false); };

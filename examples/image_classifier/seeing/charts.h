@@ -29,15 +29,14 @@ struct Mistake {
 gradus::Tensor mistakes_sheet(const gradus::data::ImageDataset& set, const std::vector<Mistake>& mistakes,
                               const std::vector<std::string>& classes, const std::string& title);
 
-// One row for each picture (channels, height, width), uint8: itself with its name and the class asked for, and what
-// there is to see, laid over it.
 struct Explained {
   std::string name;
-  gradus::Tensor image;
-  Explanation explanation;
+  gradus::Tensor image;  // (channels, height, width), uint8
+  std::vector<double> probabilities;
+  int64_t of_class;  // for which class activation was asked
+  std::vector<View> views;
 };
-// `of_class` as in ExplainOptions.
-gradus::Tensor attention_sheet(const std::vector<Explained>& pictures, const std::vector<std::string>& classes,
-                               int64_t of_class = -1);
+// One row for each picture: itself with its name and what the model says, and what there is to see laid over it.
+gradus::Tensor attention_sheet(const std::vector<Explained>& pictures, const std::vector<std::string>& classes);
 
 }  // namespace image_classifier

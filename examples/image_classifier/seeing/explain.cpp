@@ -76,14 +76,13 @@ size_t chosen(const char* option, int64_t asked, int64_t usual, int64_t count, c
 
 }  // namespace
 
-std::vector<Explanation> explain(Classifier& model, const Tensor& images, const std::vector<std::string>& classes,
-                                 const ExplainOptions& options) {
+std::vector<std::vector<View>> explain(Classifier& model, const Tensor& images, const std::vector<int64_t>& of_class,
+                                       const std::vector<std::string>& classes, const ExplainOptions& options) {
   Seen seen;
-  Tensor maps, probabilities;
+  Tensor maps;
   {
     NoGrad guard;
     maps = model.maps(images, &seen);
-    probabilities = softmax(model.head()(model.features(maps)), 1).to(Device::cpu);
   }
   check(maps.dim() > 2, model.type(), " knows no places on a picture, so there is no attention to show");
   for (std::vector<Tensor>* kind : {&seen.spatial, &seen.attention}) {
@@ -100,13 +99,6 @@ std::vector<Explanation> explain(Classifier& model, const Tensor& images, const 
     weights = options.head == 0 ? heads.mean({1}) : heads.select(1, int64_t(head));
   }
 
-  const int64_t batch = images.size(0);
-  std::vector<Explanation> all(static_cast<size_t>(batch));
-  std::vector<int64_t> of_class;
-  for (int64_t i = 0; i < batch; ++i) {
-    of_class.push_back(options.of_class >= 0 ? options.of_class : int64_t(probabilities[i].argmax().item()));
-    all[size_t(i)].probabilities = probabilities[i].to_vector();
-  }
   const Tensor activation = maps.dim() == 4 ? grad_cam(model, maps, of_class).to(Device::cpu) : Tensor();
   const bool transformer = !activation.defined() && weights.defined();
   const Tensor rollout = transformer ? attention_rollout(seen.attention) : Tensor();
@@ -115,8 +107,9 @@ std::vector<Explanation> explain(Classifier& model, const Tensor& images, const 
                                  ? ", " + (options.head == 0 ? "all heads" : "head " + std::to_string(options.head))
                                  : "");
 
-  for (int64_t i = 0; i < batch; ++i) {
-    std::vector<View>& views = all[size_t(i)].views;
+  std::vector<std::vector<View>> all(static_cast<size_t>(images.size(0)));
+  for (int64_t i = 0; i < images.size(0); ++i) {
+    std::vector<View>& views = all[size_t(i)];
     if (activation.defined()) {
       const double most = activation[i].max().item();
       views.push_back({"Grad-CAM", "for " + classes.at(size_t(of_class[size_t(i)])),

@@ -16,9 +16,8 @@ gradus::Tensor grad_cam(Classifier& model, const gradus::Tensor& maps, const std
 gradus::Tensor attention_rollout(const std::vector<gradus::Tensor>& layers);
 
 struct ExplainOptions {
-  int64_t layer = 0;      // whose attention to show, from 1; 0: the last
-  int64_t head = 0;       // from 1; 0: the mean over all
-  int64_t of_class = -1;  // for which class activation is asked; -1: the predicted one
+  int64_t layer = 0;  // whose attention to show, from 1; 0: the last
+  int64_t head = 0;   // from 1; 0: the mean over all
 };
 
 // One way of seeing a picture.
@@ -30,17 +29,14 @@ struct View {
   int64_t row = -1, column = -1;
 };
 
-struct Explanation {
-  std::vector<double> probabilities;  // of the classes
-  std::vector<View> views;
-};
-
 // For images as the model expects them (batch, channels, height, width), what there is to see: class activation for
 // models of convolutions; spatial attention (CBAM: Woo et al. 2018, section 3) of one block; rollout and one layer's
 // attention for transformers; the attention of the place where class activation is strongest for convolutions with
-// self-attention. Throws Error where the model knows no places, or lacks the layer or head asked for. The model must be
-// in evaluation mode.
-std::vector<Explanation> explain(Classifier& model, const gradus::Tensor& images,
-                                 const std::vector<std::string>& classes, const ExplainOptions& options = {});
+// self-attention. `of_class` says for which class activation is asked, for each image; `classes` are their names.
+// Throws Error where the model knows no places, or lacks the layer or head asked for. The model must be in evaluation
+// mode.
+std::vector<std::vector<View>> explain(Classifier& model, const gradus::Tensor& images,
+                                       const std::vector<int64_t>& of_class, const std::vector<std::string>& classes,
+                                       const ExplainOptions& options = {});
 
 }  // namespace image_classifier

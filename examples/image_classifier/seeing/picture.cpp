@@ -103,9 +103,9 @@ Tensor enlarge(const Tensor& image, int64_t factor) {
 }
 
 Colour heat_colour(double value) {
-  // Viridis (van der Walt and Smith 2015) at 0, 1/8 ... 1, as matplotlib gives it; straight lines between.
-  static constexpr Colour points[] = {{68, 1, 84},    {71, 45, 123}, {59, 82, 139},  {44, 114, 142}, {33, 145, 140},
-                                      {40, 174, 128}, {94, 201, 98}, {173, 220, 48}, {253, 231, 37}};
+  // Inferno (van der Walt and Smith 2015) at 0, 1/8 ... 1, as matplotlib gives it; straight lines between.
+  static constexpr Colour points[] = {{0, 0, 4},     {33, 12, 74},  {87, 16, 110},  {138, 34, 106}, {188, 55, 84},
+                                      {228, 90, 49}, {249, 142, 9}, {249, 203, 53}, {252, 255, 164}};
   const double place = std::clamp(value, 0.0, 1.0) * 8;
   const int low = std::min(int(place), 7);
   auto mix = [&](uint8_t Colour::*part) {
@@ -124,13 +124,15 @@ Tensor overlay(const Tensor& picture, const Tensor& map) {
   }
   const int64_t height = picture.size(1), width = picture.size(2), area = height * width;
   levels = data::resize(levels, height, width);
-  const Tensor rgb = data::to_channels(picture, 3);
+  const Tensor shades = data::to_channels(picture, 1);
   Tensor result = empty({3, height, width}, {.dtype = uint8});
   for (int64_t i = 0; i < area; ++i) {
-    const Colour heat = heat_colour(levels.data<uint8_t>()[i] / 255.0);
+    const double level = levels.data<uint8_t>()[i] / 255.0, share = 0.25 + 0.6 * level;
+    const Colour heat = heat_colour(level);
     const uint8_t parts[] = {heat.red, heat.green, heat.blue};
     for (int64_t c = 0; c < 3; ++c) {
-      result.data<uint8_t>()[c * area + i] = uint8_t((2 * rgb.data<uint8_t>()[c * area + i] + 3 * parts[c]) / 5);
+      const double below = shades.data<uint8_t>()[i];
+      result.data<uint8_t>()[c * area + i] = uint8_t(std::lround((1 - share) * below + share * parts[c]));
     }
   }
   return result;
@@ -154,7 +156,11 @@ Tensor sheet(const std::string& title, const std::vector<std::vector<Cell>>& row
   };
   auto lines = [](const std::vector<Cell>& row) {
     size_t count = 0;
-    for (const Cell& cell : row) count = std::max(count, cell.caption.size());
+    for (const Cell& cell : row) {
+      size_t last = cell.caption.size();
+      while (last > 0 && cell.caption[last - 1].empty()) --last;
+      count = std::max(count, last);
+    }
     return int64_t(count);
   };
   const int64_t top = margin + (title.empty() ? 0 : title_scale * letter_height + gap);

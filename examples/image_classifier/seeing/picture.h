@@ -12,7 +12,7 @@ namespace image_classifier {
 struct Colour {
   uint8_t red, green, blue;
 };
-inline constexpr Colour white = {255, 255, 255}, black = {25, 25, 25}, grey = {120, 120, 120}, pink = {255, 60, 170};
+inline constexpr Colour white = {255, 255, 255}, black = {25, 25, 25}, grey = {120, 120, 120}, cyan = {0, 220, 220};
 
 gradus::Tensor blank(int64_t height, int64_t width, Colour colour = white);
 void fill(gradus::Tensor& picture, int64_t top, int64_t left, int64_t height, int64_t width, Colour colour);
@@ -33,9 +33,11 @@ std::string shortened(const std::string& text, int64_t width, int64_t scale = 2)
 // --- images and maps -----------------------------------------------------------------------------------------------
 // Each pixel as a square of factor x factor, so that small images keep their looks: (c, h, w) to (3, h f, w f).
 gradus::Tensor enlarge(const gradus::Tensor& image, int64_t factor);
-// Dark blue for 0, yellow for 1: the colours of matplotlib's viridis, whose steps look equal to the eye, in grey too.
+// From black for 0 through violet and orange to pale yellow for 1: matplotlib's inferno, whose steps look equal to the
+// eye, in grey too.
 Colour heat_colour(double value);
-// A map (h, w) from 0 to 1 laid over a picture of any size, in colours that let the picture through.
+// A map (h, w) from 0 to 1 laid over a picture of any size, (3, height, width): the more, the higher the map, so that
+// the picture stays visible where there is little of it. The picture becomes grey, so that all colours are the map's.
 gradus::Tensor overlay(const gradus::Tensor& picture, const gradus::Tensor& map);
 
 // --- sheets --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-#include "nn/text_models.h"
+#include "examples/text_models/text_models.h"
 
 #include <cmath>
 
 #include "nn/init.h"
 
-namespace gradus::nn {
+namespace text_models {
 
 namespace {
 
@@ -212,4 +212,4 @@ void TextClassifier::visit(Visitor& v) {
   v("output", output_);
 }
 
-}  // namespace gradus::nn
+}  // namespace text_models

@@ -6,7 +6,10 @@
 #include "nn/embedding.h"
 #include "nn/recurrent.h"
 
-namespace gradus::nn {
+namespace text_models {
+
+using namespace gradus;
+using namespace gradus::nn;
 
 struct Seq2SeqOptions {
   int64_t source_vocabulary = 0, target_vocabulary = 0;
@@ -56,4 +59,4 @@ class Seq2Seq : public Module, public Seq2SeqModel {
   Linear bridge_, combine_, output_;
 };
 
-}  // namespace gradus::nn
+}  // namespace text_models

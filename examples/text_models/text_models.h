@@ -5,7 +5,10 @@
 #include "nn/recurrent.h"
 #include "nn/transformer.h"
 
-namespace gradus::nn {
+namespace text_models {
+
+using namespace gradus;
+using namespace gradus::nn;
 
 struct GptOptions {
   int64_t vocabulary = 0, block = 256;  // tokens, and the most of them that are looked at at once
@@ -135,4 +138,4 @@ class TextClassifier : public Module {
 // The mean over places that are no padding: x (batch, n, d), there (batch, n) bool.
 Tensor masked_mean(const Tensor& x, const Tensor& there);
 
-}  // namespace gradus::nn
+}  // namespace text_models

@@ -1,6 +1,6 @@
-#include "nn/seq2seq.h"
+#include "examples/text_models/seq2seq.h"
 
-namespace gradus::nn {
+namespace text_models {
 
 namespace {
 
@@ -143,4 +143,4 @@ void Seq2Seq::visit(Visitor& v) {
   v("output", output_);
 }
 
-}  // namespace gradus::nn
+}  // namespace text_models
