@@ -75,6 +75,24 @@ void check_image(const char* op, const Tensor& image) {
         image.shape(), ", expected uint8 [channels, height, width]");
 }
 
+// Goes through the segments of a JPEG file, because stb 2.27 writes beyond a table of more than 256 codes.
+void check_jpeg(const std::string& bytes, const std::string& who) {
+  auto byte = [&](size_t at) { return at < bytes.size() ? size_t(uint8_t(bytes[at])) : 0; };
+  for (size_t at = 0; (at = bytes.find('\xff', at)) != bytes.npos;) {
+    const size_t marker = byte(++at);
+    if (marker == 0xd9) return;                                                         // the end
+    if (marker == 0 || marker == 0xff || (marker >= 0xd0 && marker <= 0xd8)) continue;  // those of no length
+    const size_t end = at + 1 + std::max<size_t>(byte(at + 1) << 8 | byte(at + 2), 2);
+    for (size_t table = at + 3; marker == 0xc4 && table < end;) {
+      size_t codes = 0;
+      for (size_t i = 1; i <= 16; ++i) codes += byte(table + i);
+      check(codes <= 256, who, ": damaged image (", codes, " codes in a table)");
+      table += 17 + codes;
+    }
+    at = end;
+  }
+}
+
 // Goes through the chunks of a PNG file, whose checksums stb takes on trust.
 void check_png(const std::string& bytes, const std::string& who) {
   auto number = [&](size_t at) {
@@ -127,6 +145,7 @@ std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
 Shape image_shape_of(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
   check(!bytes.empty(), who, ": the file is empty");
+  if (bytes.starts_with("\xff\xd8")) check_jpeg(bytes, who);
   int width = 0, height = 0, channels = 0;
   Source header{bytes};
   check(stbi_info_from_callbacks(&callbacks, &header, &width, &height, &channels), who,

@@ -309,6 +309,9 @@ TEST(ImageCorpus, TrapsAreErrorsOrTakeLittle) {
       {"a row", png_of_zeros(2000000, 1, 8, 2, 6000001)},
   };
   cases.push_back({"jpeg", claiming(jpeg, 49157, 27397)});
+  // A table of Huffman codes has 256 at most.
+  cases.push_back({"a table", "\xff\xd8\xff\xc4\x10\x03" + std::string(1, '\0') + std::string(16, '\xff') +
+                                  std::string(4080, '\0')});
   const size_t errors = cases.size();
   if (!gradus::testing::sanitized) {  // in which these take long
     cases.push_back({"as large as may be", large});
@@ -316,8 +319,8 @@ TEST(ImageCorpus, TrapsAreErrorsOrTakeLittle) {
     cases.push_back({"large cmyk", claiming(cmyk, 5792, 5792)});
   }
   const Outcomes outcomes = decode(cases);
-  const char* says[] = {"outofmem", "outofmem", "at most 33554432",
-                        "damaged",  "damaged",  "49157x27397 pixels; at most"};
+  const char* says[] = {
+      "outofmem", "outofmem", "at most 33554432", "damaged", "damaged", "49157x27397 pixels; at most", "4080 codes"};
   for (size_t i = 0; i < errors; ++i) {
     EXPECT_NE(outcomes.lines[i].find(says[i]), std::string::npos) << cases[i].name << ": " << outcomes.lines[i];
   }
