@@ -306,7 +306,7 @@ TEST(Pictures, GoodOnesAndBadOnes) {
     EXPECT_TRUE(equal(set->get(i).image, full({3, 20, 20}, 7, {.dtype = uint8})));
   }
   ASSERT_EQ(faults.size(), 3);
-  expect_error(faults[0], dir / "a/1.png", "damaged");
+  expect_error(faults[0], dir / "a/1.png", "truncated");
   expect_error(faults[1], dir / "a/2.png", "not a PNG");
   expect_error(faults[2], dir / "b/2.png", "empty");
   expect_error(error_of([&] { kept(all, 100)->get(2); }), dir / "a/3.png", "No such file");  // too many to keep

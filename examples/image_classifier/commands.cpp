@@ -140,18 +140,16 @@ void embed(const EmbedOptions& options, Device device) {
 
 void show(const ShowOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const data::ImageSet set = trained.open(trained.options.data).test;
-  const int64_t count = std::min(options.count, set->size());
+  const data::ImageSet set = some_of(trained.open("").test, options.count);
   constexpr int64_t height = 20, caption_width = 24, gap = 2;
   const int64_t width = height * trained.recipe.image[2] / trained.recipe.image[1];
   const int64_t cell = std::max(width, caption_width) + gap;
   const int64_t in_a_row = std::max<int64_t>(1, (terminal_columns() + gap) / cell);
   const Style style = terminal_style();
-  for (int64_t start = 0; start < count; start += in_a_row) {
+  for (int64_t start = 0; start < set->size(); start += in_a_row) {
     std::vector<std::string> lines(height / 2 + 1);
-    for (int64_t i = start; i < std::min(start + in_a_row, count); ++i) {
-      // From all over the set; + i, because drawn digits come in the order 0 to 9.
-      const data::Sample sample = set->get((i * set->size() / count + i) % set->size());
+    for (int64_t i = start; i < std::min(start + in_a_row, set->size()); ++i) {
+      const data::Sample sample = set->get(i);
       const std::vector<double> p = trained.probabilities(sample.image);
       const size_t best = size_t(std::max_element(p.begin(), p.end()) - p.begin());
       const auto picture = draw(data::resize(data::to_channels(sample.image, 1), height, width), style);

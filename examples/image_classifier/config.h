@@ -12,7 +12,8 @@ namespace image_classifier {
 
 inline const std::vector<std::string> optimizer_names = {"adamw", "adam", "sgd", "rmsprop"};
 inline const std::vector<std::string> schedule_names = {"onecycle", "cosine", "step", "constant"};
-inline const std::vector<std::string> augment_names = {"crop", "flip", "rotate", "cutout", "mixup"};
+inline const std::vector<std::string> augment_names = {"resized-crop", "rotate", "crop",  "flip",  "jitter",
+                                                       "randaugment",  "cutout", "erase", "mixup", "cutmix"};
 
 struct Options : ModelOptions, examples::Adaptation {
   std::string data = "digits";  // what data_sets.h reads

@@ -1,4 +1,4 @@
-// Learns to tell images apart: train, evaluate, predict, embed, show, demo. See README.md.
+// Learns to tell images apart: train, evaluate, predict, embed, show, convert, demo. See README.md.
 #include <cstdio>
 #include <filesystem>
 
@@ -25,6 +25,7 @@ struct Arguments {
   EmbedOptions embed;
   ShowOptions show;
   examples::MergeOptions merge;
+  ConvertOptions convert;
   int threads = gradus::num_threads();
   std::string device = "cpu";
 };
@@ -88,6 +89,29 @@ void take_model(const CLI::App& command, Options& o) {
   if (image[0] == 1) o.grey = true;
 }
 
+void add_convert(CLI::App& command, ConvertOptions& o) {
+  command.add_option("FILE", o.file, "a state_dict that PyTorch saved (safetensors, torchvision's names)")
+      ->required()
+      ->check(path());
+  command.add_option("--out", o.out, "folder for the checkpoint")->check(path())->capture_default_str();
+  each_model_option([&](const char* name, auto member, const char* help) {
+    examples::add_option(command, name, o.model.*member, help, allowed(name));
+  });
+  command.get_option("--model")->required()->default_str("");
+  command.add_option("--classes", o.classes, "a file with the classes' names, one a line, or how many they are")
+      ->required()
+      ->check(path());
+  command.add_option("--size", o.size, "height and width of the images")
+      ->check(allowed("size"))
+      ->capture_default_str();
+  for (auto& [name, numbers, low] : {std::tuple{"--mean", &o.mean, 0.0}, std::tuple{"--std", &o.std, 1e-3}})
+    command.add_option(name, *numbers, "of each channel in the training images, from 0 to 1, commas between them")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(number(low, 1))
+        ->capture_default_str();
+}
+
 // --data, --batch and --workers of a command that goes through a set's images.
 template <class CommandOptions>
 void add_images(CLI::App& command, CommandOptions& o) {
@@ -148,6 +172,9 @@ int run(int argc, char** argv) {
   CLI::App* merge_app = app.add_subcommand("merge", "put what LoRA learnt into a model's weights");
   examples::add_merge(*merge_app, a.merge, a.train.out);
 
+  CLI::App* convert_app = app.add_subcommand("convert", "make a checkpoint of weights that PyTorch saved");
+  add_convert(*convert_app, a.convert);
+
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
   demo_app->add_option("--out", demo_out, "folder for the checkpoint and logs, those of an earlier demo replaced")
@@ -162,7 +189,7 @@ int run(int argc, char** argv) {
     examples::add_device(*command, a.device);
   }
 
-  const char* commands = "train|evaluate|predict|embed|show|merge|demo";
+  const char* commands = "train|evaluate|predict|embed|show|merge|convert|demo";
   if (const auto status = examples::parse(app, argc, argv, commands)) return *status;
   gradus::set_num_threads(a.threads);
   const gradus::Device device = examples::device_of(a.device);
@@ -177,6 +204,7 @@ int run(int argc, char** argv) {
   if (*embed_app) embed(a.embed, device);
   if (*show_app) show(a.show, device);
   if (*merge_app) merge(a.merge);
+  if (*convert_app) convert(a.convert);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "augment/augment.h"
 #include "commands.h"
 #include "data/transforms.h"
 #include "data_sets.h"
@@ -25,13 +26,21 @@ bool has(const std::string& list, const std::string& name) {
 
 data::DataLoader<data::ImageBatch> train_loader(const data::ImageSet& set, const Recipe& recipe,
                                                 const Options& options) {
+  const int64_t height = recipe.image[1];
   std::vector<data::Transform> transforms;
-  if (has(options.augment, "rotate")) transforms.push_back(data::random_rotation(10));
-  if (has(options.augment, "crop"))
-    transforms.push_back(data::random_crop(std::max<int64_t>(recipe.image[1] / 8, 1)));
-  if (has(options.augment, "flip")) transforms.push_back(data::random_horizontal_flip());
-  if (has(options.augment, "cutout")) transforms.push_back(data::cutout(recipe.image[1] / 4));
+  const auto add = [&](const char* name, auto make) {
+    if (has(options.augment, name)) transforms.push_back(make());
+  };
+  add("resized-crop", [] { return random_resized_crop(); });
+  add("rotate", [] { return data::random_rotation(10); });
+  add("crop", [&] { return data::random_crop(std::max<int64_t>(height / 8, 1)); });
+  add("flip", [] { return data::random_horizontal_flip(); });
+  add("jitter", [] { return color_jitter({.brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.1}); });
+  add("randaugment", [] { return rand_augment(); });
   transforms.push_back(data::normalize(recipe.mean, recipe.std));
+  // What is cut out has the mean colour.
+  add("cutout", [&] { return data::cutout(height / 4); });
+  add("erase", [] { return random_erasing(); });
   return data::image_loader(
       set, {.batch_size = options.batch, .shuffle = true, .workers = options.workers, .seed = options.seed},
       transforms);
@@ -151,11 +160,15 @@ void train(const Options& options, Device device) {
   const int64_t updates = (loader.batches() + options.accumulate - 1) / options.accumulate;
   const auto schedule = make_schedule(options, *optimizer, options.epochs * updates);
 
+  const bool mixup = has(options.augment, "mixup"), cutmix = has(options.augment, "cutmix");
   auto train_step = [&](data::ImageBatch& batch) -> train::BatchResult {
     for (nn::Module* module : frozen) module->eval();
     Target target = {batch.labels, {}};
-    if (has(options.augment, "mixup")) {
-      const data::Mixup mixed = data::mixup(batch, 0.2, default_generator());
+    if (mixup || cutmix) {
+      // Where both are asked for, each batch is done to by one of them.
+      Generator& random = default_generator();
+      const bool cut = cutmix && (!mixup || random.uniform() < 0.5);
+      const data::Mixup mixed = cut ? data::cutmix(batch, 1, random) : data::mixup(batch, 0.2, random);
       batch.images = mixed.images;
       target.others = mixed.other_labels;
       target.weight = mixed.weight;
