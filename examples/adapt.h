@@ -1,4 +1,4 @@
-// Going on from a trained model, which the programs have in common: with all its weights or some of them frozen, or
+// Going on from a trained model, which the programs have in common: with all its weights, with some of them frozen, or
 // with low-rank matrices beside them (nn/lora.h).
 #pragma once
 
