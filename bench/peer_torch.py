@@ -6,6 +6,7 @@ be: denormals are flushed as ours are, and its memory is kept between calls (ben
 """
 
 import copy
+import itertools
 import json
 import os
 import sys
@@ -398,18 +399,23 @@ def cnn():
     )
 
 
-def classify(model, *shape, adam):
+def classify(model, *shape, adam=True, large=False):
+    """A step of model() on such images or rows: images in both layouts, and ReLUs in place too."""
+
     def make():
         y, ways = torch.randint(0, 10, (shape[0],)), {}
-        for layout in ("", ", channels_last", ", channels_last, ReLU in place") if len(shape) == 4 else ("",):
+        layouts = ("", ", channels_last") if len(shape) == 4 else ("",)
+        for layout, in_place in itertools.product(layouts, ("", ", ReLU in place")):
             m, x = model(), torch.randn(*shape)
-            for module in m:
-                if layout.endswith("in place") and isinstance(module, nn.ReLU):
-                    module.inplace = True
+            relus = [module for module in m.modules() if isinstance(module, nn.ReLU) and not module.inplace]
+            if in_place and not relus:
+                continue
+            for module in relus:
+                module.inplace = bool(in_place)
             if layout:
                 m, x = m.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-            calls = step(m, lambda f, x=x: F.cross_entropy(f(x), y), adam)
-            ways |= {name + layout: call for name, call in calls.items()}
+            calls = step(m, lambda f, x=x: F.cross_entropy(f(x), y), adam, large)
+            ways |= {name + layout + in_place: call for name, call in calls.items()}
         return ways
 
     return make
@@ -539,10 +545,80 @@ item(
 item("GPT 6 layers, d 384, batch 8x256", lambda: language_model(8, 256, layers=6, d=384, heads=6, bias=True))
 item("GPT 4 layers, d 128, batch 12x64", lambda: language_model(12, 64, layers=4, d=128, heads=4, bias=False))
 for suffix, adam in (("", True), (", no Adam", False)):
-    item("MLP 784-256-128-10, batch 64" + suffix, lambda adam=adam: classify(mlp, 64, 784, adam=adam)())
-    item("CNN 16-pool-32-pool-128-10, batch 64" + suffix, lambda adam=adam: classify(cnn, 64, 1, 28, 28, adam=adam)())
+    item("MLP 784-256-128-10, batch 64" + suffix, classify(mlp, 64, 784, adam=adam))
+    item("CNN 16-pool-32-pool-128-10, batch 64" + suffix, classify(cnn, 64, 1, 28, 28, adam=adam))
     item("tiny MLP 2-16-16-1, batch 1" + suffix, lambda adam=adam: tiny_step(adam))
 item("tiny MLP 2-16-16-1, batch 1, forward", tiny_forward)
+
+
+def classifier_cnn():
+    """As the image classifier's cnn."""
+    layers, channels = [], 1
+    for wider in (32, 64, 128):
+        layers += [nn.Conv2d(channels, wider, 3, padding=1, bias=False), nn.BatchNorm2d(wider)]
+        layers += [nn.ReLU(), nn.MaxPool2d(2)]
+        channels = wider
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1152, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 10))
+
+
+class Block(nn.Module):
+    """As nn::ResidualBlock of the basic kind."""
+
+    def __init__(self, channels, width, stride):
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        same = stride == 1 and channels == width
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        y = self.branch(x)
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
+def resnet(width, blocks):
+    """As the image classifier's, with so many blocks in each stage."""
+    layers = [nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    channels = width
+    for stage, count in enumerate(blocks):
+        for i in range(count):
+            layers.append(Block(channels, width << stage, 2 if stage > 0 and i == 0 else 1))
+            channels = width << stage
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+
+
+class Vit(nn.Module):
+    """As the image classifier's, with a class token and learned positions."""
+
+    def __init__(self, layers, d, heads, patch, patches):
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(3, d, patch, patch), nn.Linear(d, 10)
+        self.token = nn.Parameter(torch.zeros(1, 1, d))
+        self.positions = nn.Parameter(0.02 * torch.randn(1 + patches, d))
+        self.layers = nn.Sequential(*(Layer(d, heads, 4 * d, 0, first=True, activation=F.gelu) for _ in range(layers)))
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.size(0), -1, -1), x], 1) + self.positions
+        return self.head(self.norm(self.layers(x)[:, 0]))
+
+
+item("image classifier cnn, 64x1x28x28", classify(classifier_cnn, 64, 1, 28, 28))
+item("image classifier resnet 20, 64x3x32x32", classify(lambda: resnet(16, (3, 3, 3)), 64, 3, 32, 32))
+item("image classifier resnet 18, 32x3x32x32", classify(lambda: resnet(64, (2, 2, 2, 2)), 32, 3, 32, 32, large=True))
+item("ViT 6 layers, d 192, 32x3x32x32 in 4x4", classify(lambda: Vit(6, 192, 3, 4, 64), 32, 3, 32, 32, large=True))
 
 
 class Seq2Seq(nn.Module):

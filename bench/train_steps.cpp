@@ -3,6 +3,8 @@
 #include <memory>
 
 #include "bench/bench.h"
+#include "examples/image_classifier/models/classifier.h"
+#include "examples/image_classifier/models/resnet.h"
 #include "examples/text_models/seq2seq.h"
 #include "examples/text_models/text_models.h"
 #include "nn/nn.h"
@@ -13,14 +15,17 @@ namespace {
 
 // A step of a model that lives as long as the call: gradients forgotten, loss, backward, and Adam unless left out.
 template <class Model, class Loss>
-Call step(Model model, Loss loss, bool adam = true) {
-  auto shared = std::make_shared<Model>(std::move(model));
-  auto optimizer = std::make_shared<optim::Adam>(shared->parameters());
+Call step(std::shared_ptr<Model> model, Loss loss, bool adam = true) {
+  auto optimizer = std::make_shared<optim::Adam>(model->parameters());
   return [=] {
     optimizer->zero_grad();
-    loss(*shared).backward();
+    loss(*model).backward();
     if (adam) optimizer->step();
   };
+}
+template <std::derived_from<nn::Module> Model, class Loss>
+Call step(Model model, Loss loss, bool adam = true) {
+  return step(std::make_shared<Model>(std::move(model)), loss, adam);
 }
 
 nn::Sequential mlp_model() {
@@ -50,6 +55,14 @@ Call classify(nn::Sequential model, const Shape& shape, bool adam) {
       std::move(model), [=](nn::Sequential& m) { return cross_entropy(m(x), y); }, adam);
 }
 
+// A model of the image classifier, for ten classes.
+Call classify(const image_classifier::ModelOptions& o, const Shape& shape) {
+  Tensor x = randn(shape), y = randint(0, 10, {shape[0]});
+  std::shared_ptr<image_classifier::Classifier> model =
+      image_classifier::make_model(o, {shape[1], shape[2], shape[3]}, 10);
+  return step(model, [=](image_classifier::Classifier& m) { return cross_entropy(m(x), y); });
+}
+
 // Tokens of a random text; 0 is padding.
 Tensor tokens(int64_t vocabulary, const Shape& shape) { return randint(1, double(vocabulary), shape); }
 
@@ -77,6 +90,28 @@ double translator_flops(const nn::TranslatorOptions& o, double batch, double n) 
 double language_model_flops(const text_models::GptOptions& o, double batch) {
   const double d = double(o.d_model), n = double(o.block);
   return 3 * batch * n * (double(o.layers) * (24 * d * d + 2 * (n + 1) * d) + 2 * d * double(o.vocabulary));
+}
+// The first layer's input needs no gradient.
+double cnn_flops(double batch) {
+  return 6 * batch * (784 * 9 * 32 * 2. / 3 + 196 * 9 * 32 * 64 + 49 * 9 * 64 * 128 + 1152 * 256 + 256 * 10);
+}
+// Of vit's usual depth and width for images of 32x32 in 4x4 patches, which become 65 places.
+double vit_flops(double batch) {
+  const double n = 65, d = 192;
+  return 6 * batch * (64 * 48 * d * 2 / 3 + 6 * n * (12 * d * d + 2 * n * d) + 10 * d);
+}
+// Of basic blocks, for square images and the small stem.
+double resnet_flops(int64_t depth, const Shape& images) {
+  const image_classifier::ResNetLayout layout = image_classifier::resnet_layout(depth);
+  double places = double(images[2] * images[3]), channels = double(layout.width);
+  double sum = places * 9 * double(images[1]) * channels * 2 / 3;
+  for (size_t stage = 0; stage < layout.blocks.size(); ++stage) {
+    const double width = double(layout.width << stage), projection = width == channels ? 0 : channels * width;
+    if (stage > 0) places /= 4;
+    sum += places * (9 * width * (channels + width * double(2 * layout.blocks[stage] - 1)) + projection);
+    channels = width;
+  }
+  return 6 * double(images[0]) * (sum + channels * 10);
 }
 
 Call tiny(bool adam) {
@@ -112,6 +147,15 @@ std::vector<Item> items() {
   add("CNN 16-pool-32-pool-128-10, batch 64", cnn, [] { return classify(cnn_model(), {64, 1, 28, 28}, true); });
   add("CNN 16-pool-32-pool-128-10, batch 64, no Adam", cnn, [] {
     return classify(cnn_model(), {64, 1, 28, 28}, false);
+  });
+  add("image classifier cnn, 64x1x28x28", cnn_flops(64), [] { return classify({.model = "cnn"}, {64, 1, 28, 28}); });
+  const auto add_resnet = [&](const char* name, int64_t depth, const Shape& images) {
+    add(name, resnet_flops(depth, images), [=] { return classify({.model = "resnet", .depth = depth}, images); });
+  };
+  add_resnet("image classifier resnet 20, 64x3x32x32", 20, {64, 3, 32, 32});
+  add_resnet("image classifier resnet 18, 32x3x32x32", 18, {32, 3, 32, 32});
+  add("ViT 6 layers, d 192, 32x3x32x32 in 4x4", vit_flops(32), [] {
+    return classify({.model = "vit", .patch = 4}, {32, 3, 32, 32});
   });
   add("GRU seq2seq, additive attention, hidden 256, batch 64, 20->20, vocabulary 8000", seq2seq,
       [] { return translate(seq2seq_options(), 64, 20, 20); });

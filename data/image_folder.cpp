@@ -19,7 +19,9 @@ class ImageFolder : public ImageDataset {
     check(!classes_.empty(), printable(root), ": no folders in it, expected one for each class");
     for (size_t c = 0; c < classes_.size(); ++c) {
       const std::string folder = root + "/" + classes_[c];
-      const auto files = list(folder, [](const fs::directory_entry& e) { return !e.is_directory() && is_image(e); });
+      const auto files = list(folder, [](const fs::directory_entry& e) {
+        return !e.is_directory() && is_image_name(e.path().filename().string());
+      });
       check(!files.empty(), printable(folder), ": no image files in it (png, jpg, jpeg, bmp, pgm, ppm)");
       for (const std::string& file : files) files_.push_back({folder + "/" + file, int64_t(c)});
     }
@@ -28,20 +30,12 @@ class ImageFolder : public ImageDataset {
   Sample get(int64_t index) const override {
     const auto& [path, label] = files_[index];
     const Tensor image = to_channels(read_image(path), options_.channels);
-    return {resize(image, options_.height, options_.width), label};
+    return {fit(image, options_.height, options_.width), label};
   }
   Shape image_shape() const override { return {options_.channels, options_.height, options_.width}; }
   const std::vector<std::string>& classes() const override { return classes_; }
 
  private:
-  static bool is_image(const fs::directory_entry& entry) {
-    std::string extension = entry.path().extension().string();
-    for (char& c : extension) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
-    for (const char* known : {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm"}) {
-      if (extension == known) return true;
-    }
-    return false;
-  }
   // Names of the entries wanted, hidden ones left out, sorted by byte: the same everywhere.
   template <class Wanted>
   static std::vector<std::string> list(const std::string& folder, Wanted wanted) {
@@ -64,6 +58,15 @@ class ImageFolder : public ImageDataset {
 };
 
 }  // namespace
+
+bool is_image_name(const std::string& name) {
+  std::string extension = fs::path(name).extension().string();
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
+  for (const char* known : {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm"}) {
+    if (extension == known) return name[0] != '.';
+  }
+  return false;
+}
 
 ImageSet image_folder(const std::string& root, const ImageFolderOptions& options) {
   check((options.channels == 1 || options.channels == 3) && options.height > 0 && options.width > 0,

@@ -13,7 +13,11 @@ struct ImageFolderOptions {
 };
 
 // Finds root/CLASS/*.{png,jpg,jpeg,bmp,pgm,ppm} (upper case too), classes and files sorted by name. Files are decoded
-// and resized when asked for; a bad one throws Error naming it. Throws Error where there is no class or an empty one.
+// when asked for, and brought to one size by fit (data/image.h); a bad one throws Error naming it. Throws Error where
+// there is no class or an empty one.
 ImageSet image_folder(const std::string& root, const ImageFolderOptions& options = {});
+
+// Whether this is the name of such a file, and of none that is hidden (".name").
+bool is_image_name(const std::string& name);
 
 }  // namespace gradus::data

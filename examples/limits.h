@@ -13,7 +13,9 @@ inline int64_t most_of(const std::string& name) {
   if (name == "fold") return 9;
   // Larger models would fill any memory before anything is said.
   if (name == "layers") return 1000;
-  if (name == "size" || name == "ffn") return 65536;
+  if (name == "depth") return 1202;
+  if (name == "width" || name == "reduction" || name == "heads" || name == "patch") return 4096;
+  if (name == "size" || name == "ffn" || name == "lora") return 65536;
   return many;
 }
 

@@ -1,6 +1,7 @@
-// Going on from a checkpoint with the options it was trained with.
+// Command lines that go on from a checkpoint: with the options it was trained with, or with its model.
 #pragma once
 
+#include "examples/adapt.h"
 #include "examples/arguments.h"
 #include "examples/metadata.h"
 #include "tensor/io/safetensors.h"
@@ -20,6 +21,25 @@ void add_run_options(CLI::App& command, Options& o) {
       ->check(path());
 }
 
+// What the options of examples/adapt.h may be; none for others.
+inline std::optional<CLI::Validator> allowed_of_adaptation(const std::string& name) {
+  if (name == "from") return path();
+  if (name == "freeze" || name == "lora-on") return CLI::Validator("PATTERNS");
+  if (name == "lora") return whole(0, most_of(name));
+  if (name == "lora-alpha") return number(1e-6, 1e6);
+  return {};
+}
+
+// Fills in each option of a list that was not given, from a checkpoint.
+template <class Options, class EachOption, class OptionsFrom>
+void take_options(const CLI::App& command, Options& options, const std::string& file, const EachOption& each_option,
+                  const OptionsFrom& options_from) {
+  const Options saved = options_from(gradus::load_safetensors(file).metadata, file);
+  each_option([&](const char* name, auto member, const char*) {
+    if (command.count(std::string("--") + name) == 0) options.*member = saved.*member;
+  });
+}
+
 // Fills in, from the checkpoint that options.resume means (a file or a folder), each option that was not given, and the
 // folder of the checkpoint as options.out. `each_option` is the program's list, `options_from` reads a checkpoint's.
 template <class Options, class EachOption, class OptionsFrom>
@@ -27,12 +47,24 @@ void restore_options(const CLI::App& command, Options& options, const EachOption
                      const OptionsFrom& options_from) {
   if (options.resume.empty()) return;
   const std::string file = gradus::train::find_checkpoint(options.resume);
-  const Options saved = options_from(gradus::load_safetensors(file).metadata, file);
-  each_option([&](const char* name, auto member, const char*) {
-    if (command.count(std::string("--") + name) == 0) options.*member = saved.*member;
-  });
+  take_options(command, options, file, each_option, options_from);
   options.resume = file;
   if (command.count("--out") == 0) options.out = folder_of(file);
+}
+
+// Fills in what makes the model, where it begins as that of the checkpoint options.from means.
+template <class Options, class EachOption, class OptionsFrom>
+void take_model(const CLI::App& command, Options& options, const EachOption& each_model_option,
+                const OptionsFrom& options_from) {
+  if (options.from.empty() || !options.resume.empty()) return;
+  take_options(command, options, gradus::train::find_checkpoint(options.from), each_model_option, options_from);
+}
+
+inline void add_merge(CLI::App& command, MergeOptions& o, const std::string& checkpoint) {
+  o.checkpoint = checkpoint;
+  add_checkpoint(command, o.checkpoint);
+  command.add_option("--adapter", o.adapter, "what was learnt, apart, if it is not in the checkpoint")->check(path());
+  command.add_option("--out", o.out, "the file to write")->check(path())->capture_default_str();
 }
 
 }  // namespace examples

@@ -43,7 +43,7 @@ Tensor ScoredAttention::scores(const Tensor& query, const Tensor& memory, const 
   const Tensor keys = prepared.defined() ? prepared : prepare(memory);
   if (score_ == Score::additive) {
     const Tensor q = (*query_)(query);
-    if (!coverage.defined()) return additive_scores(q, keys, v_->weight.flatten());
+    if (!coverage.defined()) return additive_scores(q, keys, v_->lora.added_to(v_->weight).flatten());
     const Tensor sum = q.unsqueeze(2) + keys.unsqueeze(1) + (*cover_)(coverage.unsqueeze(-1));
     return (*v_)(tanh(sum)).squeeze(-1);  // of (batch, queries, keys, hidden)
   }
@@ -144,13 +144,17 @@ Tensor MultiheadAttention::split_heads(const Tensor& x) const {
   return x.unflatten(-1, {x.size(-1) / d, d}).transpose(1, 2);
 }
 
+Tensor MultiheadAttention::packed(const Tensor& x, int64_t first, int64_t rows) const {
+  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor();
+  return lora(linear(x, in_proj_weight.narrow(0, first, rows), bias), x, first);
+}
+
 Tensor MultiheadAttention::projected(const Tensor& x, Part part) const {
   const int64_t first = rows_before(part);
   const int64_t rows = part == query_part ? embed_dim_ : kv_heads_ * (embed_dim_ / heads_);
-  const Tensor separate = part == query_part ? q_proj_weight : part == key_part ? k_proj_weight : v_proj_weight;
-  const Tensor weight = in_proj_weight.defined() ? in_proj_weight.narrow(0, first, rows) : separate;
-  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor();
-  return split_heads(linear(x, weight, bias));
+  if (in_proj_weight.defined()) return split_heads(packed(x, first, rows));
+  const Tensor weight = part == query_part ? q_proj_weight : part == key_part ? k_proj_weight : v_proj_weight;
+  return split_heads(linear(x, weight, in_proj_bias.defined() ? in_proj_bias.narrow(0, first, rows) : Tensor()));
 }
 
 std::pair<Tensor, Tensor> MultiheadAttention::projected_keys_and_values(const Tensor& key,
@@ -160,8 +164,7 @@ std::pair<Tensor, Tensor> MultiheadAttention::projected_keys_and_values(const Te
   if (!same || !in_proj_weight.defined()) return {projected(key, key_part), projected(value, value_part)};
   // One memory for both, in one product.
   const int64_t first = rows_before(key_part), rows = rows_before(value_part) - first;
-  const Tensor bias = in_proj_bias.defined() ? in_proj_bias.narrow(0, first, 2 * rows) : Tensor();
-  const Tensor both = linear(key, in_proj_weight.narrow(0, first, 2 * rows), bias);
+  const Tensor both = packed(key, first, 2 * rows);
   return {split_heads(both.narrow(-1, 0, rows)), split_heads(both.narrow(-1, rows, rows))};
 }
 
@@ -178,7 +181,8 @@ Attended MultiheadAttention::operator()(const Tensor& x, const MultiheadCall& op
   Call call(*this);
   check(x.dim() == 3, "attention: x ", x.shape(), " must be (batch, places, features)");
   const int64_t kv = kv_heads_ * (embed_dim_ / heads_);
-  const std::vector<Tensor> parts = linear(x, in_proj_weight, in_proj_bias).split(Dims{embed_dim_, kv, kv}, -1);
+  const Tensor all = lora(linear(x, in_proj_weight, in_proj_bias), x);
+  const std::vector<Tensor> parts = all.split(Dims{embed_dim_, kv, kv}, -1);
   Attended a = finish(split_heads(parts[0]), split_heads(parts[1]), split_heads(parts[2]), options);
   a.output = call(a.output);
   return a;
@@ -236,6 +240,7 @@ void MultiheadAttention::visit(Visitor& v) {
   v("k_proj_weight", k_proj_weight);
   v("v_proj_weight", v_proj_weight);
   v("in_proj_bias", in_proj_bias);
+  lora.visit(v);
   v("out_proj", out_proj);
 }
 

@@ -84,6 +84,7 @@ struct MultiheadCall {
 class MultiheadAttention : public Module {
  public:
   Tensor in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias;
+  LowRank lora;  // of in_proj_weight
   Linear out_proj;
 
   // Throws Error unless heads divides embed_dim and kv_heads divides heads.
@@ -104,6 +105,8 @@ class MultiheadAttention : public Module {
 
  private:
   enum Part { query_part, key_part, value_part };
+  // x times these rows of in_proj_weight.
+  Tensor packed(const Tensor& x, int64_t first, int64_t rows) const;
   // (batch, n, features) to (batch, heads, n, head_dim).
   Tensor projected(const Tensor& x, Part part) const;
   std::pair<Tensor, Tensor> projected_keys_and_values(const Tensor& key, const Tensor& value) const;

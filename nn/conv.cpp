@@ -68,6 +68,20 @@ Conv2d::Conv2d(int64_t in_channels, int64_t out_channels, Pair kernel_size, cons
                   {.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups}, o.bias,
                   false, 2) {}
 
+PatchEmbedding::PatchEmbedding(int64_t in_channels, int64_t features, Pair patch)
+    : Convolution("PatchEmbedding", in_channels, features, patch, {.stride = patch}, true, false, 2) {}
+
+// Patches do not overlap, so that they are the rows of one product.
+Tensor PatchEmbedding::operator()(const Tensor& x) const {
+  Call call(*this);
+  const auto [h, w] = options.stride;
+  check(x.dim() == 4 && x.size(1) == in_channels_ && x.size(2) % h == 0 && x.size(3) % w == 0, "PatchEmbedding: x ",
+        x.shape(), ", expected (batch, ", in_channels_, ", a multiple of ", h, ", a multiple of ", w, ")");
+  const Tensor patches = x.reshape({x.size(0), in_channels_, x.size(2) / h, h, x.size(3) / w, w});
+  const Tensor rows = patches.permute({0, 2, 4, 1, 3, 5}).flatten(3, 5).flatten(1, 2);
+  return call(linear(rows, weight.flatten(1), bias));
+}
+
 ConvTranspose2d::ConvTranspose2d(int64_t in_channels, int64_t out_channels, Pair kernel_size,
                                  const ConvTranspose2dOptions& o)
     : Convolution("ConvTranspose2d", in_channels, out_channels, kernel_size,

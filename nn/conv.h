@@ -64,6 +64,14 @@ struct Conv2d : Convolution {
   const char* type() const override { return "Conv2d"; }
 };
 
+// (batch, in_channels, h, w) to (batch, places, features), row after row: a convolution whose kernel and stride are the
+// patch, which must divide h and w: Dosovitskiy et al. 2021, section 3.1.
+struct PatchEmbedding : Convolution {
+  PatchEmbedding(int64_t in_channels, int64_t features, Pair patch);
+  Tensor operator()(const Tensor& x) const;
+  const char* type() const override { return "PatchEmbedding"; }
+};
+
 // The other way round: out_h = (h - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1.
 struct ConvTranspose2d : Convolution {
   ConvTranspose2d(int64_t in_channels, int64_t out_channels, Pair kernel_size,

@@ -1,4 +1,4 @@
-// Dropout: Srivastava et al. 2014.
+// Dropout: Srivastava et al. 2014; of whole branches: Huang et al. 2016.
 #pragma once
 
 #include "nn/module.h"
@@ -18,6 +18,26 @@ struct Dropout : Stateless {
     return call(dropout(x, p, training()));
   }
   const char* type() const override { return "Dropout"; }
+  std::string describe() const override { return "p=" + repr(p); }
+};
+
+// Stochastic depth, at the end of a residual branch: zeroes whole samples of (batch, ...) with probability p and
+// divides the others by 1 - p, when training; else does nothing. Huang et al. 2016, section 3, scale when evaluating.
+struct DropPath : Stateless {
+  double p;
+  explicit DropPath(double probability) : p(probability) {
+    check(p >= 0 && p <= 1, "DropPath: probability ", p, " must be between 0 and 1");
+  }
+
+  Tensor operator()(const Tensor& x) const {
+    Call call(*this);
+    if (!training() || p == 0) return call(x);
+    Shape samples = x.shape();
+    for (int64_t& n : samples) n = 1;
+    samples[0] = x.size(0);
+    return call(x * dropout(ones(samples, {.dtype = x.dtype(), .device = x.device()}), p));
+  }
+  const char* type() const override { return "DropPath"; }
   std::string describe() const override { return "p=" + repr(p); }
 };
 

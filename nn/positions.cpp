@@ -16,6 +16,15 @@ Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first, Dev
   return stack({sin(angle), cos(angle)}, -1).reshape({places, features}).to(float32);
 }
 
+Tensor sinusoidal_positions_2d(int64_t rows, int64_t columns, int64_t features, Device device) {
+  check(features > 0 && features % 4 == 0, "sinusoidal_positions_2d: ", features,
+        " features, expected a multiple of 4");
+  const Shape grid = {rows, columns, features / 2};
+  const Tensor row = sinusoidal_positions(rows, features / 2, 0, device).unsqueeze(1);
+  const Tensor column = sinusoidal_positions(columns, features / 2, 0, device);
+  return cat({row.expand(grid), column.expand(grid)}, -1).flatten(0, 1);
+}
+
 Positions::Positions(PositionKind positions, int64_t max_length, int64_t features) : kind(positions) {
   if (kind != PositionKind::learned) return;
   check(max_length > 0 && features > 0, "Positions: ", max_length, " places of ", features, " features");

@@ -1,4 +1,4 @@
-// PyTorch's values, as tools/golden_nn.py wrote them.
+// PyTorch's values, as the tools/golden_*.py wrote them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,12 +22,12 @@ inline double difference(const Tensor& a, const Tensor& b) {
 #define EXPECT_CLOSE(a, b, tolerance) \
   EXPECT_FALSE(!(gradus::testing::difference(a, b) <= tolerance)) << #a " and " #b ":\n" << a << "\n" << b
 
-// Of one case of tools/golden_nn.py. Looks at everything PyTorch computed: the outputs, and the gradients of each input
-// and weight.
+// Of one case in a file of tests/golden. Looks at everything PyTorch computed: the outputs, and the gradients of each
+// input and weight.
 class Golden {
  public:
-  explicit Golden(const std::string& name)
-      : name_(name), file_(load_safetensors(source_dir() + "/tests/golden/nn.safetensors")) {}
+  explicit Golden(const std::string& name, const std::string& file = "nn.safetensors")
+      : name_(name), file_(load_safetensors(source_dir() + "/tests/golden/" + file)) {}
 
   Tensor operator()(const std::string& key) const {
     const Tensor* found = file_.find(key);

@@ -197,6 +197,7 @@ class Run {
     if (csv_) csv_->row(number, row);
     if (events_)
       for (const auto& [name, value] : row) events_->scalar("epoch/" + name, value, updates_);
+    if (events_ && options_.log_epoch) options_.log_epoch(*events_, updates_);
     if (options_.on_epoch) options_.on_epoch(number, row);
     sums_ = {};
     history_.push_back(std::move(row));

@@ -25,6 +25,8 @@
 
 namespace gradus::train {
 
+class EventLog;
+
 // What the model made of one batch.
 struct BatchResult {
   Tensor loss;           // of one element: the mean over the batch
@@ -45,6 +47,8 @@ struct FitOptions {
   // After it is logged, before it is saved.
   std::function<void(int64_t epoch, const Metrics& row)> on_epoch = nullptr;
   std::function<void(int64_t update)> on_update = nullptr;
+  // What else the event files get, after each epoch.
+  std::function<void(EventLog& events, int64_t update)> log_epoch = nullptr;
 
   // Folder for last.safetensors, best.safetensors and log.csv, made if missing; "": none. A run that does not resume
   // keeps an earlier one's last.safetensors as earlier-N.safetensors.

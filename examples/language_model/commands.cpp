@@ -87,28 +87,41 @@ train::BatchResult step_of(const Model& model, Blocks& b) {
 // Matrices decay, biases and scales do not.
 std::unique_ptr<optim::AdamW> make_optimizer(const Options& o, const nn::Module& model) {
   std::vector<Tensor> matrices, others;
-  for (const Tensor& p : model.parameters()) (p.dim() >= 2 ? matrices : others).push_back(p);
+  for (const Tensor& p : examples::trained_parameters(model)) (p.dim() >= 2 ? matrices : others).push_back(p);
   optim::AdamWOptions options{.lr = o.lr, .betas = {0.9, 0.99}, .weight_decay = o.weight_decay};
+  if (matrices.empty()) {
+    matrices.swap(others);
+    options.weight_decay = 0;
+  }
   auto optimizer = std::make_unique<optim::AdamW>(matrices, options);
   options.weight_decay = 0;
   if (!others.empty()) optimizer->add_group(others, options);
   return optimizer;
 }
 
+std::unique_ptr<data::Tokenizer> tokenizer_of(const TensorFile& file, const std::string& path) {
+  try {
+    return data::parse_tokenizer(examples::MetadataReader{"language_model", file.metadata, path}.get("tokenizer"));
+  } catch (const Error& e) {
+    fail({printable(path), ": ", e.what()});
+  }
+}
+
 // A model read back from a checkpoint.
 struct Trained {
+  train::Metadata metadata;
   Options options;
   std::unique_ptr<data::Tokenizer> tokenizer;
   Model model;
 
-  Trained(const std::string& checkpoint, Device device) {
-    const std::string path = train::find_checkpoint(checkpoint);
-    const TensorFile file = load_safetensors(path);
+  explicit Trained(const std::string& checkpoint, Device device = Device::cpu)
+      : Trained(train::find_checkpoint(checkpoint), load_safetensors(train::find_checkpoint(checkpoint)), device) {}
+  Trained(const std::string& path, const TensorFile& file, Device device) : metadata(file.metadata) {
     options = options_from(file.metadata, path);
+    tokenizer = tokenizer_of(file, path);
     try {
-      tokenizer =
-          data::parse_tokenizer(examples::MetadataReader{"language_model", file.metadata, path}.get("tokenizer"));
       model = make_model(options, tokenizer->size());
+      examples::add_lora(*model.module, options);
       train::load_weights(file, *model.module);
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
@@ -121,9 +134,12 @@ struct Trained {
 }  // namespace
 
 void train(const Options& o, Device device) {
+  examples::check_adaptation(o);
   const Corpus corpus(o.data);
   std::shared_ptr<data::Tokenizer> tokenizer;
-  if (o.tokens == "bpe")
+  if (!o.from.empty())
+    tokenizer = tokenizer_of(load_safetensors(examples::origin_of(o)), examples::origin_of(o));
+  else if (o.tokens == "bpe")
     tokenizer = std::make_shared<data::BytePairTokenizer>(
         data::BytePairTokenizer::train({corpus.training}, {.size = o.vocabulary}));
   else
@@ -133,6 +149,13 @@ void train(const Options& o, Device device) {
 
   manual_seed(o.seed);
   const Model model = make_model(o, tokenizer->size());
+  if (!o.from.empty() && o.resume.empty()) {
+    Trained base(o.from);
+    examples::load_base(*model.module, *base.model.module, o);
+  }
+  examples::freeze(*model.module, o);
+  examples::add_lora(*model.module, o);
+  const std::vector<nn::Module*> frozen = examples::frozen_modules(*model.module);
   model.module->to(device);
   // Epochs of one length, each with a look at the held-out text behind it.
   const int64_t epochs = (o.steps + o.evaluate_every - 1) / o.evaluate_every;
@@ -148,13 +171,19 @@ void train(const Options& o, Device device) {
   std::printf("%s: %lld tokens to learn from, %lld to validate with, %lld different ones\n",
               printable(o.data).c_str(), static_cast<long long>(training.numel()),
               static_cast<long long>(held_out.numel()), static_cast<long long>(tokenizer->size()));
-  std::printf("%s: %lld parameters, %lld updates of %lld x %lld tokens\n", o.model.c_str(),
-              static_cast<long long>(model.module->parameter_count()), static_cast<long long>(steps),
-              static_cast<long long>(o.batch), static_cast<long long>(o.block));
+  const double unknown = (training == double(tokenizer->specials().unk)).to(float64).sum().item();
+  if (!o.from.empty() && unknown > 0)
+    std::printf("%.2f%% of them are unknown to the model begun with\n", 100 * unknown / double(training.numel()));
+  std::printf("%s: %lld parameters%s, %lld updates of %lld x %lld tokens\n", o.model.c_str(),
+              static_cast<long long>(model.module->parameter_count()), examples::trained_text(*model.module).c_str(),
+              static_cast<long long>(steps), static_cast<long long>(o.batch), static_cast<long long>(o.block));
   std::fflush(stdout);
   train::Metadata metadata = to_metadata(o);
   metadata["tokenizer"] = tokenizer->to_json();
-  const auto step = [&](Blocks& b) { return step_of(model, b); };
+  const auto step = [&](Blocks& b) {
+    for (nn::Module* module : frozen) module->eval();
+    return step_of(model, b);
+  };
   train::fit(*model.module, *optimizer, loader, step,
              {.epochs = epochs,
               .clip_grad_norm = o.clip,
@@ -167,6 +196,16 @@ void train(const Options& o, Device device) {
               .resume = o.resume,
               .metadata = metadata,
               .tensorboard = o.log == "tensorboard"});
+  if (o.lora > 0) examples::save_adapter(o.out, *model.module, metadata);
+}
+
+void merge(const examples::MergeOptions& options) {
+  Trained trained(options.checkpoint);
+  if (!options.adapter.empty()) {
+    const nn::StateDict base = examples::plain_state(*trained.model.module);
+    trained = {options.adapter, examples::with_adapter(base, options.adapter), Device::cpu};
+  }
+  examples::save_merged(options.out, *trained.model.module, trained.metadata);
 }
 
 void evaluate(const std::string& checkpoint, Device device) {

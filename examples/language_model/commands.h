@@ -16,5 +16,6 @@ struct GenerateOptions {
 void train(const Options& options, gradus::Device device);
 void evaluate(const std::string& checkpoint, gradus::Device device);
 void generate(const GenerateOptions& options, gradus::Device device);
+void merge(const examples::MergeOptions& options);
 
 }  // namespace language_model

@@ -16,7 +16,9 @@ Options options_from(const train::Metadata& metadata, const std::string& path) {
   const examples::MetadataReader read = {"language_model", metadata, path};
   read.check_program();
   Options options;
-  each_option([&](const char* name, auto member, const char*) { read.into(name, options.*member); });
+  each_option([&](const char* name, auto member, const char*) {
+    if (!examples::is_adaptation(member) || metadata.count(name)) read.into(name, options.*member);
+  });
   return options;
 }
 

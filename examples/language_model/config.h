@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/text/tokenizer.h"
+#include "examples/adapt.h"
 #include "examples/text_models/text_models.h"
 #include "train/checkpoint.h"
 
@@ -14,7 +15,7 @@ namespace language_model {
 inline const std::vector<std::string> model_names = {"gpt", "lstm", "gru", "rnn"};
 inline const std::vector<std::string> token_names = {"characters", "bpe"};
 
-struct Options {
+struct Options : examples::Adaptation {
   std::string data = "shakespeare";  // a text file, plain or gzip, or this data set
   std::string tokens = "characters";
   int64_t vocabulary = 2000;  // of bpe
@@ -30,10 +31,9 @@ struct Options {
   std::string out = "out/language_model", resume = "", log = "csv";
 };
 
-// Calls f(name, member, help) for each option that a result depends on.
+// Calls f(name, member, help) for each option that makes the model what it is.
 template <class F>
-void each_option(F f) {
-  f("data", &Options::data, "a text file, plain or gzip, or shakespeare: the data set of that name");
+void each_model_option(F f) {
   f("tokens", &Options::tokens, "what a token is");
   f("vocabulary", &Options::vocabulary, "tokens of bpe");
   f("model", &Options::model, "what to train");
@@ -43,6 +43,13 @@ void each_option(F f) {
   f("block", &Options::block, "tokens that are looked at, or trained on, at once");
   f("rotary", &Options::rotary, "rotary positions, so that gpt can write on without end");
   f("dropout", &Options::dropout, "share of features that are dropped");
+}
+
+// For each option that a result depends on.
+template <class F>
+void each_option(F f) {
+  f("data", &Options::data, "a text file, plain or gzip, or shakespeare: the data set of that name");
+  each_model_option(f);
   f("steps", &Options::steps, "updates");
   f("batch", &Options::batch, "pieces of the text for one update");
   f("warmup", &Options::warmup, "updates until the learning rate is highest");
@@ -52,6 +59,7 @@ void each_option(F f) {
   f("weight-decay", &Options::weight_decay, "of matrices");
   f("clip", &Options::clip, "the largest norm of a gradient (0: any)");
   f("seed", &Options::seed, "of everything random");
+  examples::each_adaptation_option(f);
 }
 
 gradus::train::Metadata to_metadata(const Options& options);

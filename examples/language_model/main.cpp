@@ -10,6 +10,7 @@ namespace {
 
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
+  if (const auto validator = examples::allowed_of_adaptation(name)) return *validator;
   if (name == "data") return path();
   if (name == "model") return one_of(model_names);
   if (name == "tokens") return one_of(token_names);
@@ -24,6 +25,7 @@ CLI::Validator allowed(const std::string& name) {
 int run(int argc, char** argv) {
   Options train_options;
   GenerateOptions generate_options;
+  examples::MergeOptions merge_options;
   std::string evaluated = train_options.out;
   int threads = gradus::num_threads();
   std::string device_name = "cpu";
@@ -62,21 +64,26 @@ int run(int argc, char** argv) {
   generate_app->add_option("--seed", generate_options.seed, "another one writes another text")
       ->check(whole(0, many))
       ->capture_default_str();
+  CLI::App* merge_app = app.add_subcommand("merge", "put what LoRA learnt into a model's weights");
+  examples::add_merge(*merge_app, merge_options, train_options.out);
   for (CLI::App* command : {train_app, evaluate_app, generate_app}) {
     examples::add_threads(*command, threads);
     examples::add_device(*command, device_name);
   }
 
-  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|generate")) return *status;
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|generate|merge")) return *status;
   gradus::set_num_threads(threads);
   const gradus::Device device = examples::device_of(device_name);
   if (*train_app) {
     examples::restore_options(
         *train_app, train_options, [](auto f) { each_option(f); }, options_from);
+    examples::take_model(
+        *train_app, train_options, [](auto f) { each_model_option(f); }, options_from);
     train(train_options, device);
   }
   if (*evaluate_app) evaluate(evaluated, device);
   if (*generate_app) generate(generate_options, device);
+  if (*merge_app) merge(merge_options);
   return 0;
 }
 

@@ -105,26 +105,33 @@ void print_pairs(const char* what, const std::vector<SentencePair>& pairs) {
 
 // A model read back from a checkpoint.
 struct Trained {
+  train::Metadata metadata;
   Options options;
   Tokenizers tokenizers;
   Model model;
 
-  Trained(const std::string& checkpoint, Device device) {
-    const bool usual = checkpoint == TranslateOptions().checkpoint && !file_exists(checkpoint);
-    check(!usual, "there is no model in ", checkpoint,
-          " yet: `translation train` makes one in a few minutes; --checkpoint ", "names another");
-    const std::string path = train::find_checkpoint(checkpoint);
-    const TensorFile file = load_safetensors(path);
+  explicit Trained(const std::string& checkpoint, Device device = Device::cpu)
+      : Trained(found(checkpoint), load_safetensors(found(checkpoint)), device) {}
+  Trained(const std::string& path, const TensorFile& file, Device device) : metadata(file.metadata) {
     options = options_from(file.metadata, path);
     tokenizers = tokenizers_from(file.metadata, path);
     try {
       model = make_model(options, *tokenizers.source, *tokenizers.target);
+      examples::add_lora(*model.module, options);
       train::load_weights(file, *model.module);
     } catch (const Error& e) {
       fail({printable(path), ": ", e.what()});
     }
     model.module->to(device);
     model.module->eval();
+  }
+
+ private:
+  static std::string found(const std::string& checkpoint) {
+    const bool usual = checkpoint == TranslateOptions().checkpoint && !file_exists(checkpoint);
+    check(!usual, "there is no model in ", checkpoint,
+          " yet: `translation train` makes one in a few minutes; --checkpoint ", "names another");
+    return train::find_checkpoint(checkpoint);
   }
 };
 
@@ -191,11 +198,14 @@ class LastWeights {
 
 void train(const Options& given, Device device) {
   const Options o = settle(given);
+  examples::check_adaptation(o);
   const data::PairSplit pairs = open_pairs(o);
   check(!pairs.train.empty() && !pairs.validation.empty(), printable(o.data), ": ", pairs.train.size(),
         " pairs to train on and ", pairs.validation.size(), " to validate with are too few");
   print_pairs("training", pairs.train);
-  const Tokenizers t = train_tokenizers(pairs.train, o);
+  const Tokenizers t =
+      o.from.empty() ? train_tokenizers(pairs.train, o)
+                     : tokenizers_from(load_safetensors(examples::origin_of(o)).metadata, examples::origin_of(o));
   std::printf("validation: %zu pairs; test: %zu pairs\n", pairs.validation.size(), pairs.test.size());
   std::printf("vocabulary: %lld tokens", static_cast<long long>(t.source->size()));
   if (t.target != t.source) std::printf(" and %lld", static_cast<long long>(t.target->size()));
@@ -203,6 +213,13 @@ void train(const Options& given, Device device) {
 
   manual_seed(o.seed);
   const Model model = make_model(o, *t.source, *t.target);
+  if (!o.from.empty() && o.resume.empty()) {
+    Trained base(o.from);
+    examples::load_base(*model.module, *base.model.module, o);
+  }
+  examples::freeze(*model.module, o);
+  examples::add_lora(*model.module, o);
+  const std::vector<nn::Module*> frozen = examples::frozen_modules(*model.module);
   model.module->to(device);
   const data::Specials specials = t.source->specials();
   const auto encoded = data::encode_pairs(pairs.train, *t.source, *t.target, longest_learnt);
@@ -216,17 +233,18 @@ void train(const Options& given, Device device) {
   auto loader =
       data::pair_loader(encoded, specials, {.max_tokens = o.tokens_per_batch, .workers = o.workers, .seed = o.seed});
   auto validation = data::pair_loader(held_out, specials, {.max_tokens = o.tokens_per_batch, .shuffle = false});
-  optim::AdamW optimizer(model.module->parameters(),
+  optim::AdamW optimizer(examples::trained_parameters(*model.module),
                          {.lr = o.lr, .betas = {0.9, 0.98}, .eps = 1e-9, .weight_decay = o.weight_decay});
   const int64_t updates = o.epochs * ((loader.batches() + o.accumulate - 1) / o.accumulate);
   const auto schedule = make_schedule(o, optimizer, updates);
-  std::printf("%s: %lld parameters, %lld updates of up to %lld tokens\n", o.model.c_str(),
-              static_cast<long long>(model.module->parameter_count()), static_cast<long long>(updates),
-              static_cast<long long>(o.tokens_per_batch * o.accumulate));
+  std::printf("%s: %lld parameters%s, %lld updates of up to %lld tokens\n", o.model.c_str(),
+              static_cast<long long>(model.module->parameter_count()), examples::trained_text(*model.module).c_str(),
+              static_cast<long long>(updates), static_cast<long long>(o.tokens_per_batch * o.accumulate));
   std::fflush(stdout);
 
   const auto step_with = [&](double smoothing) {
     return [&, smoothing](data::PairBatch& batch) -> train::BatchResult {
+      for (nn::Module* module : frozen) module->eval();
       const Tensor source = batch.source.to(device), target_in = batch.target_in.to(device);
       const Tensor logits = (*model.translate)(source, target_in).flatten(0, 1);
       const Tensor target = batch.target_out.to(device).flatten();
@@ -267,12 +285,22 @@ void train(const Options& given, Device device) {
               .also_save = {train::part("last_weights", last)},
               .tensorboard = o.log == "tensorboard",
               .samples_per_epoch = tokens});
+  if (o.lora > 0) examples::save_adapter(o.out, *model.module, metadata);
   if (o.average > 1) {
     last.average();
     const std::string path = o.out + "/average.safetensors";
     train::save_checkpoint(path, {train::part("", *model.module)}, metadata);
     std::printf("the mean of the last %lld epochs' weights: %s\n", static_cast<long long>(o.average), path.c_str());
   }
+}
+
+void merge(const examples::MergeOptions& options) {
+  Trained trained(options.checkpoint);
+  if (!options.adapter.empty()) {
+    const nn::StateDict base = examples::plain_state(*trained.model.module);
+    trained = {options.adapter, examples::with_adapter(base, options.adapter), Device::cpu};
+  }
+  examples::save_merged(options.out, *trained.model.module, trained.metadata);
 }
 
 void evaluate(const EvaluateOptions& options, Device device) {

@@ -30,5 +30,6 @@ struct TranslateOptions {
 void train(const Options& options, gradus::Device device);
 void evaluate(const EvaluateOptions& options, gradus::Device device);
 void translate(const TranslateOptions& options, gradus::Device device);
+void merge(const examples::MergeOptions& options);
 
 }  // namespace translation

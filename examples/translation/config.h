@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/text/tokenizer.h"
+#include "examples/adapt.h"
 #include "examples/text_models/seq2seq.h"
 #include "nn/transformer.h"
 #include "train/checkpoint.h"
@@ -20,7 +21,7 @@ inline const std::vector<std::string> score_names = {"dot", "scaled_dot", "gener
 inline const std::vector<std::string> activation_names = {"relu", "gelu", "silu"};
 
 // Options that depend on the data or the model when not given are empty or 0 here; see `settle`.
-struct Options {
+struct Options : examples::Adaptation {
   std::string data = "grammar";  // grammar, pairs:FILE.tsv or parallel:DIR
   std::string src = "en", tgt = "";
   int64_t pairs = 0;  // of the grammar
@@ -49,14 +50,11 @@ struct Options {
   std::string out = "out/translation", resume = "", log = "csv";
 };
 
-// Calls f(name, member, help) for each option that a result depends on: the command line, the checkpoint and --resume
-// are all made of this one list.
+// Calls f(name, member, help) for each option that makes the model what it is.
 template <class F>
-void each_option(F f) {
-  f("data", &Options::data, "what to learn from");
+void each_model_option(F f) {
   f("src", &Options::src, "the language to translate from, and how its files end");
   f("tgt", &Options::tgt, "the language to translate into (default: zh of the grammar, else de)");
-  f("pairs", &Options::pairs, "sentence pairs to make by the grammar (default: 100000)");
   f("tokens", &Options::tokens, "what a token is (default: words of the grammar, else bpe)");
   f("vocabulary", &Options::vocabulary, "tokens of bpe");
   f("separate", &Options::separate, "a vocabulary for each language instead of one for both");
@@ -76,6 +74,15 @@ void each_option(F f) {
   f("coverage", &Options::coverage, "attention sees where it looked before");
   f("norm-first", &Options::norm_first, "the Transformer normalises before each sub-layer, not after");
   f("teacher-forcing", &Options::teacher_forcing, "how often the right token, not the model's, is the next input");
+}
+
+// For each option that a result depends on: the command line, the checkpoint and --resume are all made of this one
+// list.
+template <class F>
+void each_option(F f) {
+  f("data", &Options::data, "what to learn from");
+  f("pairs", &Options::pairs, "sentence pairs to make by the grammar (default: 100000)");
+  each_model_option(f);
   f("epochs", &Options::epochs, "times through the pairs (default: 3 of the grammar, else 20)");
   f("batch", &Options::tokens_per_batch, "tokens for one update, filling counted (default: 2048 or 4096)");
   f("accumulate", &Options::accumulate, "batches for one update");
@@ -88,6 +95,7 @@ void each_option(F f) {
     "updates until the learning rate is highest (default: 200 of the grammar, else 2000)");
   f("average", &Options::average, "average the weights of the last epochs");
   f("seed", &Options::seed, "of everything random");
+  examples::each_adaptation_option(f);
 }
 
 // Fills in what depends on the data and the model.

@@ -13,6 +13,7 @@ namespace {
 
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
+  if (const auto validator = examples::allowed_of_adaptation(name)) return *validator;
   if (name == "data")
     return CLI::Validator([](std::string& text) { return data_argument_fault(text); },
                           "grammar|pairs:FILE.tsv|parallel:DIR");
@@ -62,6 +63,7 @@ int run(int argc, char** argv) {
   Options train_options;
   EvaluateOptions evaluate_options;
   TranslateOptions translate_options;
+  examples::MergeOptions merge_options;
   evaluate_options.search.beam = 5;
   int threads = gradus::num_threads();
   std::string device_name = "cpu";
@@ -96,6 +98,8 @@ int run(int argc, char** argv) {
   translate_app->add_flag("--show-attention", translate_options.show_attention,
                           "draw which word looked at which in the terminal");
   translate_app->add_option("--attention", translate_options.attention, "draw it as an SVG picture")->check(path());
+  CLI::App* merge_app = app.add_subcommand("merge", "put what LoRA learnt into a model's weights");
+  examples::add_merge(*merge_app, merge_options, train_options.out);
   CLI::App* demo_app =
       app.add_subcommand("demo", "learn English to Chinese from made-up sentences, then translate one");
   demo_app->add_option("--out", demo_out, "folder for the checkpoint and the picture")
@@ -106,7 +110,7 @@ int run(int argc, char** argv) {
     examples::add_device(*command, device_name);
   }
 
-  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|translate|demo")) return *status;
+  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|translate|merge|demo")) return *status;
   gradus::check(
       translate_options.search.n_best <= translate_options.search.beam || translate_options.search.beam == 1,
       "--n-best ", translate_options.search.n_best, " of --beam ", translate_options.search.beam);
@@ -116,14 +120,21 @@ int run(int argc, char** argv) {
   if (*train_app) {
     examples::restore_options(
         *train_app, train_options, [](auto f) { each_option(f); }, options_from);
+    examples::take_model(
+        *train_app, train_options, [](auto f) { each_model_option(f); }, options_from);
     train(train_options, device);
   }
   if (*evaluate_app) evaluate(evaluate_options, device);
   if (*translate_app) translate(translate_options, device);
+  if (*merge_app) merge(merge_options);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);
-    train({.pairs = 30000, .epochs = 2, .out = demo_out}, device);
+    Options options;
+    options.pairs = 30000;
+    options.epochs = 2;
+    options.out = demo_out;
+    train(options, device);
     const std::string sentence = "I am a dog";
     std::printf("\n%s\n", sentence.c_str());
     translate({.checkpoint = demo_out,

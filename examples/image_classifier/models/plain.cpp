@@ -1,7 +1,8 @@
 #include "plain.h"
 
+#include <algorithm>
+
 #include "nn/activation.h"
-#include "nn/conv.h"
 #include "nn/dropout.h"
 #include "nn/norm.h"
 #include "nn/pool.h"
@@ -19,6 +20,29 @@ Mlp::Mlp(const Shape& image, int64_t classes)
 void Mlp::visit(nn::Visitor& v) {
   v("hidden", hidden_);
   v("classifier", classifier_);
+}
+
+LeNet::LeNet(const Shape& image, int64_t classes)
+    : conv1_(image[0], 6, 5,
+             {.padding = {std::max<int64_t>((33 - image[1]) / 2, 0), std::max<int64_t>((33 - image[2]) / 2, 0)}}),
+      conv2_(6, 16, 5),
+      fc1_(16 * 5 * 5, 120),
+      fc2_(120, 84),
+      fc3_(84, classes) {}
+
+Tensor LeNet::maps(const Tensor& images, Seen*) const {
+  const Tensor y = max_pool2d(conv2_(max_pool2d(conv1_(images), {.kernel = 2}, true)), {.kernel = 2}, true);
+  return y.size(2) == 5 && y.size(3) == 5 ? y : adaptive_avg_pool2d(y, 5);
+}
+
+Tensor LeNet::features(const Tensor& maps) const { return relu(fc2_(relu(fc1_(maps.flatten(1))))); }
+
+void LeNet::visit(nn::Visitor& v) {
+  v("conv1", conv1_);
+  v("conv2", conv2_);
+  v("fc1", fc1_);
+  v("fc2", fc2_);
+  v("fc3", fc3_);
 }
 
 namespace {
