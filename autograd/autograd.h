@@ -70,12 +70,12 @@ bool autocast_enabled();
 // themselves go as soon as nobody holds them. Chakrabarti and Moseley 2019, "Backprop with approximate activations for
 // memory-efficient network training", with one step of rounding where they quantise.
 //
-// The forward pass and loss do not change by a bit, and gradients lack a few thousandths. Kept as they are: leaves and
-// views of them (weights), what needs no gradient (a batch's pictures), results of fewer than 4096 elements, whatever
-// an op keeps besides its inputs and output (means, log-sums, a recurrent sequence's gates), and the logits of
-// cross_entropy, a sure prediction's gradient being what their digits differ in. A later change in place does no harm,
-// the copy being the rules' own. checkpoint runs its function within the same scope again. What create_graph records is
-// kept whole.
+// The forward pass does not change by a bit. Gradients are off by a few thousandths, more where a normalisation meets
+// means of many times the deviation. Kept as they are: leaves and views of them (weights), what needs no gradient (a
+// batch's pictures), results of fewer than 4096 elements, whatever an op keeps besides its inputs and output (means,
+// log-sums, a recurrent sequence's gates), what maximum, minimum, amax and amin compare, and the logits of
+// cross_entropy. A later change in place does no harm, the copy being the rules' own. checkpoint runs its function
+// within the same scope again. What create_graph records is kept whole.
 struct KeepInBfloat16 : ThreadSwitch {
   explicit KeepInBfloat16(bool enabled = true);
 };

@@ -1,5 +1,5 @@
-// Going on from a trained model, which the programs have in common: with all its weights or some of them frozen, or with
-// low-rank matrices beside them (nn/lora.h).
+// Going on from a trained model, which the programs have in common: with all its weights, with some of them frozen, or
+// with low-rank matrices beside them (nn/lora.h).
 #pragma once
 
 #include <cstdio>
@@ -23,8 +23,8 @@ struct Adaptation {
   std::string lora_on = "*";
 };
 
-// Options of `merge`, which writes the model of a checkpoint, or of a checkpoint and an adapter, with what LoRA learnt in
-// its weights: a model as any other.
+// Options of `merge`, which writes the model of a checkpoint, or of a checkpoint and an adapter, with what LoRA learnt
+// in its weights: a model as any other.
 struct MergeOptions {
   std::string checkpoint, adapter = "", out = "merged.safetensors";
 };

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <map>
 
 #include "autograd/ops.h"
@@ -102,6 +103,9 @@ TEST_F(Adapt, ImagesGoOntoOtherClasses) {
 
 TEST_F(Adapt, ImagesGoOnBitForBit) {
   expect_resumes("image_classifier", onto_folder + "--epochs 2 --head new --save-every 1 --ema 0.9", dir);
+  std::filesystem::remove_all(dir / "base");  // and without it
+  const Outcome again = run("train --resume " + (dir / "parts"));
+  EXPECT_EQ(last_line(again.output), last_line(run("evaluate --checkpoint " + (dir / "whole")).output));
 }
 
 TEST_F(Adapt, ImagesWithLora) {

@@ -144,7 +144,8 @@ TEST(ImageClassifier, Demo) {
 const std::string tiny =
     "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment "
     "resized-crop,rotate,crop,flip,jitter,randaugment,cutout,erase,mixup,cutmix --save-every 2 "
-    "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --seed 5 ";
+    "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --keep-bfloat16 --seed "
+    "5 ";
 
 TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
   TempDir dir;

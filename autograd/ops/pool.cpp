@@ -67,8 +67,8 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options, bool relu) {
   Pool2d p = plan("max_pool2d", x, options);
   p.relu = relu;
   Shape shape = with_plane(x.shape(), p.out_h, p.out_w);
-  // Where the largest are is found again: the input is mostly kept anyhow, by the operation that it comes from. Rounded,
-  // other elements would be its largest; then their places are kept, which take no more.
+  // Where the largest are is found again: the input is mostly kept anyhow, by the operation that it comes from. Of its
+  // rounded elements others would be the largest; then places are kept, which take no more.
   const bool keep_places = keeps_in_bfloat16() && any_requires_grad({x});
   Tensor y = empty(shape, x.options()), kept_places = keep_places ? empty_places(p, x) : Tensor();
   find_largest(p, plain(x), y, kept_places);

@@ -28,9 +28,10 @@ struct Options : ModelOptions, examples::Adaptation {
   double warmup = 0.05;              // of the cosine schedule: a share of the updates
   double clip = 0;                   // the largest norm of a gradient; 0: any
   double label_smoothing = 0;
-  double ema = 0;            // decay of the average of weights; 0: none
-  std::string augment = "";  // names with commas between them
-  bool test_flip = false;    // test images are looked at in a mirror too
+  double ema = 0;              // decay of the average of weights; 0: none
+  std::string augment = "";    // names with commas between them
+  bool keep_bfloat16 = false;  // what gradients need of the forward pass is kept in bfloat16
+  bool test_flip = false;      // test images are looked at in a mirror too
   uint64_t seed = 1;
   std::string head = "";      // "new", of a model that goes on from another
   double prune = 0;           // share of its weights
@@ -68,6 +69,7 @@ void each_option(F f) {
   f("label-smoothing", &Options::label_smoothing, "share of a label that is spread over all classes");
   f("ema", &Options::ema, "the model is an average of its weights, of this decay for each update (0: the last ones)");
   f("augment", &Options::augment, "changes to the training images, with commas between them");
+  f("keep-bfloat16", &Options::keep_bfloat16, "keep what gradients need of layers' results in bfloat16: less memory");
   f("test-flip", &Options::test_flip, "test images are looked at in a mirror too, and the answers averaged");
   f("seed", &Options::seed, "of everything random");
   examples::each_adaptation_option(f);

@@ -173,6 +173,8 @@ void train(const Options& options, Device device) {
       target.others = mixed.other_labels;
       target.weight = mixed.weight;
     }
+    std::optional<KeepInBfloat16> keep;
+    if (options.keep_bfloat16) keep.emplace();
     const Tensor logits = model(batch.images.to(device));
     return {loss_of(logits, target, options.label_smoothing),
             batch.labels.numel(),

@@ -13,8 +13,8 @@ std::unique_ptr<Classifier> load_model(const gradus::TensorFile& file, const std
 // Lets pixels be standardised as for the model of --from. Throws Error where its images have other channels.
 void take_pixels(const Options& options, Recipe& recipe);
 
-// Makes a new model what training begins with: with the weights of --from, unless all weights will be those of --resume,
-// and with what --head, --freeze and --lora ask for. Throws Error where they do not fit together.
+// Makes a new model what training begins with: with the weights of --from, unless all weights will be those of
+// --resume, and with what --head, --freeze and --lora ask for. Throws Error where they do not fit together.
 void adapt(Classifier& model, const Options& options, const Recipe& recipe);
 
 // Of --prune: the kernels and matrices that are trained, with the smallest of their weights at zero.
