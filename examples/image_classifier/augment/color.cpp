@@ -28,7 +28,8 @@ void each_channel(Tensor& image, F f) {
 template <class F>
 void each_value(Tensor& image, F f) {
   float* x = image.data<float>();
-  for (int64_t i = 0; i < image.numel(); ++i) x[i] = f(x[i]);
+  const int64_t n = image.numel();
+  for (int64_t i = 0; i < n; ++i) x[i] = f(x[i]);
 }
 
 // Hue, from 0 to 1, saturation and value (Smith 1978, "Color gamut transform pairs"), and back.
