@@ -236,7 +236,7 @@ TEST(Translation, SaysWhatIsWrong) {
   expect_error(run("translate hello", in), 1,
                "there is no model in out/translation yet: `translation train` makes one");
   expect_error(run("translate --checkpoint nowhere hello", in), 1, "nowhere");
-  expect_error(run(""), 2, "expected a command: train|evaluate|translate|demo");
+  expect_error(run(""), 2, "expected a command: train|evaluate|translate|merge|demo");
   expect_error(run("train --data other"), 2, "is none of grammar, pairs:FILE.tsv, parallel:DIR");
   expect_error(run("train --model other"), 2, "--model");
   expect_error(run("train --dropout 2"), 2, "--dropout");
