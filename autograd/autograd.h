@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/node.h"
@@ -28,16 +29,24 @@ Tensor record(const char* op, Inputs inputs, Tensor result, Keep keep, Rule rule
 Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor result, Keep keep, Rule rule,
               const std::vector<Tensor>& extras = {});
 
-// Sets grad_enabled() for a scope.
-class GradMode {
+// Sets one of this thread's switches for a scope.
+class ThreadSwitch {
  public:
-  explicit GradMode(bool enabled);
-  ~GradMode();
-  GradMode(const GradMode&) = delete;
-  GradMode& operator=(const GradMode&) = delete;
+  ThreadSwitch(const ThreadSwitch&) = delete;
+  ThreadSwitch& operator=(const ThreadSwitch&) = delete;
+
+ protected:
+  ThreadSwitch(bool& on, bool value) : on_(on), before_(std::exchange(on, value)) {}
+  ~ThreadSwitch() { on_ = before_; }
 
  private:
+  bool& on_;
   bool before_;
+};
+
+// Sets grad_enabled().
+struct GradMode : ThreadSwitch {
+  explicit GradMode(bool enabled);
 };
 struct NoGrad : GradMode {
   NoGrad() : GradMode(false) {}
@@ -51,17 +60,26 @@ struct EnableGrad : GradMode {
 // float32. Other ops, convolutions too, go by their operands. Gradients follow: a parameter's is float32. Meant for a
 // GPU; a CPU has no bfloat16 arithmetic but in products. bfloat16 has float32's range, so losses need no scaling
 // (Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training").
-class Autocast {
- public:
+struct Autocast : ThreadSwitch {
   explicit Autocast(bool enabled = true);
-  ~Autocast();
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  bool before_;
 };
 bool autocast_enabled();
+
+// Memory for exactness, for the forward passes in a scope: what gradient rules keep of float32 results of ops is kept
+// in bfloat16, rounded to nearest, and a rule is given it as float32 again; several rules share one copy. The results
+// themselves go as soon as nobody holds them. Chakrabarti and Moseley 2019, "Backprop with approximate activations for
+// memory-efficient network training", with one step of rounding where they quantise.
+//
+// The forward pass does not change by a bit. Gradients are off by a few thousandths, more where a normalisation meets
+// means of many times the deviation. Kept as they are: leaves and views of them (weights), what needs no gradient (a
+// batch's pictures), results of fewer than 4096 elements, whatever an op keeps besides its inputs and output (means,
+// log-sums, a recurrent sequence's gates), what maximum, minimum, amax and amin compare, and the logits of
+// cross_entropy. A later change in place does no harm, the copy being the rules' own. checkpoint runs its function
+// within the same scope again. What create_graph records is kept whole.
+struct KeepInBfloat16 : ThreadSwitch {
+  explicit KeepInBfloat16(bool enabled = true);
+};
+bool keeps_in_bfloat16();
 
 // Whether an op on these should be recorded: recording is on and one of them requires grad.
 bool any_requires_grad(Inputs inputs);

@@ -48,7 +48,7 @@ struct Segment {
   TensorFunction fn;
   Nodes captured;
   PhiloxState random_state;
-  bool mixed = autocast_enabled();
+  bool mixed = autocast_enabled(), narrowed = keeps_in_bfloat16();
 
   // d fn(inputs) / d(inputs that require grad, then captured), given the gradient g of the result. The inputs are
   // leaves, so that nothing behind them is visited.
@@ -56,6 +56,7 @@ struct Segment {
     EnableGrad guard;
     Replay replay(random_state);
     const Autocast scope(mixed);
+    const KeepInBfloat16 keep(narrowed);
     Tensor y = fn(inputs);
     std::vector<Tensor> wanted;
     for (const Tensor& x : inputs)

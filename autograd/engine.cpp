@@ -22,6 +22,7 @@ class Pass : private Kept::Sums {
   // `outputs` hold the graph together while it is walked: nodes are known by the handle of whoever led to them.
   void run(std::span<const Tensor> outputs, std::span<const Tensor> given) {
     const Autocast off(false);  // rules go by what was kept; a parameter's gradient is float32
+    const KeepInBfloat16 whole(false);
     std::vector<Index> roots = plan(outputs);
     GradMode mode(create_graph_);
     std::vector<Index> ready;

@@ -38,6 +38,7 @@ Node::~Node() {
 Tensor Node::restore(size_t index, const std::shared_ptr<Node>& place) const {
   const Saved& s = saved[index];
   if (!s.storage) return Tensor();
+  if (s.narrowed) return Tensor(Tensor(s.storage, s.layout).to(float32), place);
   check(s.storage->version() == s.version, op, ": a tensor of shape ", s.layout.shape,
         " that its gradient needs was changed in place after the forward pass (version ", s.storage->version(),
         ", expected ", s.version, ")");

@@ -23,6 +23,7 @@ struct Saved {
   std::shared_ptr<Storage> storage;
   Layout layout;
   uint64_t version = 0;
+  bool narrowed = false;  // a copy in bfloat16 of what is float32: see KeepInBfloat16
 };
 
 enum class Keep : uint8_t { none = 0, inputs = 1, output = 2, both = 3 };
@@ -97,12 +98,15 @@ struct Node {
   SmallVector<std::shared_ptr<Node>, 2> inputs;  // null where an input needs no gradient
   SmallVector<Saved, 2> saved;                   // inputs, then output, then extras
   Keep keep = Keep::none;
-  bool freed = false;  // a backward pass used and dropped what was saved
-  Shape shape;         // of the result
+  bool freed = false;       // a backward pass used and dropped what was saved
+  bool shows_leaf = false;  // the result is a leaf, or a view of one's numbers
+  Shape shape;              // of the result
   DType dtype;
   Device device;
-  Tensor grad;                   // leaves only
-  std::shared_ptr<void> packed;  // leaves only: see ops/packed_weights.cpp
+  Tensor grad;                    // leaves only
+  std::shared_ptr<void> packed;   // leaves only: see ops/packed_weights.cpp
+  std::weak_ptr<Storage> narrow;  // the result as rules keep it within KeepInBfloat16, while one does
+  uint64_t narrow_version = 0;    // of the result's storage then
   std::vector<Hook> hooks;
 
   Node(const char* op_name, const Tensor& result);

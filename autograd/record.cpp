@@ -8,15 +8,29 @@
 namespace gradus {
 namespace {
 
-thread_local bool recording = true;
-thread_local bool autocasting = false;
+thread_local constinit bool recording = true, autocasting = false, narrowing = false;
 std::atomic<int> anomaly_modes{0};
 
-void save(Node& node, const Tensor& t) {
-  if (t.defined())
-    node.saved.emplace_back(t.storage(), t.layout(), t.storage()->version());
-  else
-    node.saved.emplace_back();
+// Smaller results take more time to convert than their bytes are worth.
+constexpr int64_t least_narrowed = 4096;
+
+// Whether rules keep a copy of t in bfloat16. `source`: the node whose result it is, or null. Of an expanded tensor a
+// copy would be larger than the original.
+bool pays_to_narrow(const Tensor& t, const Node* source) {
+  return narrowing && source && !source->shows_leaf && t.dtype() == float32 && t.numel() >= least_narrowed &&
+         t.storage()->count() >= t.numel();
+}
+
+void save(Node& node, const Tensor& t, Node* source = nullptr) {
+  if (!t.defined()) return node.saved.emplace_back();
+  const uint64_t version = t.storage()->version();
+  if (!pays_to_narrow(t, source)) return node.saved.emplace_back(t.storage(), t.layout(), version);
+  std::shared_ptr<Storage> copy = source->narrow.lock();
+  if (!copy || source->narrow_version != version) {
+    copy = t.detach().contiguous().to(bfloat16).storage();
+    source->narrow = copy, source->narrow_version = version;
+  }
+  node.saved.emplace_back(std::move(copy), Layout::contiguous(t.shape()), version, true);
 }
 
 // The watched op whose rule runs. The results of the rule's own ops are not looked at then: the error is to name what
@@ -58,9 +72,13 @@ Tensor record_any(const char* op, const List& inputs, Tensor result, Keep keep, 
   auto node = std::allocate_shared<Node>(Pooled<Node>(), op, result);
   node->rule = watch ? watched(op, std::move(rule)) : std::move(rule);
   node->keep = keep;
-  each(inputs, [&](const Tensor& t) { node->inputs.push_back(t.node()); });
-  if (keep == Keep::inputs || keep == Keep::both) each(inputs, [&](const Tensor& t) { save(*node, t); });
-  if (keep == Keep::output || keep == Keep::both) save(*node, result);
+  each(inputs, [&](const Tensor& t) {
+    node->inputs.push_back(t.node());
+    node->shows_leaf |= t.node() && t.node()->shows_leaf && t.storage() == result.storage();
+  });
+  if (keep == Keep::inputs || keep == Keep::both)
+    each(inputs, [&](const Tensor& t) { save(*node, t, t.node().get()); });
+  if (keep == Keep::output || keep == Keep::both) save(*node, result, node.get());
   each(extras, [&](const Tensor& t) { save(*node, t); });
   return Tensor(std::move(result), std::move(node));
 }
@@ -86,12 +104,11 @@ bool grad_enabled() { return recording; }
 bool is_ours_alone(const Tensor& t) {
   return t.storage().use_count() == 1 && t.is_contiguous() && t.storage()->count() == t.numel();
 }
-GradMode::GradMode(bool enabled) : before_(recording) { recording = enabled; }
-GradMode::~GradMode() { recording = before_; }
-
+GradMode::GradMode(bool enabled) : ThreadSwitch(recording, enabled) {}
 bool autocast_enabled() { return autocasting; }
-Autocast::Autocast(bool enabled) : before_(autocasting) { autocasting = enabled; }
-Autocast::~Autocast() { autocasting = before_; }
+Autocast::Autocast(bool enabled) : ThreadSwitch(autocasting, enabled) {}
+bool keeps_in_bfloat16() { return narrowing; }
+KeepInBfloat16::KeepInBfloat16(bool enabled) : ThreadSwitch(narrowing, enabled) {}
 
 bool any_requires_grad(Inputs inputs) {
   if (!recording) return false;
@@ -131,7 +148,9 @@ Tensor Tensor::requires_grad_(bool required) const {
   if (!required) return detach();
   if (node_ && node_->is_leaf()) return *this;
   check(!node_, "requires_grad_: the tensor is the result of ", node_ ? node_->op : "", " and records already");
-  return Tensor(storage_, layout_, std::allocate_shared<Node>(Pooled<Node>(), "leaf", *this));
+  Tensor leaf(storage_, layout_, std::allocate_shared<Node>(Pooled<Node>(), "leaf", *this));
+  leaf.node_->shows_leaf = true;
+  return leaf;
 }
 
 Tensor Tensor::detach() const { return Tensor(storage_, layout_); }

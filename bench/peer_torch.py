@@ -508,7 +508,7 @@ class Translator(nn.Module):
 
 
 class Gpt(nn.Module):
-    """As nn::Gpt."""
+    """As text_models::Gpt."""
 
     def __init__(self, vocabulary, block, layers, d, heads, bias):
         super().__init__()
@@ -622,8 +622,8 @@ item("ViT 6 layers, d 192, 32x3x32x32 in 4x4", classify(lambda: Vit(6, 192, 3, 4
 
 
 class Seq2Seq(nn.Module):
-    """nn::Seq2Seq: a bidirectional encoder, and a decoder that is fed with what it saw the step before. All sentences
-    are full, so that this one needs no masks."""
+    """text_models::Seq2Seq: a bidirectional encoder, and a decoder that is fed with what it saw the step before. All
+    sentences are full, so that this one needs no masks."""
 
     def __init__(self, words, h):
         super().__init__()

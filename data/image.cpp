@@ -1,7 +1,10 @@
 #include "data/image.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -15,6 +18,13 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+// A few kilobytes of a PNG can unpack to gigabytes, but no image that is read needs more than this in one piece: 8
+// bytes a pixel, where there are 16 bits to each of red, green, blue and alpha, and one a row.
+static constexpr size_t most_in_a_piece = 9 * gradus::data::max_pixels;
+// Zeros, because what a JPEG lacks is read all the same.
+#define STBI_MALLOC(bytes) ((bytes) <= most_in_a_piece ? std::calloc(1, bytes) : nullptr)
+#define STBI_REALLOC(memory, bytes) ((bytes) <= most_in_a_piece ? std::realloc(memory, bytes) : nullptr)
+#define STBI_FREE(memory) std::free(memory)
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_PNG
@@ -65,6 +75,45 @@ void check_image(const char* op, const Tensor& image) {
         image.shape(), ", expected uint8 [channels, height, width]");
 }
 
+// Goes through the segments of a JPEG file, because stb 2.27 writes beyond a table of more than 256 codes.
+void check_jpeg(const std::string& bytes, const std::string& who) {
+  auto byte = [&](size_t at) { return at < bytes.size() ? size_t(uint8_t(bytes[at])) : 0; };
+  for (size_t at = 0; (at = bytes.find('\xff', at)) != bytes.npos;) {
+    const size_t marker = byte(++at);
+    if (marker == 0xd9) return;                                                         // the end
+    if (marker == 0 || marker == 0xff || (marker >= 0xd0 && marker <= 0xd8)) continue;  // those of no length
+    const size_t end = at + 1 + std::max<size_t>(byte(at + 1) << 8 | byte(at + 2), 2);
+    for (size_t table = at + 3; marker == 0xc4 && table < end;) {
+      size_t codes = 0;
+      for (size_t i = 1; i <= 16; ++i) codes += byte(table + i);
+      check(codes <= 256, who, ": damaged image (", codes, " codes in a table)");
+      table += 17 + codes;
+    }
+    at = end;
+  }
+}
+
+// Goes through the chunks of a PNG file, whose checksums stb takes on trust.
+void check_png(const std::string& bytes, const std::string& who) {
+  auto number = [&](size_t at) {
+    uint32_t n = 0;
+    for (size_t i = at; i < at + 4; ++i) n = n << 8 | uint8_t(bytes[i]);
+    return n;
+  };
+  for (size_t at = 8;;) {
+    const size_t left = bytes.size() - at;
+    check(left >= 12 && number(at) <= left - 12, who, ": truncated image: the file ends before the picture does");
+    const size_t length = number(at);
+    const Bytef* type = reinterpret_cast<const Bytef*>(bytes.data()) + at + 4;
+    check(std::memcmp(type, "CgBI", 4) != 0, who, ": not a PNG, but Apple's variant of it, which is not read");
+    const bool needed = !(type[0] & 32);  // a small letter: the picture can do without
+    check(!needed || crc32(0, type, uInt(length + 4)) == number(at + 8 + length), who,
+          ": damaged image (a checksum is wrong)");
+    if (std::memcmp(type, "IEND", 4) == 0) return;
+    at += 12 + length;
+  }
+}
+
 // What one output pixel takes of a row of input pixels: weights of `first`, first + 1, ...
 struct Taps {
   int64_t first;
@@ -96,6 +145,7 @@ std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
 Shape image_shape_of(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
   check(!bytes.empty(), who, ": the file is empty");
+  if (bytes.starts_with("\xff\xd8")) check_jpeg(bytes, who);
   int width = 0, height = 0, channels = 0;
   Source header{bytes};
   check(stbi_info_from_callbacks(&callbacks, &header, &width, &height, &channels), who,
@@ -109,6 +159,7 @@ Shape image_shape_of(const std::string& bytes, const std::string& name) {
 Tensor decode_image(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
   image_shape_of(bytes, name);  // what is too large or no image is refused unread
+  if (bytes.starts_with("\x89PNG")) check_png(bytes, who);
   int width = 0, height = 0, channels = 0;
   Source source{bytes};
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
@@ -130,7 +181,7 @@ Tensor decode_image(const std::string& bytes, const std::string& name) {
   return image;
 }
 
-Tensor read_image(const std::string& path) { return decode_image(read_file(path, int64_t(1) << 30), path); }
+Tensor read_image(const std::string& path) { return decode_image(read_file(path, int64_t(1) << 28), path); }
 
 std::string encode_png(const Tensor& image) {
   Tensor whole = image.dim() == 2 ? image.unsqueeze(0) : image;

@@ -7,7 +7,8 @@
 
 namespace gradus::data {
 
-inline constexpr int64_t max_pixels = int64_t(1) << 26;  // of an image file; larger ones are refused unread
+// Of an image file; larger ones are refused unread. Reading one takes less than 1 GiB of memory, whatever it says.
+inline constexpr int64_t max_pixels = int64_t(1) << 25;
 
 // Reads a PNG, JPEG, BMP, PGM or PPM file, told apart by content. Grey stays grey, transparent pixels are
 // laid on white. Throws Error naming the file and what is wrong with it.

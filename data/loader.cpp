@@ -168,7 +168,7 @@ DataLoader<ImageBatch> image_loader(ImageSet set, const LoaderOptions& options, 
   auto make = [set, scaled, seed, transforms = std::move(transforms)](std::span<const int64_t> samples,
                                                                       int64_t epoch) {
     const Shape shape = set->image_shape();
-    const int64_t n = int64_t(samples.size());
+    const int64_t n = int64_t(samples.size()), pixels = numel(shape);
     ImageBatch batch = {empty({n, shape[0], shape[1], shape[2]}), empty({n}, {.dtype = int64})};
     for (int64_t i = 0; i < n; ++i) {
       const Sample sample = set->get(samples[size_t(i)]);
@@ -177,7 +177,7 @@ DataLoader<ImageBatch> image_loader(ImageSet set, const LoaderOptions& options, 
       Tensor image = batch.images[i];
       const uint8_t* in = sample.image.data<uint8_t>();
       float* out = image.data<float>();
-      for (int64_t k = 0; k < image.numel(); ++k) out[k] = scaled[in[k]];
+      for (int64_t k = 0; k < pixels; ++k) out[k] = scaled[in[k]];
       Generator random = sample_generator(seed, epoch, samples[size_t(i)]);
       for (const Transform& transform : transforms) transform(image, random);
       batch.labels.data<int64_t>()[i] = sample.label;

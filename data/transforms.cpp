@@ -56,13 +56,12 @@ Transform random_crop(int64_t padding) {
     const int64_t down = random.below(2 * padding + 1) - padding, right = random.below(2 * padding + 1) - padding;
     const Tensor copy = image.clone();
     const float* old = copy.data<float>();
+    std::fill_n(p.data, image.numel(), 0.0f);
+    const int64_t x0 = std::max<int64_t>(-right, 0), x1 = std::min(p.width - right, p.width);
     for (int64_t c = 0; c < p.channels; ++c) {
-      for (int64_t y = 0; y < p.height; ++y) {
-        for (int64_t x = 0; x < p.width; ++x) {
-          const int64_t from_y = y + down, from_x = x + right;
-          const bool inside = from_y >= 0 && from_y < p.height && from_x >= 0 && from_x < p.width;
-          p.row(c, y)[x] = inside ? old[(c * p.height + from_y) * p.width + from_x] : 0;
-        }
+      for (int64_t y = std::max<int64_t>(-down, 0); y < std::min(p.height - down, p.height); ++y) {
+        const float* from = old + (c * p.height + y + down) * p.width + right;
+        if (x0 < x1) std::copy(from + x0, from + x1, p.row(c, y) + x0);
       }
     }
   };
@@ -81,28 +80,33 @@ Transform random_horizontal_flip(double probability) {
 Transform random_rotation(double degrees) {
   check(degrees >= 0 && degrees <= 360, "random_rotation: ", degrees, " degrees, expected 0 to 360");
   return [degrees](Tensor& image, Generator& random) {
-    const Pixels p(image);
     const double angle = (2 * random.uniform() - 1) * degrees * std::numbers::pi / 180;
     const float c = float(std::cos(angle)), s = float(std::sin(angle));
-    const float mid_y = float(p.height - 1) / 2, mid_x = float(p.width - 1) / 2;
-    const Tensor copy = image.clone();
-    const float* old = copy.data<float>();
-    for (int64_t ch = 0; ch < p.channels; ++ch) {
-      auto at = [&](int64_t y, int64_t x) {
-        return y < 0 || y >= p.height || x < 0 || x >= p.width ? 0.0f : old[(ch * p.height + y) * p.width + x];
-      };
-      for (int64_t y = 0; y < p.height; ++y) {
-        for (int64_t x = 0; x < p.width; ++x) {
-          const float dy = float(y) - mid_y, dx = float(x) - mid_x;
-          const float from_y = mid_y + c * dy + s * dx, from_x = mid_x + c * dx - s * dy;
-          const int64_t y0 = int64_t(std::floor(from_y)), x0 = int64_t(std::floor(from_x));
-          const float fy = from_y - float(y0), fx = from_x - float(x0);
-          p.row(ch, y)[x] = (1 - fy) * ((1 - fx) * at(y0, x0) + fx * at(y0, x0 + 1)) +
-                            fy * ((1 - fx) * at(y0 + 1, x0) + fx * at(y0 + 1, x0 + 1));
-        }
+    affine(image, {c, s, 0, -s, c, 0});
+  };
+}
+
+void affine(Tensor& image, const std::array<float, 6>& m) {
+  const Pixels p(image);
+  const float mid_y = float(p.height - 1) / 2, mid_x = float(p.width - 1) / 2;
+  const Tensor copy = image.clone();
+  auto place = [&](int64_t y, int64_t x) {
+    return y < 0 || y >= p.height || x < 0 || x >= p.width ? -1 : y * p.width + x;
+  };
+  for (int64_t y = 0; y < p.height; ++y) {
+    for (int64_t x = 0; x < p.width; ++x) {
+      const float dy = float(y) - mid_y, dx = float(x) - mid_x;
+      const float from_y = mid_y + m[0] * dy + m[1] * dx + m[2], from_x = mid_x + m[4] * dx + m[3] * dy + m[5];
+      const int64_t y0 = int64_t(std::floor(from_y)), x0 = int64_t(std::floor(from_x));
+      const float fy = from_y - float(y0), fx = from_x - float(x0);
+      const int64_t corners[] = {place(y0, x0), place(y0, x0 + 1), place(y0 + 1, x0), place(y0 + 1, x0 + 1)};
+      const float* old = copy.data<float>();
+      for (int64_t c = 0; c < p.channels; ++c, old += p.height * p.width) {
+        auto at = [&](int corner) { return corners[corner] < 0 ? 0.0f : old[corners[corner]]; };
+        p.row(c, y)[x] = (1 - fy) * ((1 - fx) * at(0) + fx * at(1)) + fy * ((1 - fx) * at(2) + fx * at(3));
       }
     }
-  };
+  }
 }
 
 Transform cutout(int64_t size) {
@@ -125,6 +129,24 @@ Mixup mixup(const ImageBatch& batch, double alpha, Generator& random) {
   const Tensor order = randperm(batch.labels.size(0), &random).to(batch.labels.device());
   return {batch.images * weight + batch.images.index_select(0, order) * (1 - weight),
           batch.labels.index_select(0, order), weight};
+}
+
+Mixup cutmix(const ImageBatch& batch, double alpha, Generator& random) {
+  check(alpha > 0, "cutmix: alpha ", alpha, ", expected more than 0");
+  const double side = std::sqrt(1 - beta_variate(alpha, random));
+  const Tensor order = randperm(batch.labels.size(0), &random).to(batch.labels.device());
+  auto cut = [&](int64_t size) {  // from where to where
+    const int64_t half = int64_t(side * double(size) / 2), middle = random.below(size);
+    return std::pair(std::max<int64_t>(middle - half, 0), std::min(middle + half, size));
+  };
+  const auto [top, bottom] = cut(batch.images.size(2));
+  const auto [left, right] = cut(batch.images.size(3));
+  const auto box = [&](const Tensor& x) { return x.narrow(2, top, bottom - top).narrow(3, left, right - left); };
+  Mixup mixed = {batch.images.clone(), batch.labels.index_select(0, order), 1};
+  Tensor hole = box(mixed.images);
+  hole.copy_(box(batch.images).index_select(0, order));
+  mixed.weight -= double(hole.numel()) / double(batch.images.numel());
+  return mixed;
 }
 
 }  // namespace gradus::data

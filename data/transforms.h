@@ -1,6 +1,8 @@
-// What happens to an image on its way into a batch. Each works in place on (channels, height, width), float32.
+// What happens to an image on its way into a batch. Each works in place on (channels, height, width), float32. The
+// loader gives pixels from 0 to 1; normalize comes last, or else zeros are the mean colour for what comes after it.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "data/loader.h"
@@ -18,6 +20,10 @@ Transform random_horizontal_flip(double probability = 0.5);
 // Turns about the centre by an angle from [-degrees, degrees], bilinear, zero outside.
 Transform random_rotation(double degrees);
 
+// Pixel (y, x) becomes what was at (m[0] y + m[1] x + m[2], m[3] y + m[4] x + m[5]), in pixels from the middle of the
+// image; bilinear, zero outside.
+void affine(Tensor& image, const std::array<float, 6>& m);
+
 // A square of zeros centred at a random pixel, cut off at the border: DeVries and Taylor 2017, section 3.
 Transform cutout(int64_t size);
 
@@ -29,5 +35,9 @@ struct Mixup {
   double weight;
 };
 Mixup mixup(const ImageBatch& batch, double alpha, Generator& random);
+
+// Yun et al. 2019 ("CutMix"), section 3.1: a box of each image, the same for all, is that of another of the batch. Its
+// share of the area is drawn from Beta(alpha, alpha), before the border cuts some off; `weight` is what is left.
+Mixup cutmix(const ImageBatch& batch, double alpha, Generator& random);
 
 }  // namespace gradus::data

@@ -1,5 +1,5 @@
-// Going on from a trained model, which the programs have in common: with all its weights or some of them frozen, or with
-// low-rank matrices beside them (nn/lora.h).
+// Going on from a trained model, which the programs have in common: with all its weights, with some of them frozen, or
+// with low-rank matrices beside them (nn/lora.h).
 #pragma once
 
 #include <cstdio>
@@ -21,6 +21,12 @@ struct Adaptation {
   int64_t lora = 0;  // rank; 0: no such matrices
   double lora_alpha = 16;
   std::string lora_on = "*";
+};
+
+// Options of `merge`, which writes the model of a checkpoint, or of a checkpoint and an adapter, with what LoRA learnt
+// in its weights: a model as any other.
+struct MergeOptions {
+  std::string checkpoint, adapter = "", out = "merged.safetensors";
 };
 
 template <class F>
@@ -146,7 +152,7 @@ inline gradus::TensorFile with_adapter(const gradus::nn::StateDict& base, const 
   return file;
 }
 
-// What `merge` writes: a model as any other, without matrices beside its weights.
+// What `merge` writes. Throws Error where there is nothing beside the weights.
 inline void save_merged(const std::string& path, gradus::nn::Module& model, gradus::train::Metadata metadata) {
   gradus::check(!gradus::nn::lora_state(model).tensors.empty(), "there is nothing to merge: the model has no LoRA");
   gradus::nn::merge_lora(model);

@@ -60,10 +60,6 @@ void take_model(const CLI::App& command, Options& options, const EachOption& eac
   take_options(command, options, gradus::train::find_checkpoint(options.from), each_model_option, options_from);
 }
 
-// Of the command that writes a model as any other, of one that learnt matrices beside its weights.
-struct MergeOptions {
-  std::string checkpoint, adapter = "", out = "merged.safetensors";
-};
 inline void add_merge(CLI::App& command, MergeOptions& o, const std::string& checkpoint) {
   o.checkpoint = checkpoint;
   add_checkpoint(command, o.checkpoint);

@@ -64,8 +64,8 @@ struct Conv2d : Convolution {
   const char* type() const override { return "Conv2d"; }
 };
 
-// (batch, in_channels, h, w) to (batch, places, features): a convolution whose kernel and stride are the patch, place after
-// place in rows: Dosovitskiy et al. 2021, section 3.1. The patch must divide h and w.
+// (batch, in_channels, h, w) to (batch, places, features), row after row: a convolution whose kernel and stride are the
+// patch, which must divide h and w: Dosovitskiy et al. 2021, section 3.1.
 struct PatchEmbedding : Convolution {
   PatchEmbedding(int64_t in_channels, int64_t features, Pair patch);
   Tensor operator()(const Tensor& x) const;

@@ -21,8 +21,8 @@ struct Dropout : Stateless {
   std::string describe() const override { return "p=" + repr(p); }
 };
 
-// Stochastic depth, at the end of a residual branch: zeroes whole samples of (batch, ...) with probability p and divides
-// the others by 1 - p, when training; else does nothing. Huang et al. 2016, section 3, who scale when evaluating.
+// Stochastic depth, at the end of a residual branch: zeroes whole samples of (batch, ...) with probability p and
+// divides the others by 1 - p, when training; else does nothing. Huang et al. 2016, section 3, scale when evaluating.
 struct DropPath : Stateless {
   double p;
   explicit DropPath(double probability) : p(probability) {

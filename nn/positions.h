@@ -9,8 +9,9 @@ namespace gradus::nn {
 // at the odd: Vaswani et al. 2017, section 3.5. The first place is `first`.
 Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first = 0, Device device = Device::cpu);
 
-// (rows * columns, features), row after row: half of the features tell the row, as above, the other half the column, as in
-// Beyer et al. 2022, "Better plain ViT baselines". Throws Error unless features is a multiple of 4.
+// (rows * columns, features), row after row: the first half of the features tells the row, the other the column, each
+// as above. Beyer et al. 2022, "Better plain ViT baselines", do so with all sines before the cosines. Throws Error
+// unless features is a multiple of 4.
 Tensor sinusoidal_positions_2d(int64_t rows, int64_t columns, int64_t features, Device device = Device::cpu);
 
 enum class PositionKind { sinusoidal, learned, none };

@@ -13,7 +13,7 @@ Conv2d he_conv2d(int64_t in_channels, int64_t out_channels, int64_t kernel, int6
 
 enum class BlockKind {
   basic,       // two 3x3 convolutions: figure 5, left
-  bottleneck,  // 1x1, 3x3 with the stride, and 1x1 to four times the width: figure 5, right
+  bottleneck,  // 1x1, 3x3 with the stride (as torchvision; the paper's is in the 1x1), 1x1 to four times the width
 };
 enum class BlockAttention { none, se, cbam };
 

@@ -7,7 +7,7 @@
 
 namespace gradus::optim {
 
-Pruner::Pruner(const std::vector<Tensor>& weights) : weights_(weights) {
+Pruner::Pruner(const std::vector<Tensor>& weights, PruneScope scope) : weights_(weights), scope_(scope) {
   NoGrad guard;
   for (const Tensor& w : weights) pruned_.push_back(w != w);  // none
 }
@@ -16,12 +16,15 @@ void Pruner::prune(double sparsity) {
   check(sparsity >= 0 && sparsity < 1, "Pruner: sparsity ", sparsity, " must lie in [0, 1)");
   NoGrad guard;
   std::vector<double> sizes;
-  for (const Tensor& w : weights_)
-    for (const double size : abs(w).to_vector()) sizes.push_back(size);
-  const int64_t count = std::llround(sparsity * double(sizes.size()));
-  if (count > 0) std::nth_element(sizes.begin(), sizes.begin() + count - 1, sizes.end());
-  const double largest = count > 0 ? sizes[size_t(count) - 1] : -1;
-  for (size_t i = 0; i < weights_.size(); ++i) pruned_[i] = abs(weights_[i]) <= largest;
+  for (size_t i = 0, first = 0; i < weights_.size(); ++i) {
+    for (const double size : abs(weights_[i]).to_vector()) sizes.push_back(size);
+    if (scope_ == PruneScope::all && i + 1 < weights_.size()) continue;
+    const int64_t count = std::llround(sparsity * double(sizes.size()));
+    if (count > 0) std::nth_element(sizes.begin(), sizes.begin() + count - 1, sizes.end());
+    const double largest = count > 0 ? sizes[size_t(count) - 1] : -1;
+    for (; first <= i; ++first) pruned_[first] = abs(weights_[first]) <= largest;
+    sizes.clear();
+  }
   apply();
 }
 

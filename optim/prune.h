@@ -7,14 +7,14 @@
 
 namespace gradus::optim {
 
+enum class PruneScope { all, each };  // the smallest of all weights together, or of each tensor
+
 //   optim::Pruner pruner(weights);
 //   pruner.prune(0.9);
 //   ... optimizer.step(); pruner.apply(); ...
-//
-// The smallest are looked for among all these weights together; to prune each tensor by itself, have a Pruner for each.
 class Pruner {
  public:
-  explicit Pruner(const std::vector<Tensor>& weights);
+  explicit Pruner(const std::vector<Tensor>& weights, PruneScope scope = PruneScope::all);
 
   // Sets this share of the weights to zero, besides those of the same magnitude as the largest of them. Throws Error
   // unless 0 <= sparsity < 1.
@@ -28,6 +28,7 @@ class Pruner {
 
  private:
   std::vector<Tensor> weights_, pruned_;
+  PruneScope scope_;
 };
 
 // The share of zeros in all of them.

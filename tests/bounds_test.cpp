@@ -160,6 +160,14 @@ TEST_P(Bounds, ConvolutionsAndPools) {
     table().conv2d(c, x, w, nullptr, strided);
     table().conv2d_grad_input(c, strided, w, x);
     table().conv2d_grad_weight(c, x, strided, w);
+    // Many channels, by Winograd's tiles.
+    Conv2d many{2, 17, 9, width, 33, 3, 3, 9, width};
+    many.pad_h = many.pad_w = 1;
+    float *many_x = array(2 * 17 * 9 * width), *many_w = array(33 * 17 * 9), *many_y = array(2 * 33 * 9 * width);
+    table().conv2d(many, many_x, many_w, array(33), many_y);
+    EXPECT_NEAR(many_y[2 * 33 * 9 * width - 1], 0.25 * double(17 * 2 * std::min<int64_t>(2, width)) + 0.5, 1e-4);
+    table().conv2d_grad_input(many, many_y, many_w, many_x);
+    table().conv2d_grad_weight(many, many_x, many_y, many_w);
     Pool2d p{6, 4, width, 2, (width + 1) / 2, 2, 2, 2, 2, 0, width % 2};
     p.out_w = (width + 2 * p.pad_w) / 2;
     float *pooled = array(6 * p.out_h * p.out_w), *dx = array(2 * 3 * 4 * width);

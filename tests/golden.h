@@ -22,8 +22,8 @@ inline double difference(const Tensor& a, const Tensor& b) {
 #define EXPECT_CLOSE(a, b, tolerance) \
   EXPECT_FALSE(!(gradus::testing::difference(a, b) <= tolerance)) << #a " and " #b ":\n" << a << "\n" << b
 
-// Of one case in a file of tests/golden. Looks at everything PyTorch computed: the outputs, and the gradients of each input
-// and weight.
+// Of one case in a file of tests/golden. Looks at everything PyTorch computed: the outputs, and the gradients of each
+// input and weight.
 class Golden {
  public:
   explicit Golden(const std::string& name, const std::string& file = "nn.safetensors")

@@ -14,8 +14,10 @@
 
 #include "autograd/ops.h"
 #include "data/image.h"
+#include "data/metrics.h"
 #include "examples/made_up/digits.h"
 #include "tensor/io/file.h"
+#include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
 #include "tests/paths.h"
 
@@ -140,8 +142,10 @@ TEST(ImageClassifier, Demo) {
 // Every source of randomness in one run: shuffling, weights, dropout, augmentation, mixup; and all that a checkpoint
 // has to keep.
 const std::string tiny =
-    "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment crop,rotate,mixup --save-every 2 "
-    "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --seed 5 ";
+    "train --model cnn --samples 200 --epochs 2 --batch 10 --accumulate 2 --augment "
+    "resized-crop,rotate,crop,flip,jitter,randaugment,cutout,erase,mixup,cutmix --save-every 2 "
+    "--schedule cosine --ema 0.9 --clip 1 --label-smoothing 0.1 --validation 0.2 --test-flip --keep-bfloat16 --seed "
+    "5 ";
 
 TEST(ImageClassifier, ThreadsAndWorkersChangeNoBit) {
   TempDir dir;
@@ -223,11 +227,13 @@ void make_image_folder(const std::string& path) {
 TEST(ImageClassifier, EveryModelTrainsAndGoesOnBitForBit) {
   TempDir dir;
   make_image_folder(dir / "set");
-  const std::string common = "train --data folder:" + (dir / "set") +
-                             " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --depth 8 --width 4 --model ";
-  for (const std::string model :
-       {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet", "self_attention_cnn"}) {
+  const std::string common =
+      "train --data folder:" + (dir / "set") + " --size 12 --grey --epochs 2 --batch 6 --save-every 1 --model ";
+  for (std::string model : {"lenet", "resnet", "resnet --pre-activation", "se_resnet", "cbam_resnet",
+                            "self_attention_cnn", "vit --patch 4 --heads 2 --dropout 0.1 --drop-path 0.2",
+                            "conv_vit --patch 4 --pool mean --positions sinusoidal"}) {
     SCOPED_TRACE(model);
+    if (model != "lenet") model += " --depth 8 --width 4";
     const std::string name = model.substr(0, model.find(' ')), out = dir / name;
     const Outcome whole = run(common + model + " --threads 1 --out " + out);
     ASSERT_EQ(whole.status, 0) << whole.output;
@@ -243,6 +249,66 @@ TEST(ImageClassifier, EveryModelTrainsAndGoesOnBitForBit) {
     fs::remove_all(out);
     fs::remove_all(stopped);
   }
+}
+
+TEST(ImageClassifier, ShowsWhatItSees) {
+  TempDir dir;
+  const std::string train = "train --model cnn --samples 300 --epochs 2 --out ";
+  const Outcome trained = run(train + (dir / "out --log tensorboard"));
+  ASSERT_EQ(trained.status, 0) << trained.output;
+  EXPECT_NE(trained.output.find("rows: what it is; columns: what the model says"), std::string::npos);
+  // To be looked at costs nothing.
+  ASSERT_EQ(run(train + (dir / "unseen")).status, 0);
+  EXPECT_EQ(read_file(dir / "out/last.safetensors"), read_file(dir / "unseen/last.safetensors"));
+  const std::string at = " --checkpoint " + (dir / "out") + " ";
+
+  const Outcome evaluated = run("evaluate --out " + (dir / "new/folder") + at);
+  ASSERT_EQ(evaluated.status, 0) << evaluated.output;
+  for (const char* name : {"/confusion.png", "/wrong.png"}) {
+    EXPECT_EQ(read_file(dir / "new/folder" + name), read_file(dir / "out" + name));
+    EXPECT_GT(data::read_image(dir / "out" + name).size(2), 400);
+  }
+
+  data::write_png(dir / "one.png", examples::draw_digit(1, 77, 1));
+  data::write_png(dir / "large.png", data::resize(examples::draw_digit(2, 77, 2), 200, 300));
+  const std::string draw = "predict --attention " + (dir / "seen.png") + at;
+  const Outcome drawn = run(draw + (dir / "one.png") + " " + (dir / "large.png"));
+  ASSERT_EQ(drawn.status, 0) << drawn.output;
+  const Tensor two = data::read_image(dir / "seen.png");
+  ASSERT_EQ(run(draw + "--class 7 " + (dir / "one.png")).status, 0);
+  const Tensor one = data::read_image(dir / "seen.png");
+  EXPECT_EQ(one.size(2), two.size(2));
+  EXPECT_GT(two.size(1), one.size(1) + 200);
+  expect_error(run(draw + "--layer 1 " + (dir / "one.png")), 1, "--layer 1: Cnn has no layers with attention");
+  expect_error(run(draw + "--head 2 " + (dir / "one.png")), 1, "--head 2: Cnn has no heads of attention");
+
+  // Features times the head's weights are the model's answers.
+  ASSERT_EQ(run("embed --batch 70 " + (dir / "features.npy") + at).status, 0);
+  ASSERT_EQ(run("embed --split train " + (dir / "of_training") + at).status, 0);
+  const Tensor features = load_npy(dir / "features.npy"), labels = load_npy(dir / "features_labels.npy");
+  EXPECT_EQ(features.shape(), Shape({300, 256}));
+  EXPECT_EQ(features.dtype(), float32);
+  EXPECT_EQ(labels.shape(), Shape({300}));
+  EXPECT_EQ(labels.dtype(), int64);
+  EXPECT_EQ(load_npy(dir / "of_training.npy").shape(), Shape({300, 256}));
+  const TensorFile weights = load_safetensors(dir / "out/last.safetensors");
+  const Tensor logits = linear(features, *weights.find("classifier.weight"), *weights.find("classifier.bias"));
+  char accuracy[64];
+  std::snprintf(accuracy, sizeof(accuracy), "test accuracy: %.2f%%", 100 * data::accuracy(logits, labels));
+  EXPECT_EQ(last_line(trained.output), accuracy);
+  data::write_png(dir / "first.png", examples::digits(300, 2)->get(0).image);  // of the test images
+  char first[64];
+  std::snprintf(first, sizeof(first), "%.2f%%", 100 * softmax(logits[0], 0).max().item());
+  const Outcome predicted = run("predict --top 1" + at + (dir / "first.png"));
+  EXPECT_NE(predicted.output.find(first), std::string::npos) << predicted.output << first;
+
+  std::string output;
+  const std::string python = gradus::testing::python("tensorboard");
+  if (python.empty()) GTEST_SKIP() << "no Python with tensorboard";
+  EXPECT_EQ(gradus::testing::shell(
+                python + " " + gradus::testing::source_dir() + "/tests/epoch_events.py " + (dir / "out"), &output),
+            0)
+      << output;
 }
 
 TEST(ImageClassifier, LearnsFromFolders) {
@@ -321,8 +387,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
     const char* arguments;
     const char* says;
   } cases[] = {
-      {"", "train|evaluate|predict|embed|show|demo"},
-      {"fly", "train|evaluate|predict|embed|show|demo"},
+      {"", "train|evaluate|predict|embed|show|merge|convert|demo"},
+      {"fly", "train|evaluate|predict|embed|show|merge|convert|demo"},
       {"train --threads 0", "--threads: '0' is not a whole number from 1 to 1024"},
       {"train --epochs -1", "--epochs: '-1' is not a whole number from 0 to"},
       {"train --epochs 1e99", "--epochs"},
@@ -339,7 +405,8 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --stem large", "--stem: 'large' is none of auto|small|imagenet"},
       {"train --optimizer lion", "--optimizer: 'lion' is none of adamw|adam|sgd|rmsprop"},
       {"train --schedule noam", "--schedule: 'noam' is none of onecycle|cosine|step|constant"},
-      {"train --augment crop,zoom", "--augment: 'zoom' is none of crop|flip|rotate|cutout|mixup"},
+      {"train --augment crop,zoom",
+       "--augment: 'zoom' is none of resized-crop|rotate|crop|flip|jitter|randaugment|cutout|erase|mixup|cutmix"},
       {"train --data cifar",
        "'cifar' is none of digits, mnist[:DIR], fashion_mnist[:DIR], cifar10[:DIR], optdigits[:DIR], folder:PATH"},
       {"train --data folder:", "folder:PATH"},
@@ -351,9 +418,17 @@ TEST(ImageClassifier, WrongUsageNamesWhatIsAllowed) {
       {"train --out ''", "--out: the path is empty"},
       {"train --resume ''", "--resume: the path is empty"},
       {"train extra", "extra"},
+      {"train --model vit --pool max", "--pool: 'max' is none of token|mean"},
       {"train --model", "--model"},
       {"predict", "FILES"},
       {"predict --top 0 x.png", "--top"},
+      {"predict --layer 1 x.png", "--layer requires --attention"},
+      {"predict --class 3 x.png", "--class requires --attention"},
+      {"predict --attention a.png --head -1 x.png", "--head: '-1' is not a whole number from 0"},
+      {"predict --attention '' x.png", "--attention: the path is empty"},
+      {"evaluate --out ''", "--out: the path is empty"},
+      {"embed", "OUT"},
+      {"embed --split both x", "--split: 'both' is none of test|train"},
       {"show --count 0", "--count"},
       {"evaluate --threads many", "--threads: 'many' is not a whole number from 1 to 1024"},
   };
@@ -387,6 +462,10 @@ TEST(ImageClassifier, BadInputIsOneLine) {
   TensorFile deep = load_safetensors(dir / "out/last.safetensors");
   deep.metadata["depth"] = "1000000000";
   save_safetensors(dir / "deep.safetensors", deep);
+  TensorFile odd = load_safetensors(dir / "out/last.safetensors");
+  odd.metadata["model"] = "vit";
+  odd.metadata["heads"] = "5";
+  save_safetensors(dir / "odd.safetensors", odd);
   write_file(dir / "text.png", "not an image");
   data::write_png(dir / "good.png", examples::draw_digit(1, 1, 1));
   make_folder(dir / "texts/notes");
@@ -405,6 +484,12 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"predict" + at + (dir / "good.png") + " " + (dir / "text.png"), "text.png: not a PNG"},
       {"predict" + at + (dir / "missing.png"), "missing.png"},
       {"predict" + at + dir.path(), dir.path()},
+      {"predict --attention " + (dir / "a.png") + at + (dir / "good.png"), "SoftmaxRegression knows no places"},
+      {"predict --class ten --attention " + (dir / "a.png") + at + (dir / "good.png"),
+       "--class: the model knows no 'ten'; it knows 0,1,2,3"},
+      {"evaluate --out " + (dir / "good.png") + at, "good.png"},
+      {"embed " + (dir / "nowhere/features.npy") + at, "nowhere/features.npy"},
+      {"embed --data mnist:" + dir.path() + " " + (dir / "features.npy") + at, "train-images-idx3-ubyte"},
       {"train --data folder:" + (dir / "nowhere"), "nowhere"},
       {"train --data folder:" + (dir / "texts") + " --out " + (dir / "x"), "notes: no image files"},
       {"train --resume " + (dir / "nowhere"), "nowhere: no such file"},
@@ -413,6 +498,8 @@ TEST(ImageClassifier, BadInputIsOneLine) {
       {"train --resume " + (dir / "out") + " --batch 7", "batch size was 64, now 7"},
       {"train --model resnet --depth 19", "resnet: depth 19 is none of 18, 34, 50, 101, 152, nor 6n + 2"},
       {"train --model resnet --depth 152 --width 4096", "expected less than 500 million"},
+      {"train --model vit --patch 3", "vit: patches of 3 x 3 do not divide images of 28 x 28"},
+      {"evaluate --checkpoint " + (dir / "odd.safetensors"), "odd.safetensors: vit: 5 heads do not divide 192"},
       {"evaluate --checkpoint " + (dir / "deep.safetensors"), "deep.safetensors: metadata 'depth' is '1000000000'"},
       {"train --samples 50 --model linear --out " + (dir / "good.png"), "good.png"},
       {"train --samples 50 --model mlp --lr 1000 --optimizer sgd --schedule constant --epochs 50 --out " +

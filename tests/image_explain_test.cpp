@@ -163,6 +163,44 @@ TEST(Explain, TheCnnOfTheProgram) {
   }
 }
 
+TEST(Explain, EveryModelOfTheProgram) {
+  const std::map<std::string, std::vector<std::string>> seen = {
+      {"lenet", {"Grad-CAM"}},
+      {"cnn", {"Grad-CAM"}},
+      {"resnet", {"Grad-CAM"}},
+      {"se_resnet", {"Grad-CAM"}},
+      {"cbam_resnet", {"Grad-CAM", "spatial attention"}},
+      {"self_attention_cnn", {"Grad-CAM", "self-attention"}},
+      {"vit", {"attention rollout", "attention"}},
+      {"conv_vit", {"attention rollout", "attention"}},
+  };
+  for (const std::string& name : model_names) {
+    if (name == "linear" || name == "mlp") continue;
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(seen.count(name));
+    manual_seed(1);
+    ModelOptions options;
+    options.model = name;
+    if (name.ends_with("vit")) {
+      options.depth = 2;
+      options.width = 64;
+    } else if (name != "lenet" && name != "cnn") {
+      options.depth = 8;
+    }
+    const std::unique_ptr<Classifier> model = make_model(options, {1, 28, 28}, 3);
+    model->eval();
+    const std::vector<View> views = explain(*model, randn({1, 1, 28, 28}), {1}, {"a", "b", "c"})[0];
+    std::vector<std::string> names;
+    for (const View& view : views) {
+      names.push_back(view.name);
+      EXPECT_EQ(view.map.dim(), 2);
+      EXPECT_EQ(view.map.size(0), view.map.size(1));
+      EXPECT_FALSE(!(view.map.min().item() >= 0 && view.map.max().item() <= 1)) << view.map;
+    }
+    EXPECT_EQ(names, seen.at(name));
+  }
+}
+
 std::vector<int> pixel(const Tensor& picture, int64_t y, int64_t x) {
   std::vector<int> colour;
   for (int64_t c = 0; c < 3; ++c) colour.push_back(int(picture[c][y][x].item()));
@@ -233,7 +271,7 @@ TEST(ConfusionMatrix, AsText) {
 TEST(ConfusionMatrix, IsDarkestWhereTheCountIs) {
   const Tensor picture = confusion_picture(three_classes(), {"cat", "mouse", "dog"}, "60% right");
   // The grid lies at the bottom, to the right of the names; cells are as wide as they are high.
-  const int64_t cell = text_width("120", 2) + 8, margin = 16, left = margin + text_width("mouse", 2) + 8;
+  const int64_t cell = 72, margin = 16, left = margin + text_width("mouse", 2) + 8;
   auto corner = [&](int64_t row, int64_t column) {  // a few pixels inside, where no number is
     return pixel(picture, picture.size(1) - margin - (3 - row) * cell + 3, left + column * cell + 3)[0];
   };
@@ -268,6 +306,12 @@ TEST(Sheets, HaveARowForEachPicture) {
   const Tensor wrong = mistakes_sheet(*set, mistakes, {"a", "b"}, "wrong");
   EXPECT_EQ(wrong.size(2), 16 + 6 * 100 + 5 * 12 + 16);
   EXPECT_GT(wrong.size(1), 2 * 100);
+  // Large pictures are made smaller.
+  const data::ImageSet large =
+      data::tensor_images(full({1, 1, 500, 1000}, 9, {.dtype = uint8}), zeros({1}, {.dtype = int64}), {"a", "b"});
+  EXPECT_EQ(mistakes_sheet(*large, {{0, 0, 1, 0.9}}, {"a", "b"}, "").size(2), 16 + 192 + 16);
+  const Tensor none = mistakes_sheet(*set, {}, {"a", "b"}, "none wrong");
+  EXPECT_EQ(none.size(2), 16 + text_width("none wrong", 3) + 16);
 }
 
 }  // namespace

@@ -291,14 +291,14 @@ std::vector<Tensor> two_weights() {
           from_vector<float>({-10, 20, 30, 0.5f}, {4}).requires_grad_()};
 }
 
-TEST(Pruner, ZeroesTheSmallest) {
+TEST(Pruner, ZeroesTheSmallestOfAllOrOfEach) {
   std::vector<Tensor> w = two_weights();
   optim::Pruner(w).prune(0.5);
   EXPECT_EQ(w[0].to_vector(), (std::vector<double>{0, 0, 0, 0, 5, -6}));
   EXPECT_EQ(w[1].to_vector(), (std::vector<double>{-10, 20, 30, 0}));
   EXPECT_EQ(optim::sparsity(w), 0.5);
   w = two_weights();
-  for (const Tensor& each : w) optim::Pruner({each}).prune(0.5);
+  optim::Pruner(w, optim::PruneScope::each).prune(0.5);
   EXPECT_EQ(w[0].to_vector(), (std::vector<double>{0, 0, 0, -4, 5, -6}));
   EXPECT_EQ(w[1].to_vector(), (std::vector<double>{0, 20, 30, 0}));
   w = two_weights();

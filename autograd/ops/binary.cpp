@@ -154,6 +154,7 @@ Tensor operator/(double a, const Tensor& b) {
 Tensor operator-(const Tensor& x) { return affine("neg", x, -1, 0); }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
+  const KeepInBfloat16 whole(false);  // rounded, others would be larger
   return binary("maximum", Binary::maximum, a, b, Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor x = k.input(0).detach(), y = k.input(1).detach();
     return grads(g * share(x > y, x == y, g.dtype()), g * share(y > x, x == y, g.dtype()));
@@ -161,6 +162,7 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
+  const KeepInBfloat16 whole(false);
   return binary("minimum", Binary::minimum, a, b, Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor x = k.input(0).detach(), y = k.input(1).detach();
     return grads(g * share(x < y, x == y, g.dtype()), g * share(y < x, x == y, g.dtype()));

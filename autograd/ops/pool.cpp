@@ -53,31 +53,42 @@ Tensor average_grad(const Pool2d& p, const Tensor& g) {
                 [p](const Tensor& h, const Kept&) { return grads(average(p, h)); });
 }
 
+// The largest of each window of x, and in which places of the planes they are, if that is wanted.
+void find_largest(const Pool2d& p, const Tensor& x, const Tensor& largest, const Tensor& places) {
+  if (largest.numel()) kernels(x).max_pool2d(p, data_of(x), data_of(largest), static_cast<int64_t*>(data_of(places)));
+}
+Tensor empty_places(const Pool2d& p, const Tensor& like) {
+  return empty({p.planes, p.out_h * p.out_w}, {.dtype = int64, .device = like.device()});
+}
+
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, const PoolOptions& options, bool relu) {
   Pool2d p = plan("max_pool2d", x, options);
   p.relu = relu;
   Shape shape = with_plane(x.shape(), p.out_h, p.out_w);
-  Tensor y = empty(shape, x.options());
-  if (y.numel()) kernels(x).max_pool2d(p, data_of(plain(x)), data_of(y), nullptr);
-  // Where the largest are is found again: the input is mostly kept anyhow, by the operation that it comes from.
+  // Where the largest are is found again: the input is mostly kept anyhow, by the operation that it comes from. Of its
+  // rounded elements others would be the largest; then places are kept, which take no more.
+  const bool keep_places = keeps_in_bfloat16() && any_requires_grad({x});
+  Tensor y = empty(shape, x.options()), kept_places = keep_places ? empty_places(p, x) : Tensor();
+  find_largest(p, plain(x), y, kept_places);
   auto rule = [p, shape = x.shape()](const Tensor& g, const Kept& k) {
-    Tensor from = plain(k.input(0));
-    if (grad_enabled()) {
-      Tensor places = empty({p.planes, p.out_h * p.out_w}, {.dtype = int64, .device = g.device()});
-      Tensor largest = empty(g.shape(), g.options());
-      if (g.numel())
-        kernels(g).max_pool2d(p, data_of(from), data_of(largest), static_cast<int64_t*>(data_of(places)));
-      Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
-      Tensor share = p.relu ? g.masked_fill(largest <= 0.0, 0) : g;
-      return grads(planes.scatter_add(1, places, share.reshape(places.shape())).reshape(shape));
+    Tensor places = k.extra(), largest;
+    if (places.defined()) {
+      largest = k.output().detach();
+    } else if (grad_enabled()) {
+      largest = empty(g.shape(), g.options()), places = empty_places(p, g);
+      find_largest(p, plain(k.input(0)), largest, places);
+    } else {
+      Tensor from = plain(k.input(0)), dx = empty(shape, g.options());
+      if (dx.numel()) kernels(g).max_pool2d_grad(p, data_of(from), data_of(plain(g)), data_of(dx));
+      return grads(dx);
     }
-    Tensor dx = empty(shape, g.options());
-    if (dx.numel()) kernels(g).max_pool2d_grad(p, data_of(from), data_of(plain(g)), data_of(dx));
-    return grads(dx);
+    Tensor planes = zeros({p.planes, p.height * p.width}, g.options());
+    Tensor share = p.relu ? g.masked_fill(largest <= 0.0, 0) : g;
+    return grads(planes.scatter_add(1, places, share.reshape(places.shape())).reshape(shape));
   };
-  return record("max_pool2d", {x}, y, Keep::inputs, rule);
+  return record("max_pool2d", {x}, y, keep_places ? Keep::output : Keep::inputs, rule, {kept_places});
 }
 
 Tensor avg_pool2d(const Tensor& x, const PoolOptions& options, bool count_include_pad) {

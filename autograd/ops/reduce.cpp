@@ -51,6 +51,7 @@ Tensor extreme(const char* name, Reduce op, const Tensor& x, const Dims& asked, 
     Tensor chosen = (k.input().detach() == k.output().detach()).to(g.dtype());
     return grads(g * (chosen / chosen.sum(dims, true)));
   };
+  const KeepInBfloat16 whole(false);  // the rule asks which are equal
   return drop(record(name, {x}, reduce(op, x, dims), Keep::both, rule), dims, keepdim);
 }
 

@@ -11,6 +11,7 @@
 #include "tensor/io/npy.h"
 #include "terminal.h"
 #include "train/progress.h"
+#include "tuning.h"
 
 namespace image_classifier {
 
@@ -29,12 +30,7 @@ struct Trained {
     const TensorFile file = load_safetensors(path);
     recipe = recipe_from(file.metadata, path);
     options = options_from(file.metadata, path);
-    try {
-      model = make_model(recipe.model, recipe.image, int64_t(recipe.classes.size()));
-    } catch (const Error& e) {
-      fail({printable(path), ": ", e.what()});
-    }
-    load_answering_weights(file, path, *model);
+    model = load_model(file, path);
     model->to(device);
     model->eval();
   }
@@ -144,18 +140,16 @@ void embed(const EmbedOptions& options, Device device) {
 
 void show(const ShowOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
-  const data::ImageSet set = trained.open(trained.options.data).test;
-  const int64_t count = std::min(options.count, set->size());
+  const data::ImageSet set = some_of(trained.open("").test, options.count);
   constexpr int64_t height = 20, caption_width = 24, gap = 2;
   const int64_t width = height * trained.recipe.image[2] / trained.recipe.image[1];
   const int64_t cell = std::max(width, caption_width) + gap;
   const int64_t in_a_row = std::max<int64_t>(1, (terminal_columns() + gap) / cell);
   const Style style = terminal_style();
-  for (int64_t start = 0; start < count; start += in_a_row) {
+  for (int64_t start = 0; start < set->size(); start += in_a_row) {
     std::vector<std::string> lines(height / 2 + 1);
-    for (int64_t i = start; i < std::min(start + in_a_row, count); ++i) {
-      // From all over the set; + i, because drawn digits come in the order 0 to 9.
-      const data::Sample sample = set->get((i * set->size() / count + i) % set->size());
+    for (int64_t i = start; i < std::min(start + in_a_row, set->size()); ++i) {
+      const data::Sample sample = set->get(i);
       const std::vector<double> p = trained.probabilities(sample.image);
       const size_t best = size_t(std::max_element(p.begin(), p.end()) - p.begin());
       const auto picture = draw(data::resize(data::to_channels(sample.image, 1), height, width), style);
@@ -168,6 +162,18 @@ void show(const ShowOptions& options, Device device) {
     std::printf("\n");
     for (const std::string& line : lines) std::printf("%s\n", line.c_str());
   }
+}
+
+void merge(const examples::MergeOptions& options) {
+  std::string path = train::find_checkpoint(options.checkpoint);
+  TensorFile file = load_safetensors(path);
+  std::unique_ptr<Classifier> model = load_model(file, path);
+  if (!options.adapter.empty()) {
+    path = options.adapter;
+    file = examples::with_adapter(examples::plain_state(*model), path);
+    model = load_model(file, path);
+  }
+  examples::save_merged(options.out, *model, file.metadata);
 }
 
 }  // namespace image_classifier

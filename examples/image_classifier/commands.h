@@ -46,4 +46,18 @@ struct ShowOptions {
 // Test images in the terminal, with what the model takes them for.
 void show(const ShowOptions& options, gradus::Device device);
 
+void merge(const examples::MergeOptions& options);
+
+struct ConvertOptions {
+  std::string file;  // safetensors, a state_dict with torchvision's names; see README.md
+  std::string out = "out";
+  ModelOptions model;
+  std::string classes;  // a file with their names, one a line, or how many there are
+  int64_t size = 224;   // of the images
+  std::vector<double> mean = {0.485, 0.456, 0.406}, std = {0.229, 0.224, 0.225};  // of ImageNet's channels
+};
+// Makes a checkpoint of weights that PyTorch trained. Throws Error naming each weight that is missing, unexpected or of
+// another shape.
+void convert(const ConvertOptions& options);
+
 }  // namespace image_classifier

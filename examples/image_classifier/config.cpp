@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "examples/adapt.h"
 #include "examples/metadata.h"
 #include "optim/ema.h"
 #include "tensor/io/file.h"

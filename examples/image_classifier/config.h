@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "examples/adapt.h"
 #include "models/classifier.h"
 #include "train/checkpoint.h"
 
@@ -11,9 +12,10 @@ namespace image_classifier {
 
 inline const std::vector<std::string> optimizer_names = {"adamw", "adam", "sgd", "rmsprop"};
 inline const std::vector<std::string> schedule_names = {"onecycle", "cosine", "step", "constant"};
-inline const std::vector<std::string> augment_names = {"crop", "flip", "rotate", "cutout", "mixup"};
+inline const std::vector<std::string> augment_names = {"resized-crop", "rotate", "crop",  "flip",  "jitter",
+                                                       "randaugment",  "cutout", "erase", "mixup", "cutmix"};
 
-struct Options : ModelOptions {
+struct Options : ModelOptions, examples::Adaptation {
   std::string data = "digits";  // what data_sets.h reads
   int64_t samples = 0;          // training images to use; 0: all (10,000 of the drawn digits)
   int64_t size = 0;             // of the images of a folder, in pixels; 0: DataOptions says
@@ -26,10 +28,15 @@ struct Options : ModelOptions {
   double warmup = 0.05;              // of the cosine schedule: a share of the updates
   double clip = 0;                   // the largest norm of a gradient; 0: any
   double label_smoothing = 0;
-  double ema = 0;            // decay of the average of weights; 0: none
-  std::string augment = "";  // names with commas between them
-  bool test_flip = false;    // test images are looked at in a mirror too
+  double ema = 0;              // decay of the average of weights; 0: none
+  std::string augment = "";    // names with commas between them
+  bool keep_bfloat16 = false;  // what gradients need of the forward pass is kept in bfloat16
+  bool test_flip = false;      // test images are looked at in a mirror too
   uint64_t seed = 1;
+  std::string head = "";      // "new", of a model that goes on from another
+  double prune = 0;           // share of its weights
+  bool prune_each = false;    // the smallest of each layer
+  int64_t prune_updates = 0;  // in which they go; 0: at once
 
   // The rest changes no result.
   int64_t workers = 1, save_every = 200;
@@ -62,8 +69,14 @@ void each_option(F f) {
   f("label-smoothing", &Options::label_smoothing, "share of a label that is spread over all classes");
   f("ema", &Options::ema, "the model is an average of its weights, of this decay for each update (0: the last ones)");
   f("augment", &Options::augment, "changes to the training images, with commas between them");
+  f("keep-bfloat16", &Options::keep_bfloat16, "keep what gradients need of layers' results in bfloat16: less memory");
   f("test-flip", &Options::test_flip, "test images are looked at in a mirror too, and the answers averaged");
   f("seed", &Options::seed, "of everything random");
+  examples::each_adaptation_option(f);
+  f("head", &Options::head, "new: one for the classes of --data, where those of --from are others");
+  f("prune", &Options::prune, "share of the weights of --from to set to zero, the smallest, and keep there");
+  f("prune-each", &Options::prune_each, "this share of each layer, rather than of all weights together");
+  f("prune-updates", &Options::prune_updates, "first updates in which that is done little by little (0: at once)");
 }
 
 // What turns an image into the answer of a trained model; all that is needed besides the weights.

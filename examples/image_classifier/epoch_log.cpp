@@ -6,15 +6,6 @@ using namespace gradus;
 
 namespace {
 
-// At most `count` images, from all over the set.
-data::ImageSet some_of(const data::ImageSet& set, int64_t count) {
-  std::vector<int64_t> indices;
-  count = std::min(count, set->size());
-  // + i, because drawn digits come in the order 0 to 9.
-  for (int64_t i = 0; i < count; ++i) indices.push_back((i * set->size() / count + i) % set->size());
-  return data::subset(set, indices);
-}
-
 data::ImageBatch batch_of(const data::ImageSet& set, const Recipe& recipe) {
   return *test_loader(set, recipe, set->size(), 0).next();
 }
@@ -27,7 +18,7 @@ EpochLog::EpochLog(Classifier& model, const Recipe& recipe, const data::ImageSet
   const data::ImageSet& shown = validation ? validation : train;
   gradient_images_ = some_of(train, 64);
   watched_ = some_of(shown, 2000);
-  looked_at_ = some_of(shown, 6);
+  looked_at_ = some_of(shown, 4);
 }
 
 void EpochLog::operator()(train::EventLog& events, int64_t step) {
@@ -38,7 +29,7 @@ void EpochLog::operator()(train::EventLog& events, int64_t step) {
   const Examination examination = examine(model_, loader, int64_t(recipe_.classes.size()), false);
   const ReportPictures pictures = report_pictures(examination, *watched_, recipe_.classes, name_);
   if (pictures.confusion.defined()) events.image("seen/confusion", pictures.confusion, step);
-  if (pictures.wrong.defined()) events.image("seen/wrong", pictures.wrong, step);
+  events.image("seen/wrong", pictures.wrong, step);
   attention(events, step);
   model_.train(was_training);
 }

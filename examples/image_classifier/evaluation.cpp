@@ -18,6 +18,15 @@ data::DataLoader<data::ImageBatch> test_loader(const data::ImageSet& set, const 
                             {data::normalize(recipe.mean, recipe.std)});
 }
 
+data::ImageSet some_of(const data::ImageSet& set, int64_t count) {
+  std::vector<int64_t> indices;
+  count = std::min(count, set->size());
+  const int64_t step = set->size() / std::max<int64_t>(count, 1);
+  // + i, because drawn digits come in the order 0 to 9.
+  for (int64_t i = 0; i < count; ++i) indices.push_back(i * set->size() / count + i % step);
+  return data::subset(set, indices);
+}
+
 Tensor logits_of(const Classifier& model, const Tensor& images, bool flip) {
   const Tensor logits = model(images);
   return flip ? (logits + model(images.flip({-1}))) * 0.5 : logits;
@@ -57,9 +66,9 @@ ReportPictures report_pictures(const Examination& examination, const data::Image
     pictures.confusion = confusion_picture(
         matrix, classes, accuracy + (" of " + std::to_string(matrix.total())) + " " + images + " right");
   }
-  if (!examination.worst.empty())
-    pictures.wrong = mistakes_sheet(set, examination.worst, classes,
-                                    "wrong and surest among " + std::to_string(matrix.total()) + " " + images);
+  pictures.wrong = mistakes_sheet(set, examination.worst, classes,
+                                  (examination.worst.empty() ? "none wrong of " : "wrong and surest of ") +
+                                      std::to_string(matrix.total()) + " " + images);
   return pictures;
 }
 
@@ -75,14 +84,15 @@ void report(const Examination& examination, const data::ImageDataset& set, const
   ReportPictures pictures;
   if (!out.empty()) {
     pictures = report_pictures(examination, set, classes, "test images");
-    std::printf("in %s: %s%s\n", printable(out).c_str(), pictures.confusion.defined() ? "confusion.png " : "",
-                pictures.wrong.defined() ? "wrong.png" : "");
+    std::printf("in %s: %swrong.png\n", printable(out).c_str(),
+                pictures.confusion.defined() ? "confusion.png, " : "");
   }
   std::printf("test accuracy: %.2f%%\n", 100 * examination.matrix.accuracy());
+  if (out.empty()) return;
   std::fflush(stdout);
-  if (!out.empty()) make_folder(out);
+  make_folder(out);
   if (pictures.confusion.defined()) data::write_png(out + "/confusion.png", pictures.confusion);
-  if (pictures.wrong.defined()) data::write_png(out + "/wrong.png", pictures.wrong);
+  data::write_png(out + "/wrong.png", pictures.wrong);
 }
 
 }  // namespace image_classifier

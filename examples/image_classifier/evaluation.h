@@ -11,6 +11,9 @@ namespace image_classifier {
 gradus::data::DataLoader<gradus::data::ImageBatch> test_loader(const gradus::data::ImageSet& set,
                                                                const Recipe& recipe, int64_t batch, int64_t workers);
 
+// At most `count` images, from all over the set.
+gradus::data::ImageSet some_of(const gradus::data::ImageSet& set, int64_t count);
+
 // (batch, classes); with `flip` the mean of what the model says of the images and of their mirror images.
 gradus::Tensor logits_of(const Classifier& model, const gradus::Tensor& images, bool flip);
 
@@ -30,7 +33,7 @@ Examination examine(Classifier& model, gradus::data::DataLoader<gradus::data::Im
 // The two pictures of an examination on `set`, of which the titles say that it has "test images".
 struct ReportPictures {
   gradus::Tensor confusion;  // undefined where there are more classes than can be drawn
-  gradus::Tensor wrong;      // undefined where nothing was wrong
+  gradus::Tensor wrong;
 };
 ReportPictures report_pictures(const Examination& examination, const gradus::data::ImageDataset& set,
                                const std::vector<std::string>& classes, const std::string& images);

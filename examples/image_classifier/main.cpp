@@ -1,4 +1,4 @@
-// Learns to tell images apart: train, evaluate, predict, embed, show, demo. See README.md.
+// Learns to tell images apart: train, evaluate, predict, embed, show, convert, demo. See README.md.
 #include <cstdio>
 #include <filesystem>
 
@@ -24,6 +24,8 @@ struct Arguments {
   PredictOptions predict;
   EmbedOptions embed;
   ShowOptions show;
+  examples::MergeOptions merge;
+  ConvertOptions convert;
   int threads = gradus::num_threads();
   std::string device = "cpu";
 };
@@ -42,6 +44,7 @@ CLI::Validator augmentations() {
 
 // What each option may be.
 CLI::Validator allowed(const std::string& name) {
+  if (const auto validator = examples::allowed_of_adaptation(name)) return *validator;
   if (name == "data") return data_argument();
   if (name == "model") return one_of(model_names);
   if (name == "stem") return one_of(stem_names);
@@ -55,6 +58,8 @@ CLI::Validator allowed(const std::string& name) {
   if (name == "size") return whole(8, 4096);
   if (name == "batch" || name == "accumulate") return whole(1, many);
   if (name == "validation" || name == "label-smoothing" || name == "warmup") return number(0, 0.9);
+  if (name == "head") return one_of({"new"});
+  if (name == "prune") return number(0, 0.999);
   if (name == "ema") return number(0, 0.99999);
   if (name == "clip" || name == "weight-decay") return number(0, 1e6);
   return whole(0, examples::most_of(name));
@@ -71,6 +76,40 @@ void add_train(CLI::App& command, Options& o) {
       ->check(whole(0, many))
       ->capture_default_str();
   examples::add_run_options(command, o);
+}
+
+// What makes the model is that of --from; images of a folder are brought to what it knows.
+void take_model(const CLI::App& command, Options& o) {
+  examples::take_model(
+      command, o, [](auto f) { each_model_option(f); }, options_from);
+  if (o.from.empty() || !o.resume.empty()) return;
+  const std::string file = gradus::train::find_checkpoint(o.from);
+  const gradus::Shape image = recipe_from(gradus::load_safetensors(file).metadata, file).image;
+  if (command.count("--size") == 0) o.size = image[1];
+  if (image[0] == 1) o.grey = true;
+}
+
+void add_convert(CLI::App& command, ConvertOptions& o) {
+  command.add_option("FILE", o.file, "a state_dict that PyTorch saved (safetensors, torchvision's names)")
+      ->required()
+      ->check(path());
+  command.add_option("--out", o.out, "folder for the checkpoint")->check(path())->capture_default_str();
+  each_model_option([&](const char* name, auto member, const char* help) {
+    examples::add_option(command, name, o.model.*member, help, allowed(name));
+  });
+  command.get_option("--model")->required()->default_str("");
+  command.add_option("--classes", o.classes, "a file with the classes' names, one a line, or how many they are")
+      ->required()
+      ->check(path());
+  command.add_option("--size", o.size, "height and width of the images")
+      ->check(allowed("size"))
+      ->capture_default_str();
+  for (auto& [name, numbers, low] : {std::tuple{"--mean", &o.mean, 0.0}, std::tuple{"--std", &o.std, 1e-3}})
+    command.add_option(name, *numbers, "of each channel in the training images, from 0 to 1, commas between them")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(number(low, 1))
+        ->capture_default_str();
 }
 
 // --data, --batch and --workers of a command that goes through a set's images.
@@ -130,6 +169,12 @@ int run(int argc, char** argv) {
   add_checkpoint(*show_app, a.show.checkpoint);
   show_app->add_option("--count", a.show.count, "images")->check(whole(1, 1000))->capture_default_str();
 
+  CLI::App* merge_app = app.add_subcommand("merge", "put what LoRA learnt into a model's weights");
+  examples::add_merge(*merge_app, a.merge, a.train.out);
+
+  CLI::App* convert_app = app.add_subcommand("convert", "make a checkpoint of weights that PyTorch saved");
+  add_convert(*convert_app, a.convert);
+
   CLI::App* demo_app = app.add_subcommand("demo", "train on drawn digits for a moment, then show some");
   std::string demo_out = "out/demo";
   demo_app->add_option("--out", demo_out, "folder for the checkpoint and logs, those of an earlier demo replaced")
@@ -144,18 +189,22 @@ int run(int argc, char** argv) {
     examples::add_device(*command, a.device);
   }
 
-  if (const auto status = examples::parse(app, argc, argv, "train|evaluate|predict|embed|show|demo")) return *status;
+  const char* commands = "train|evaluate|predict|embed|show|merge|convert|demo";
+  if (const auto status = examples::parse(app, argc, argv, commands)) return *status;
   gradus::set_num_threads(a.threads);
   const gradus::Device device = examples::device_of(a.device);
   if (*train_app) {
     examples::restore_options(
         *train_app, a.train, [](auto f) { each_option(f); }, options_from);
+    take_model(*train_app, a.train);
     train(a.train, device);
   }
   if (*evaluate_app) evaluate(a.evaluate, device);
   if (*predict_app) predict(a.predict, device);
   if (*embed_app) embed(a.embed, device);
   if (*show_app) show(a.show, device);
+  if (*merge_app) merge(a.merge);
+  if (*convert_app) convert(a.convert);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "augment/augment.h"
 #include "commands.h"
 #include "data/transforms.h"
 #include "data_sets.h"
@@ -10,6 +11,7 @@
 #include "optim/optim.h"
 #include "tensor/io/file.h"
 #include "train/fit.h"
+#include "tuning.h"
 
 namespace image_classifier {
 
@@ -24,13 +26,21 @@ bool has(const std::string& list, const std::string& name) {
 
 data::DataLoader<data::ImageBatch> train_loader(const data::ImageSet& set, const Recipe& recipe,
                                                 const Options& options) {
+  const int64_t height = recipe.image[1];
   std::vector<data::Transform> transforms;
-  if (has(options.augment, "rotate")) transforms.push_back(data::random_rotation(10));
-  if (has(options.augment, "crop"))
-    transforms.push_back(data::random_crop(std::max<int64_t>(recipe.image[1] / 8, 1)));
-  if (has(options.augment, "flip")) transforms.push_back(data::random_horizontal_flip());
-  if (has(options.augment, "cutout")) transforms.push_back(data::cutout(recipe.image[1] / 4));
+  const auto add = [&](const char* name, auto make) {
+    if (has(options.augment, name)) transforms.push_back(make());
+  };
+  add("resized-crop", [] { return random_resized_crop(); });
+  add("rotate", [] { return data::random_rotation(10); });
+  add("crop", [&] { return data::random_crop(std::max<int64_t>(height / 8, 1)); });
+  add("flip", [] { return data::random_horizontal_flip(); });
+  add("jitter", [] { return color_jitter({.brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.1}); });
+  add("randaugment", [] { return rand_augment(); });
   transforms.push_back(data::normalize(recipe.mean, recipe.std));
+  // What is cut out has the mean colour.
+  add("cutout", [&] { return data::cutout(height / 4); });
+  add("erase", [] { return random_erasing(); });
   return data::image_loader(
       set, {.batch_size = options.batch, .shuffle = true, .workers = options.workers, .seed = options.seed},
       transforms);
@@ -40,7 +50,11 @@ data::DataLoader<data::ImageBatch> train_loader(const data::ImageSet& set, const
 template <class Optimizer, class OptimizerOptions>
 std::unique_ptr<optim::Optimizer> in_groups(const nn::Module& model, OptimizerOptions o) {
   std::vector<Tensor> decaying, others;
-  for (const Tensor& p : model.parameters()) (p.dim() > 1 ? decaying : others).push_back(p);
+  for (const Tensor& p : examples::trained_parameters(model)) (p.dim() > 1 ? decaying : others).push_back(p);
+  if (decaying.empty()) {
+    decaying.swap(others);
+    o.weight_decay = 0;
+  }
   auto optimizer = std::make_unique<Optimizer>(decaying, o);
   o.weight_decay = 0;
   if (!others.empty()) optimizer->add_group(others, o);
@@ -122,11 +136,14 @@ void train(const Options& options, Device device) {
   Recipe recipe = {options, parts.train->image_shape(), parts.train->classes(), statistics.mean, statistics.std};
   // A channel that is the same everywhere.
   for (double& s : recipe.std) s = std::max(s, 1e-3);
+  take_pixels(options, recipe);
 
   manual_seed(options.seed);
   const int64_t classes = int64_t(recipe.classes.size());
   const std::unique_ptr<Classifier> made = make_model(recipe.model, recipe.image, classes);
   Classifier& model = *made;
+  adapt(model, options, recipe);
+  const std::vector<nn::Module*> frozen = examples::frozen_modules(model);
   model.to(device);
   data::DataLoader<data::ImageBatch> loader = train_loader(parts.train, recipe, options);
   const std::unique_ptr<optim::Optimizer> optimizer = make_optimizer(options, model);
@@ -136,20 +153,28 @@ void train(const Options& options, Device device) {
               static_cast<long long>(sets.test->size()), static_cast<long long>(recipe.image[0]),
               static_cast<long long>(recipe.image[1]), static_cast<long long>(recipe.image[2]),
               recipe.classes.size());
-  std::printf("%s: %lld parameters, %s, learning rate %g\n", options.model.c_str(),
-              static_cast<long long>(model.parameter_count()), optimizer->type(), optimizer->lr());
+  std::printf("%s: %lld parameters%s, %s, learning rate %g\n", options.model.c_str(),
+              static_cast<long long>(model.parameter_count()), examples::trained_text(model).c_str(),
+              optimizer->type(), optimizer->lr());
   std::fflush(stdout);
   const int64_t updates = (loader.batches() + options.accumulate - 1) / options.accumulate;
   const auto schedule = make_schedule(options, *optimizer, options.epochs * updates);
 
+  const bool mixup = has(options.augment, "mixup"), cutmix = has(options.augment, "cutmix");
   auto train_step = [&](data::ImageBatch& batch) -> train::BatchResult {
+    for (nn::Module* module : frozen) module->eval();
     Target target = {batch.labels, {}};
-    if (has(options.augment, "mixup")) {
-      const data::Mixup mixed = data::mixup(batch, 0.2, default_generator());
+    if (mixup || cutmix) {
+      // Where both are asked for, each batch is done to by one of them.
+      Generator& random = default_generator();
+      const bool cut = cutmix && (!mixup || random.uniform() < 0.5);
+      const data::Mixup mixed = cut ? data::cutmix(batch, 1, random) : data::mixup(batch, 0.2, random);
       batch.images = mixed.images;
       target.others = mixed.other_labels;
       target.weight = mixed.weight;
     }
+    std::optional<KeepInBfloat16> keep;
+    if (options.keep_bfloat16) keep.emplace();
     const Tensor logits = model(batch.images.to(device));
     return {loss_of(logits, target, options.label_smoothing),
             batch.labels.numel(),
@@ -170,12 +195,26 @@ void train(const Options& options, Device device) {
                            .resume = options.resume,
                            .metadata = to_metadata(options, recipe),
                            .tensorboard = options.log == "tensorboard"};
+  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
+  std::optional<Pruning> pruning;
+  if (options.prune > 0) {
+    pruning.emplace(model, options, options.epochs * updates);
+    fit.also_save.push_back(pruning->part());
+    if (options.resume.empty()) {
+      pruning->start();
+      std::printf("test accuracy before the first update: %.2f%%\n",
+                  100 * examine(model, tests, classes, options.test_flip).matrix.accuracy());
+    }
+  }
   std::optional<optim::EMA> average;
   if (options.ema > 0) {
     average.emplace(averaged_tensors(model), options.ema);
-    fit.on_update = [&](int64_t) { average->update(); };
     fit.also_save.push_back(train::part(average_part, *average));
   }
+  fit.on_update = [&](int64_t update) {
+    if (pruning) pruning->update(update);
+    if (average) average->update();
+  };
   auto averaged = [&] { return average ? std::make_unique<optim::EMA::Scope>(*average) : nullptr; };
   std::optional<data::DataLoader<data::ImageBatch>> held_out;
   if (parts.validation) {
@@ -192,7 +231,8 @@ void train(const Options& options, Device device) {
   };
   train::fit(model, *optimizer, loader, train_step, fit);
   const auto scope = averaged();
-  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
+  if (options.lora > 0) examples::save_adapter(options.out, model, fit.metadata);
+  if (pruning) pruning->print();
   report(examine(model, tests, classes, options.test_flip), *sets.test, recipe.classes, options.out);
 }
 

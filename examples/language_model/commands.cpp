@@ -199,11 +199,13 @@ void train(const Options& o, Device device) {
   if (o.lora > 0) examples::save_adapter(o.out, *model.module, metadata);
 }
 
-void merge(const std::string& checkpoint, const std::string& adapter, const std::string& out) {
-  Trained trained(checkpoint);
-  if (!adapter.empty())
-    trained = {adapter, examples::with_adapter(examples::plain_state(*trained.model.module), adapter), Device::cpu};
-  examples::save_merged(out, *trained.model.module, trained.metadata);
+void merge(const examples::MergeOptions& options) {
+  Trained trained(options.checkpoint);
+  if (!options.adapter.empty()) {
+    const nn::StateDict base = examples::plain_state(*trained.model.module);
+    trained = {options.adapter, examples::with_adapter(base, options.adapter), Device::cpu};
+  }
+  examples::save_merged(options.out, *trained.model.module, trained.metadata);
 }
 
 void evaluate(const std::string& checkpoint, Device device) {

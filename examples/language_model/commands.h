@@ -16,7 +16,6 @@ struct GenerateOptions {
 void train(const Options& options, gradus::Device device);
 void evaluate(const std::string& checkpoint, gradus::Device device);
 void generate(const GenerateOptions& options, gradus::Device device);
-// Writes `out`: the model of the checkpoint, or of the two together, with what LoRA learnt in its weights.
-void merge(const std::string& checkpoint, const std::string& adapter, const std::string& out);
+void merge(const examples::MergeOptions& options);
 
 }  // namespace language_model

@@ -83,7 +83,7 @@ int run(int argc, char** argv) {
   }
   if (*evaluate_app) evaluate(evaluated, device);
   if (*generate_app) generate(generate_options, device);
-  if (*merge_app) merge(merge_options.checkpoint, merge_options.adapter, merge_options.out);
+  if (*merge_app) merge(merge_options);
   return 0;
 }
 

@@ -30,7 +30,6 @@ struct TranslateOptions {
 void train(const Options& options, gradus::Device device);
 void evaluate(const EvaluateOptions& options, gradus::Device device);
 void translate(const TranslateOptions& options, gradus::Device device);
-// Writes `out`: the model of the checkpoint, or of the two together, with what LoRA learnt in its weights.
-void merge(const std::string& checkpoint, const std::string& adapter, const std::string& out);
+void merge(const examples::MergeOptions& options);
 
 }  // namespace translation

@@ -76,7 +76,8 @@ void each_model_option(F f) {
   f("teacher-forcing", &Options::teacher_forcing, "how often the right token, not the model's, is the next input");
 }
 
-// For each option that a result depends on: the command line, the checkpoint and --resume are all made of this one list.
+// For each option that a result depends on: the command line, the checkpoint and --resume are all made of this one
+// list.
 template <class F>
 void each_option(F f) {
   f("data", &Options::data, "what to learn from");

@@ -126,7 +126,7 @@ int run(int argc, char** argv) {
   }
   if (*evaluate_app) evaluate(evaluate_options, device);
   if (*translate_app) translate(translate_options, device);
-  if (*merge_app) merge(merge_options.checkpoint, merge_options.adapter, merge_options.out);
+  if (*merge_app) merge(merge_options);
   if (*demo_app) {
     std::error_code ignored;  // training says what is wrong with the folder
     std::filesystem::remove(demo_out + "/last.safetensors", ignored);

@@ -149,5 +149,22 @@ TEST_F(CudaPool, NoPlanes) {
   expect_average(p, float32, false);
 }
 
+// What KeepInBfloat16 rounds, and the places that max_pool2d keeps instead.
+TEST_F(CudaPool, KeepsInBfloat16AsTheHostDoes) {
+  const Tensor data = randn({2, 4, 32, 32}), weights = randn({2, 4, 16, 16});
+  const auto gradient = [&](Device device) {
+    const Tensor x = data.to(device).requires_grad_();
+    Tensor loss;
+    {
+      const KeepInBfloat16 guard;
+      const Tensor y = square(x * 2.0);
+      loss = square(y).sum() + (max_pool2d(y, {.kernel = 2}, true) * weights.to(device)).sum();
+    }
+    return grad({loss}, {x})[0].to(Device::cpu);
+  };
+  const Tensor there = gradient(Device::cuda), here = gradient(Device::cpu);
+  EXPECT_EQ(difference(there, here, 1e-6), "");
+}
+
 }  // namespace
 }  // namespace gradus

@@ -38,10 +38,13 @@ double weights(const ResNetLayout& layout) {
 
 ResNet::ResNet(const ModelOptions& options, const Shape& image, int64_t classes)
     : large_stem_(options.stem == "auto" ? std::min(image[1], image[2]) >= 96 : options.stem == "imagenet") {
-  ResNetLayout layout = resnet_layout(options.depth ? options.depth : 20);
+  const int64_t depth = options.depth ? options.depth : 20;
+  ResNetLayout layout = resnet_layout(depth);
   if (options.width) layout.width = options.width;
-  check(weights(layout) < 5e8, "resnet: depth ", options.depth, " and width ", layout.width, " make over ",
+  check(weights(layout) < 5e8, "resnet: depth ", depth, " and width ", layout.width, " make over ",
         int64_t(weights(layout) / 1e6), " million parameters, expected less than 500 million");
+  check(!options.zero_init || !options.pre_activation,
+        "resnet: zero-init is of the normalisation at the end of a block; with pre-activation there is none");
   nn::ResidualOptions block = {.kind = layout.kind,
                                .preactivation = options.pre_activation,
                                .activate_shortcut = true,
@@ -61,7 +64,7 @@ ResNet::ResNet(const ModelOptions& options, const Shape& image, int64_t classes)
       nn::ResidualBlock made(channels, width, block);
       channels = nn::ResidualBlock::out_channels(layout.kind, width);
       block.activate_shortcut = false;
-      if (options.zero_init && !options.pre_activation) nn::zeros_(made.last_norm().weight);
+      if (options.zero_init) nn::zeros_(made.last_norm().weight);
       return made;
     });
   }

@@ -28,10 +28,9 @@ int64_t usual_patch(const Shape& image) {
 
 VitOptions vit_options(const ModelOptions& o, const Shape& image) {
   const bool stem = o.model == "conv_vit";
+  const int64_t usual_layers = stem ? 5 : 6;
   VitOptions v = {.patch = o.patch ? o.patch : usual_patch(image),
-                  .layers = o.depth ? o.depth
-                            : stem  ? 5
-                                    : 6,
+                  .layers = o.depth ? o.depth : usual_layers,
                   .features = o.width ? o.width : 192,
                   .class_token = o.pool == "token",
                   .learned_positions = o.positions == "learned",

@@ -1,5 +1,6 @@
-// The Vision Transformer: Dosovitskiy et al. 2021, "An image is worth 16x16 words", section 3.1. Names and first weights
-// are those of torchvision's VisionTransformer, dropout and stochastic depth those of Touvron et al. 2021 ("DeiT").
+// The Vision Transformer: Dosovitskiy et al. 2021, "An image is worth 16x16 words", section 3.1. Names, first weights
+// and places of dropout are those of torchvision's VisionTransformer; stochastic depth is as in Touvron et al. 2021
+// ("Training data-efficient image transformers").
 #pragma once
 
 #include <optional>
@@ -19,8 +20,7 @@ struct VitOptions {
   bool learned_positions = true;                                // else 2-D sinusoids
   bool convolutional_stem = false;                              // Xiao et al. 2021 instead of patches
   double dropout = 0;  // of the input, of both sub-layers' results, and of the features between the two linear layers
-  double drop_path =
-      0;  // of the last layer's sub-layers; it grows from 0 in equal steps: Huang et al. 2016, section 3
+  double drop_path = 0;  // of the last layer's sub-layers; it grows from 0 at the first in equal steps
 };
 
 // What options that are 0 stand for: as many features as ViT-Ti (Touvron et al. 2021) and half its layers, 192 and 6 (5

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <set>
+
+#include "data/image.h"
 
 namespace image_classifier {
 
@@ -128,7 +131,8 @@ Tensor confusion_picture(const data::ConfusionMatrix& matrix, const std::vector<
   constexpr int64_t margin = 16, scale = 2, title_scale = 3, line = letter_height * scale, longest = 200;
   const int64_t widest = text_width(std::to_string(largest(matrix)), scale);
   // Large enough for the counts, as long as that makes no wall of it; then for names; then what is left.
-  const int64_t cell = count <= 30 ? std::max<int64_t>(widest + 8, 40) : std::max<int64_t>(1, 1200 / count);
+  const int64_t cell =
+      count <= 30 ? std::max(widest + 8, std::min<int64_t>(440 / count, 72)) : std::max<int64_t>(1, 1200 / count);
   const bool counts = count <= 30, names = cell >= line;
   int64_t label = 0;
   for (const std::string& name : classes) label = std::max(label, std::min(text_width(name, scale), longest));
@@ -181,8 +185,13 @@ Tensor confusion_picture(const data::ConfusionMatrix& matrix, const std::vector<
 
 namespace {
 
-// So often is an image of these sides enlarged to be about `size` pixels wide.
-int64_t factor_for(const Tensor& image, int64_t size) { return std::max<int64_t>(1, size / image.size(2)); }
+// About `width` pixels wide: a small image enlarged by a whole number, a large one made smaller.
+Tensor brought_to(const Tensor& image, int64_t width) {
+  const int64_t factor = width / image.size(2);
+  if (factor >= 1) return enlarge(image, factor);
+  return data::to_channels(data::resize(image, std::max<int64_t>(1, image.size(1) * width / image.size(2)), width),
+                           3);
+}
 
 }  // namespace
 
@@ -194,7 +203,7 @@ Tensor mistakes_sheet(const data::ImageDataset& set, const std::vector<Mistake>&
     const Mistake& m = mistakes[i];
     if (i % in_a_row == 0) rows.emplace_back();
     const Tensor image = set.get(m.index).image;
-    rows.back().push_back({enlarge(image, factor_for(image, 192)),
+    rows.back().push_back({brought_to(image, 192),
                            {"says " + classes.at(size_t(m.predicted)), "is " + classes.at(size_t(m.label)),
                             percent(m.probability) + " sure"}});
   }
@@ -207,14 +216,16 @@ Tensor attention_sheet(const std::vector<Explained>& pictures, const std::vector
     const std::vector<double>& p = e.probabilities;
     const size_t best = size_t(std::max_element(p.begin(), p.end()) - p.begin());
     auto with = [&](size_t c) { return classes.at(c) + " " + percent(p[c]); };
-    const Tensor large = enlarge(e.image, factor_for(e.image, 256));
+    const Tensor large = brought_to(e.image, 256);
     std::vector<Cell> row = {{large, {e.name, "says " + with(best)}}};
     if (size_t(e.of_class) != best) row[0].caption.push_back(with(size_t(e.of_class)));
     for (const View& view : e.views) {
       Tensor picture = overlay(large, view.map);
       if (view.row >= 0) {
-        const int64_t height = large.size(1) / view.map.size(0), width = large.size(2) / view.map.size(1);
-        outline(picture, view.row * height, view.column * width, height, width, 3, cyan);
+        const int64_t height = large.size(1), width = large.size(2), down = view.map.size(0),
+                      across = view.map.size(1);
+        outline(picture, view.row * height / down, view.column * width / across, height / down, width / across, 3,
+                cyan);
       }
       row.push_back({picture, {view.name, view.detail, view.range}});
     }

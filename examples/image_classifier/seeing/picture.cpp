@@ -124,14 +124,14 @@ Tensor overlay(const Tensor& picture, const Tensor& map) {
   }
   const int64_t height = picture.size(1), width = picture.size(2), area = height * width;
   levels = data::resize(levels, height, width);
-  const Tensor rgb = data::to_channels(picture, 3);
+  const Tensor shades = data::to_channels(picture, 1);
   Tensor result = empty({3, height, width}, {.dtype = uint8});
   for (int64_t i = 0; i < area; ++i) {
     const double level = levels.data<uint8_t>()[i] / 255.0, share = 0.25 + 0.6 * level;
     const Colour heat = heat_colour(level);
     const uint8_t parts[] = {heat.red, heat.green, heat.blue};
     for (int64_t c = 0; c < 3; ++c) {
-      const double below = rgb.data<uint8_t>()[c * area + i];
+      const double below = shades.data<uint8_t>()[i];
       result.data<uint8_t>()[c * area + i] = uint8_t(std::lround((1 - share) * below + share * parts[c]));
     }
   }
@@ -156,7 +156,11 @@ Tensor sheet(const std::string& title, const std::vector<std::vector<Cell>>& row
   };
   auto lines = [](const std::vector<Cell>& row) {
     size_t count = 0;
-    for (const Cell& cell : row) count = std::max(count, cell.caption.size());
+    for (const Cell& cell : row) {
+      size_t last = cell.caption.size();
+      while (last > 0 && cell.caption[last - 1].empty()) --last;
+      count = std::max(count, last);
+    }
     return int64_t(count);
   };
   const int64_t top = margin + (title.empty() ? 0 : title_scale * letter_height + gap);

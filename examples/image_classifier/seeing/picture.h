@@ -36,8 +36,8 @@ gradus::Tensor enlarge(const gradus::Tensor& image, int64_t factor);
 // From black for 0 through violet and orange to pale yellow for 1: matplotlib's inferno, whose steps look equal to the
 // eye, in grey too.
 Colour heat_colour(double value);
-// A map (h, w) from 0 to 1 laid over a picture of any size: the more, the higher the map, so that the picture stays
-// visible where there is little of it.
+// A map (h, w) from 0 to 1 laid over a picture of any size, (3, height, width): the more, the higher the map, so that
+// the picture stays visible where there is little of it. The picture becomes grey, so that all colours are the map's.
 gradus::Tensor overlay(const gradus::Tensor& picture, const gradus::Tensor& map);
 
 // --- sheets --------------------------------------------------------------------------------------------------------

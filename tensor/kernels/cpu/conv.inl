@@ -101,6 +101,7 @@ inline bool pointwise(const Conv2d& c) {
 
 inline void conv2d(const Conv2d& c, const void* x, const void* w, const void* bias, void* y) {
   if (c.batch * c.out_channels * c.out_h * c.out_w == 0) return;
+  if (winograd_pays(c)) return winograd(c, x, w, false, bias, y);
   if (pointwise(c)) {
     const int64_t area = c.height * c.width;
     Product p{};
@@ -182,6 +183,7 @@ constexpr int64_t floor_div(int64_t x, int64_t y) { return x >= 0 ? x / y : -blo
 // for each residue r modulo the stride s, a convolution of g with some of the taps. (One dimension shown.)
 inline void conv2d_grad_input(const Conv2d& c, const void* g, const void* w, void* dx) {
   if (c.batch * c.in_channels * c.height * c.width == 0) return;
+  if (winograd_pays(turned(c))) return winograd(turned(c), g, w, true, nullptr, dx);
   if (pointwise(c)) {
     const int64_t area = c.height * c.width;
     Product p{};

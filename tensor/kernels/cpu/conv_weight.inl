@@ -268,6 +268,7 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
   const int64_t taps = c.kernel_h * c.kernel_w, k = in * taps, total = c.out_channels * k;
   if (total == 0) return;
   if (c.batch * c.out_h * c.out_w == 0) return clear_floats(static_cast<float*>(dw), total);
+  if (winograd_pays(c)) return winograd_grad_weight(c, x, g, dw);
   if (in == 1 && out == 1 && c.groups > 4) return grad_weight_of_planes(c, x, g, dw);
   if (channels_fill_lanes(c)) return grad_weight_by_channels(c, x, g, dw);
   if (pointwise(c)) {
@@ -371,14 +372,7 @@ inline void conv2d_grad_weight(const Conv2d& c, const void* x, const void* g, vo
       }
     }
   });
-  if (chunks == 1) return;
-  parallel_for(total, 1 << 14, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      float sum = 0;
-      for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial.floats()[chunk * total + i];
-      static_cast<float*>(dw)[i] = sum;
-    }
-  });
+  if (chunks > 1) add_chunks(partial.floats(), chunks, total, static_cast<float*>(dw));
 }
 
 inline void fill_convolutions(KernelTable& table) {

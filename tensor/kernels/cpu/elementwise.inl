@@ -310,25 +310,45 @@ void copy(const View& x, const View& y) {
 }
 
 void (*plain_triangle)(const View&, const View&, int64_t, bool);
-void (*plain_cast)(const View&, DType, const View&);
+using Cast = void (*)(const View&, DType, const View&);
+Cast plain_cast, plain_cast_bfloat16;
 
-// Long rows on all threads; to bfloat16, which is what is cast to most, by vectors.
-void cast(const View& x, DType to, const View& y) {
+// Casts elements of `size` bytes: what lies in one piece on all threads, by `piece` (from, to, count) or, where that
+// declines, by `plain`.
+template <class Piece>
+void cast_by(Cast plain, const View& x, int64_t size, DType to, const View& y, Piece piece) {
   static constexpr size_t bytes[] = {size_of(float32), size_of(float64), size_of(int64),
                                      size_of(boolean), size_of(uint8),   size_of(bfloat16)};
-  const int64_t sizes[] = {int64_t(bytes[size_t(to)]), unit};
+  const int64_t sizes[] = {int64_t(bytes[size_t(to)]), size};
   Loop<2> loop = collapse<2>({&y, &x}, sizes);
-  if (loop.ndim != 1 || loop.strides[0][0] != sizes[0] || loop.strides[0][1] != unit) return plain_cast(x, to, y);
+  if (loop.ndim != 1 || loop.strides[0][0] != sizes[0] || loop.strides[0][1] != size) return plain(x, to, y);
   parallel_for(loop.shape[0], serial_elements, [&](int64_t begin, int64_t end) {
-    char *from_bytes = loop.data[1] + begin * unit, *to_bytes = loop.data[0] + begin * sizes[0];
-    if (to != DType::bfloat16)
-      return plain_cast({from_bytes, 1, {end - begin}, {1}}, to, {to_bytes, 1, {end - begin}, {1}});
-    const float* from = floats(from_bytes);
-    uint16_t* halves = reinterpret_cast<uint16_t*>(to_bytes);
-    for (int64_t i = 0; i < end - begin; ++i) {  // as BFloat16's constructor
-      uint32_t u = __builtin_bit_cast(uint32_t, from[i]), rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    char *from_bytes = loop.data[1] + begin * size, *to_bytes = loop.data[0] + begin * sizes[0];
+    if (!piece(from_bytes, to_bytes, end - begin))
+      plain({from_bytes, 1, {end - begin}, {1}}, to, {to_bytes, 1, {end - begin}, {1}});
+  });
+}
+
+// To bfloat16, which is what is cast to most, by vectors.
+void cast(const View& x, DType to, const View& y) {
+  cast_by(plain_cast, x, unit, to, y, [to](const char* from, char* out, int64_t n) {
+    if (to != DType::bfloat16) return false;
+    uint16_t* halves = reinterpret_cast<uint16_t*>(out);
+    for (int64_t i = 0; i < n; ++i) {  // as BFloat16's constructor
+      uint32_t u = __builtin_bit_cast(uint32_t, floats(from)[i]), rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
       halves[i] = uint16_t((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
     }
+    return true;
+  });
+}
+
+// From bfloat16; to float by vectors.
+void cast_bfloat16(const View& x, DType to, const View& y) {
+  cast_by(plain_cast_bfloat16, x, sizeof(uint16_t), to, y, [to](const char* from, char* out, int64_t n) {
+    if (to != DType::float32) return false;
+    const uint16_t* halves = reinterpret_cast<const uint16_t*>(from);
+    for (int64_t i = 0; i < n; ++i) floats(out)[i] = __builtin_bit_cast(float, uint32_t(halves[i]) << 16);
+    return true;
   });
 }
 

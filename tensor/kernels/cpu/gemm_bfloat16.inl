@@ -282,4 +282,6 @@ inline void matmul_bfloat16(const Matmul& args) { multiply_bfloat16(half_batch(a
 inline void fill_bfloat16(KernelTable& table) {
   table.matmul = matmul_bfloat16;
   table.matmul_packed = matmul_bfloat16;
+  plain_cast_bfloat16 = table.cast;
+  table.cast = cast_bfloat16;
 }

@@ -25,6 +25,7 @@
 #include "tensor/kernels/cpu/attention.inl"
 #include "tensor/kernels/cpu/conv_frame.inl"
 #include "tensor/kernels/cpu/conv_channels.inl"
+#include "tensor/kernels/cpu/conv_winograd.inl"
 #include "tensor/kernels/cpu/conv.inl"
 #include "tensor/kernels/cpu/conv_weight.inl"
 #include "tensor/kernels/cpu/pool.inl"
