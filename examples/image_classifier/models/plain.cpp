@@ -56,8 +56,8 @@ nn::Sequential cnn_features(const Shape& image) {
     // Without a bias: the shift of the normalisation takes its place.
     features.append(nn::Conv2d(channels, wider, 3, {.padding = 1, .bias = false}));
     features.append(nn::BatchNorm2d(wider));
+    features.append(nn::MaxPool2d(2));  // before the ReLU, which gives the same and then has a quarter to do
     features.append(nn::ReLU());
-    features.append(nn::MaxPool2d(2));
     channels = wider;
   }
   if (image[1] / 8 != 3 || image[2] / 8 != 3) features.append(nn::AdaptiveAvgPool2d(3));

@@ -113,25 +113,35 @@ inline void sum_columns(int64_t batch, int64_t channels, int64_t channel, int64_
   }
 }
 
-// Mean and sum of squared deviations of numbers that come in pieces; a piece is read twice while it is in L1, and
-// joined as in Chan, Golub and LeVeque (1979), equation 2.1b.
-struct Moments {
-  double count = 0, mean = 0, squares = 0;
-  void add(const float* x, int64_t n) {
-    constexpr int64_t piece = 2048;
-    for (int64_t begin = 0; begin < n; begin += piece) {
-      int64_t k = smaller(piece, n - begin);
-      double here = double(fold<Reduce::sum>(k, RowOf{x + begin})) / double(k);
-      Vec centre(here);
-      double around = double(
-          fold<Reduce::sum_squares>(k, [&](int64_t i, auto... m) { return load(x + begin + i, m...) - centre; }));
-      double all = count + double(k), apart = here - mean;
-      squares += around + apart * apart * (count * double(k) / all);
-      mean += apart * (double(k) / all);
-      count = all;
-    }
+// A part of a channel that stays in L1 while it is read twice: rows of n, as far from each other as two samples, which
+// is too far for a processor to foresee: those `lead` on are fetched.
+struct Piece {
+  int64_t offset, rows, n, apart, lead;
+  // Of get(offset + i) and get(offset + i, k), as in Fold; the accumulators live across rows, which may be short.
+  // `fresh`: what get reads for the first time, if anything.
+  template <Reduce op, class Get>
+  double fold(const float* fresh, const Get& get) const {
+    Fold<op> sums;
+    for (int64_t at = offset; at < offset + rows * apart; at += apart)
+      sums.row(n, [&](int64_t i, auto... k) {
+        if (fresh) __builtin_prefetch(fresh + at + i + lead, 0, 2);
+        return get(at + i, k...);
+      });
+    return double(sums.result());
   }
 };
+
+// Calls body(piece) for pieces that cover a channel: parts of a plane, or whole planes of samples in a row.
+template <class Body>
+inline void pieces_of(int64_t channel, int64_t batch, int64_t channels, int64_t inner, const Body& body) {
+  constexpr int64_t size = 2048;
+  const int64_t planes = larger(1, size / inner), apart = channels * inner;
+  const int64_t lead = inner > size ? 0 : larger(1, 512 / inner) * apart;  // of about 2 KB; long planes are foreseen
+  for (int64_t b = 0; b < batch; b += planes)
+    for (int64_t begin = 0; begin < inner; begin += size)
+      body(Piece{(b * channels + channel) * inner + begin, smaller(planes, batch - b), smaller(size, inner - begin),
+                 apart, lead});
+}
 
 inline double scale_of(double variance, double eps) { return 1 / __builtin_sqrt(variance + eps); }
 
@@ -163,17 +173,29 @@ void batch_norm(const void* x, const void* weight, const void* bias, double eps,
     return;
   }
   each_row(channels, batch * inner, [&](int64_t c) {
-    Moments moments;
-    for (int64_t b = 0; b < batch; ++b) moments.add(from + (b * channels + c) * inner, inner);
-    double scale = scale_of(moments.squares / count, eps);
-    Vec centre(moments.mean), factor(weight ? scale * floats(weight)[c] : scale);
+    // Joined as in Chan, Golub and LeVeque (1979), equation 2.1b.
+    double seen = 0, mu = 0, squares = 0;
+    pieces_of(c, batch, channels, inner, [&](const Piece& piece) {
+      const double size = double(piece.rows * piece.n), all = seen + size;
+      const double here =
+          piece.fold<Reduce::sum>(from, [&](int64_t i, auto... k) { return load(from + i, k...); }) / size;
+      const Vec near(here);
+      const double around =
+          piece.fold<Reduce::sum_squares>(nullptr, [&](int64_t i, auto... k) { return load(from + i, k...) - near; });
+      const double off = here - mu;
+      squares += around + off * off * (seen * size / all);
+      mu += off * (size / all);
+      seen = all;
+    });
+    double scale = scale_of(squares / count, eps);
+    Vec centre(mu), factor(weight ? scale * floats(weight)[c] : scale);
     Vec shift(bias ? double(floats(bias)[c]) : 0);
     for (int64_t b = 0; b < batch; ++b) {
       int64_t at = (b * channels + c) * inner;
       write_row(to + at, inner, far,
                 [&](int64_t i, auto... k) { return fma(load(from + at + i, k...) - centre, factor, shift); });
     }
-    floats(mean)[c] = float(moments.mean);
+    floats(mean)[c] = float(mu);
     floats(rstd)[c] = float(scale);
   });
 }
@@ -212,17 +234,11 @@ void batch_norm_grad(const void* x, const void* weight, const void* mean, const 
   each_row(channels, batch * inner, [&](int64_t c) {
     Vec centre(double(floats(mean)[c])), scale(double(floats(rstd)[c]));
     double sum = 0, dot = 0;  // of g, and of g times the normalised x
-    for (int64_t b = 0; b < batch; ++b) {
-      int64_t at = (b * channels + c) * inner;
-      constexpr int64_t piece = 2048;  // of g, which is in L1 when it is read again
-      for (int64_t begin = at; begin < at + inner; begin += piece) {
-        int64_t n = smaller(piece, at + inner - begin);
-        sum += double(fold<Reduce::sum>(n, RowOf{gs + begin}));
-        dot += double(fold<Reduce::sum>(n, [&](int64_t i, auto... k) {
-          return load(gs + begin + i, k...) * ((load(xs + begin + i, k...) - centre) * scale);
-        }));
-      }
-    }
+    pieces_of(c, batch, channels, inner, [&](const Piece& piece) {
+      sum += piece.fold<Reduce::sum>(gs, [&](int64_t i, auto... k) { return load(gs + i, k...); });
+      dot += piece.fold<Reduce::sum>(
+          xs, [&](int64_t i, auto... k) { return load(gs + i, k...) * ((load(xs + i, k...) - centre) * scale); });
+    });
     Vec factor = weight ? scale * Vec(double(floats(weight)[c])) : scale;
     Vec mean_sum(sum / count), mean_dot(dot / count);
     for (int64_t b = 0; b < batch; ++b) {

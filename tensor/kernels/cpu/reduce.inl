@@ -35,7 +35,11 @@ struct Fold {
     for (; i + 4 * Vec::lanes <= n; i += 4 * Vec::lanes) {
       for (int j = 0; j < 4; ++j) part[j] = absorb<op>(part[j], get(i + j * Vec::lanes));
     }
-    for (int j = 0; i + Vec::lanes <= n; i += Vec::lanes, ++j) part[j] = absorb<op>(part[j], get(i));
+    for (int j = 0; j < 3; ++j) {  // at most; that many times, so that all accumulators are registers
+      if (i + Vec::lanes > n) break;
+      part[j] = absorb<op>(part[j], get(i));
+      i += Vec::lanes;
+    }
     if (i < n) part[3] = first(n - i, absorb<op>(part[3], get(i, n - i)), part[3]);
   }
   float result() const {
