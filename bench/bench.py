@@ -379,7 +379,8 @@ class Bench:
         self.items(
             "train_steps",
             "steps",
-            "forward, backward and Adam unless it says otherwise, denormals flushed; the fastest of PyTorch's ways",
+            "forward, backward and Adam unless it says otherwise, denormals flushed; the fastest of PyTorch's ways; "
+            "GFLOP/s by the operations of plain convolutions, of which Winograd's algorithm needs fewer",
             self.flops,
         )
         self.peak_memory()

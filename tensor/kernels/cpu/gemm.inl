@@ -268,7 +268,7 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   // Packing A costs about 1/n of the work, and saves little where A lies in rows that can all be in L1 at a time: not
   // where these are a multiple of 4 KB apart, which fall into the same lines.
   const bool rows_in_cache = x.a_col == 1 && x.a_row % 1024 != 0;
-  plan.pack_a = long_sums && x.m > max_rows && x.n >= (rows_in_cache ? 768 : 128);
+  plan.pack_a = long_sums && x.m > max_rows && x.n >= (rows_in_cache ? 800 : 128);
   plan.along_rows = !plan.pack_b && !long_sums;
   // Cut further where that leaves a thread without a task, into pieces that are still worth one and large enough to
   // pay for their packing and for reading B; and so that threads have equally many, unless there are many anyway. Each
