@@ -139,9 +139,10 @@ Mixup cutmix(const ImageBatch& batch, double alpha, Generator& random) {
     const int64_t half = int64_t(side * double(size) / 2), middle = random.below(size);
     return std::pair(std::max<int64_t>(middle - half, 0), std::min(middle + half, size));
   };
-  const auto [top, bottom] = cut(batch.images.size(2));
-  const auto [left, right] = cut(batch.images.size(3));
-  const auto box = [&](const Tensor& x) { return x.narrow(2, top, bottom - top).narrow(3, left, right - left); };
+  const std::pair rows = cut(batch.images.size(2)), columns = cut(batch.images.size(3));
+  const auto box = [&](const Tensor& x) {
+    return x.narrow(2, rows.first, rows.second - rows.first).narrow(3, columns.first, columns.second - columns.first);
+  };
   Mixup mixed = {batch.images.clone(), batch.labels.index_select(0, order), 1};
   Tensor hole = box(mixed.images);
   hole.copy_(box(batch.images).index_select(0, order));
