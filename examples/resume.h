@@ -15,10 +15,12 @@ void add_run_options(CLI::App& command, Options& o) {
       ->check(one_of({"csv", "tensorboard"}))
       ->capture_default_str();
   command.add_option("--out", o.out, "folder for checkpoints and logs")->check(path())->capture_default_str();
-  command
-      .add_option("--resume", o.resume,
-                  "go on from this checkpoint (a file or a folder) with the options it was trained with")
-      ->check(path());
+  CLI::Option* resume =
+      command
+          .add_option("--resume", o.resume,
+                      "go on from this checkpoint (a file or a folder) with the options it was trained with")
+          ->check(path());
+  if (CLI::Option* from = command.get_option_no_throw("--from")) resume->excludes(from);
 }
 
 // What the options of examples/adapt.h may be; none for others.
@@ -30,14 +32,15 @@ inline std::optional<CLI::Validator> allowed_of_adaptation(const std::string& na
   return {};
 }
 
-// Fills in each option of a list that was not given, from a checkpoint.
+// Fills in each option of a list that was not given, from a checkpoint, and gives what that was trained with.
 template <class Options, class EachOption, class OptionsFrom>
-void take_options(const CLI::App& command, Options& options, const std::string& file, const EachOption& each_option,
-                  const OptionsFrom& options_from) {
+Options take_options(const CLI::App& command, Options& options, const std::string& file,
+                     const EachOption& each_option, const OptionsFrom& options_from) {
   const Options saved = options_from(gradus::load_safetensors(file).metadata, file);
   each_option([&](const char* name, auto member, const char*) {
     if (command.count(std::string("--") + name) == 0) options.*member = saved.*member;
   });
+  return saved;
 }
 
 // Fills in, from the checkpoint that options.resume means (a file or a folder), each option that was not given, and the
@@ -52,12 +55,16 @@ void restore_options(const CLI::App& command, Options& options, const EachOption
   if (command.count("--out") == 0) options.out = folder_of(file);
 }
 
-// Fills in what makes the model, where it begins as that of the checkpoint options.from means.
+// Fills in what makes the model, where it begins as that of the checkpoint options.from means. Throws Error where
+// another kind of model was asked for.
 template <class Options, class EachOption, class OptionsFrom>
 void take_model(const CLI::App& command, Options& options, const EachOption& each_model_option,
                 const OptionsFrom& options_from) {
   if (options.from.empty() || !options.resume.empty()) return;
-  take_options(command, options, gradus::train::find_checkpoint(options.from), each_model_option, options_from);
+  const Options base =
+      take_options(command, options, gradus::train::find_checkpoint(options.from), each_model_option, options_from);
+  gradus::check(options.model == base.model, "--model ", options.model, ": the model of --from is of the kind ",
+                base.model);
 }
 
 inline void add_merge(CLI::App& command, MergeOptions& o, const std::string& checkpoint) {

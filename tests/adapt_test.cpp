@@ -145,7 +145,7 @@ TEST_F(Adapt, ImagesWithFewerWeights) {
     EXPECT_FALSE(!(std::abs(zeros / all - 0.9) < 1e-4));
   }
   const Outcome shown = run(from + "--epochs 0 --prune 0.5 --out " + (dir / "shown"));
-  expect_says(shown, "test accuracy before the first update: ");
+  expect_says(shown, "validation accuracy before the first update: ");
   expect_says(shown, "hidden.1");
   expect_says(shown, "50.00%");
 }
@@ -165,12 +165,16 @@ TEST_F(Adapt, ImagesSayWhatIsWrong) {
        {from + "--lora 2 --prune 0.5", "--prune changes weights, --lora leaves them as they are"},
        {from + "--prune 0.5 --prune-updates 4 --ema 0.9", "--ema would remember weights"},
        {from + "--lora 2 --lora-on 'features*'", "'features*' matches no linear layer and no attention"},
-       {from + "--model mlp", "load_state_dict: missing: hidden.0.weight"},
+       {from + "--model mlp", "--model mlp: the model of --from is of the kind cnn"},
+       {from + "--resume " + (dir / "base"), "excludes --resume"},
+       {"train --prune-each", "--prune-each and --prune-updates say how to prune, but not how much: --prune"},
        {"train --from " + (dir / "nowhere"), "nowhere: no such file or folder"},
        {"merge --checkpoint " + (dir / "base"), "nothing to merge"},
        {"merge --checkpoint " + (dir / "base") + " --adapter " + (dir / "set/one/1.png"), "1.png: "}});
   expect_says(run(from + "--prune 0.5 --prune-updates 1000"),
               "error: --prune-updates 1000: the training has only 15 updates", 1);
+  expect_says(run(from + "--prune 0.5 --freeze 'features.0,features.4,features.8,hidden*,classifier'"),
+              "error: --prune: no kernel and no matrix is trained", 1);
 }
 
 // A text that is easy to foresee.

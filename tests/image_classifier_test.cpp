@@ -329,6 +329,23 @@ TEST(ImageClassifier, LearnsFromFolders) {
   EXPECT_EQ(colours.status, 0) << colours.output;
   EXPECT_NE(colours.output.find("of 3x24x24"), std::string::npos) << colours.output;
 
+  // Other images are of as many classes; that these have other names is said.
+  const std::string evaluate = "evaluate --checkpoint " + (dir / "out") + " --data folder:" + (dir / "other");
+  fs::copy(dir / "set", dir / "other", fs::copy_options::recursive);
+  fs::rename(dir / "other/one", dir / "other/un");
+  const Outcome renamed = run(evaluate);
+  EXPECT_NE(renamed.output.find("other have other names than the model's"), std::string::npos) << renamed.output;
+  fs::rename(dir / "other/un", dir / "other/one");
+  EXPECT_EQ(run(evaluate).output, run("evaluate --checkpoint " + (dir / "out")).output);
+  fs::remove_all(dir / "other/one");
+  expect_error(run(evaluate), 1, "other: 1 classes, the model tells 2 apart");
+
+  // Names that are not printable are those of the checkpoint all the same.
+  fs::copy(dir / "set/one", dir / "other/tab\tand\nline", fs::copy_options::recursive);
+  ASSERT_EQ(
+      run("train --model linear --epochs 1 --data folder:" + (dir / "other") + " --out " + (dir / "odd")).status, 0);
+  EXPECT_EQ(run("evaluate --checkpoint " + (dir / "odd")).status, 0);
+
   // A bad file is named, and the checkpoint of before is not touched.
   const std::string before = read_file(dir / "out/last.safetensors");
   write_file(dir / "set/one/11.png", "damaged");

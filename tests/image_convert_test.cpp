@@ -144,6 +144,8 @@ TEST_F(SavedState, BecomesACheckpointThatAnswers) {
   std::snprintf(line, sizeof line, "%6.2f%%  %s\n", 100 * softmax(logits, 1).max().item(), best.c_str());
   EXPECT_EQ(first.substr(0, first.find('\n') + 1), "  " + std::string(line)) << r.output;
 
+  gradus::testing::expect_refused(
+      "image_classifier", {{"evaluate --checkpoint " + (dir / "out"), "a converted model comes without images"}});
   const std::string before = read_file(checkpoint);
   expect_refused((dir / "state.safetensors") + " --out " + (dir / "out") + " " + vit.options,
                  {"last.safetensors: there is a checkpoint already"});

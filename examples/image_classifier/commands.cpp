@@ -35,13 +35,19 @@ struct Trained {
     model->eval();
   }
 
+  // Whether these are the classes that the model tells apart; a checkpoint has their names as they are printed.
+  bool knows(std::vector<std::string> names) const {
+    for (std::string& name : names) name = printable(name);
+    return names == recipe.classes;
+  }
+
   // The images to look at, brought to what the model expects where they can be; "": of the data it was trained on.
   DataSets open(const std::string& other) const {
     const std::string& data = other.empty() ? options.data : other;
     const DataSets sets = open_data(data, {options.samples, recipe.image[1], recipe.image[0] == 1, options.skip_bad});
     check(sets.test->image_shape() == recipe.image, printable(data), ": images ", sets.test->image_shape(),
           ", the model expects ", recipe.image);
-    check(sets.test->classes() == recipe.classes || data != options.data, printable(data),
+    check(knows(sets.test->classes()) || data != options.data, printable(data),
           ": its classes are not those the model was trained on");
     return sets;
   }
@@ -80,9 +86,16 @@ std::string percent(double share) {
 void evaluate(const EvaluateOptions& options, Device device) {
   Trained trained(options.checkpoint, device);
   const DataSets sets = trained.open(options.data);
+  const std::vector<std::string>&known = trained.recipe.classes, &classes = sets.test->classes();
+  check(classes.size() == known.size(), printable(options.data), ": ", classes.size(), " classes, the model tells ",
+        known.size(), " apart");
+  if (!trained.knows(classes)) {
+    std::printf("the classes of %s have other names than the model's: the first is taken for its first, and so on\n",
+                printable(options.data).c_str());
+  }
   auto loader = test_loader(sets.test, trained.recipe, options.batch, options.workers);
-  report(examine(*trained.model, loader, int64_t(trained.recipe.classes.size()), trained.options.test_flip),
-         *sets.test, trained.recipe.classes, options.out);
+  report(examine(*trained.model, loader, int64_t(known.size()), trained.options.test_flip), *sets.test, known,
+         options.out);
 }
 
 void predict(const PredictOptions& options, Device device) {

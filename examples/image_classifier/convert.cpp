@@ -60,6 +60,7 @@ void convert(const ConvertOptions& convert) {
 
   Options options;
   static_cast<ModelOptions&>(options) = convert.model;
+  options.data = "";  // unknown
   options.size = convert.size;
   options.grey = channels == 1;
   make_folder(convert.out);

@@ -94,6 +94,7 @@ std::string data_argument_fault(const std::string& argument) {
 
 DataSets open_data(const std::string& argument, const DataOptions& options) {
   const std::string kind = kind_of(argument), path = path_of(argument), fault = data_argument_fault(argument);
+  check(!argument.empty(), "a converted model comes without images: name some with --data");
   check(fault.empty(), fault);
   auto dir = [&](const char* name) { return path.empty() ? data::find_data(name) : path; };
   DataSets sets;

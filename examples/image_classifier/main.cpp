@@ -1,4 +1,4 @@
-// Learns to tell images apart: train, evaluate, predict, embed, show, convert, demo. See README.md.
+// Learns to tell images apart: train, evaluate, predict, embed, show, merge, convert, demo. See README.md.
 #include <cstdio>
 #include <filesystem>
 

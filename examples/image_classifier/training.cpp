@@ -195,15 +195,16 @@ void train(const Options& options, Device device) {
                            .resume = options.resume,
                            .metadata = to_metadata(options, recipe),
                            .tensorboard = options.log == "tensorboard"};
-  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
+  std::optional<data::DataLoader<data::ImageBatch>> held_out;
+  if (parts.validation) held_out.emplace(test_loader(parts.validation, recipe, 256, options.workers));
   std::optional<Pruning> pruning;
   if (options.prune > 0) {
     pruning.emplace(model, options, options.epochs * updates);
     fit.also_save.push_back(pruning->part());
-    if (options.resume.empty()) {
-      pruning->start();
-      std::printf("test accuracy before the first update: %.2f%%\n",
-                  100 * examine(model, tests, classes, options.test_flip).matrix.accuracy());
+    if (options.resume.empty()) pruning->start();
+    if (options.resume.empty() && held_out) {
+      std::printf("validation accuracy before the first update: %.2f%%\n",
+                  100 * examine(model, *held_out, classes, false).matrix.accuracy());
     }
   }
   std::optional<optim::EMA> average;
@@ -216,9 +217,7 @@ void train(const Options& options, Device device) {
     if (average) average->update();
   };
   auto averaged = [&] { return average ? std::make_unique<optim::EMA::Scope>(*average) : nullptr; };
-  std::optional<data::DataLoader<data::ImageBatch>> held_out;
-  if (parts.validation) {
-    held_out.emplace(test_loader(parts.validation, recipe, 256, options.workers));
+  if (held_out) {
     fit.evaluate = [&] {
       const auto scope = averaged();
       return train::evaluate(model, *held_out, validation_step, "validation_");
@@ -233,6 +232,7 @@ void train(const Options& options, Device device) {
   const auto scope = averaged();
   if (options.lora > 0) examples::save_adapter(options.out, model, fit.metadata);
   if (pruning) pruning->print();
+  data::DataLoader<data::ImageBatch> tests = test_loader(sets.test, recipe, 256, options.workers);
   report(examine(model, tests, classes, options.test_flip), *sets.test, recipe.classes, options.out);
 }
 

@@ -75,6 +75,8 @@ void take_pixels(const Options& options, Recipe& recipe) {
 void adapt(Classifier& model, const Options& options, const Recipe& recipe) {
   const bool new_head = options.head == "new";
   examples::check_adaptation(options, new_head ? "--head new" : options.prune > 0 ? "--prune" : "");
+  check(options.prune > 0 || (!options.prune_each && options.prune_updates == 0),
+        "--prune-each and --prune-updates say how to prune, but not how much: --prune");
   check(options.prune == 0 || options.lora == 0, "--prune changes weights, --lora leaves them as they are");
   check(options.prune_updates == 0 || options.ema == 0,
         "--ema would remember weights that --prune-updates has set to zero since");
@@ -96,6 +98,7 @@ Pruning::Pruning(Classifier& model, const Options& options, int64_t updates)
       pruner_(tensors_of(weights_), options.prune_each ? optim::PruneScope::each : optim::PruneScope::all),
       sparsity_(options.prune),
       updates_(options.prune_updates) {
+  check(!weights_.empty(), "--prune: no kernel and no matrix is trained");
   check(updates_ <= updates, "--prune-updates ", updates_, ": the training has only ", updates, " updates");
 }
 

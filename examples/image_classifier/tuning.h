@@ -20,7 +20,7 @@ void adapt(Classifier& model, const Options& options, const Recipe& recipe);
 // Of --prune: the kernels and matrices that are trained, with the smallest of their weights at zero.
 class Pruning {
  public:
-  // Throws Error where the training has fewer updates than the pruning.
+  // Throws Error where there are none, or the training has fewer updates than the pruning.
   Pruning(Classifier& model, const Options& options, int64_t updates);
   void start();                 // before the first update
   void update(int64_t number);  // after each
