@@ -53,7 +53,7 @@ Tensor NonLocalBlock::operator()(const Tensor& x, Tensor* weights) const {
     y = scaled_dot_product_attention(query, key, value, {.scale = 1});
   }
   const Tensor maps = y.squeeze(1).transpose(1, 2).unflatten(2, {x.size(2), x.size(3)});
-  return call(x + bn(W(maps)));
+  return call(bn(W(maps)) + x);
 }
 
 void NonLocalBlock::visit(Visitor& v) {

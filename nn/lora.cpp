@@ -65,7 +65,7 @@ bool path_matches(const std::string& patterns, const std::string& path) {
 Tensor LowRank::operator()(Tensor y, const Tensor& x, int64_t first_row) const {
   if (!A.defined()) return y;
   const Tensor rows = y.size(-1) == B.size(0) ? B : B.narrow(0, first_row, y.size(-1));
-  return y + linear(linear(x, A) * scale(), rows);
+  return std::move(y) + linear(linear(x, A) * scale(), rows);
 }
 
 void add_lora(Module& module, const LoraOptions& o) {

@@ -37,9 +37,10 @@ struct LoraOptions {
 
 // Adapts each Linear, and the packed in_proj_weight of each MultiheadAttention (as one matrix, as PEFT does; its
 // out_proj is a Linear of its own), whose path the pattern matches. All that was there before is frozen. A begins as a
-// Linear's weight does, uniform after Kaiming, B with zeros: at first nothing changes. Separate projections of keys and
-// values of other sizes, recurrent layers and embeddings are not adapted. Throws Error, changing nothing, where the
-// pattern matches nothing, where something is adapted already, and for a matrix that another module shares.
+// Linear's weight does, uniform after Kaiming, as PEFT's (the paper's is normal), B with zeros: at first nothing
+// changes. Separate projections of keys and values of other sizes, recurrent layers and embeddings are not adapted.
+// Throws Error, changing nothing, where the pattern matches nothing, where something is adapted already, and for a
+// matrix that another module shares.
 void add_lora(Module& module, const LoraOptions& options = {});
 
 // All A and B by their paths; the metadata has rank and alpha. They share their numbers with the module.

@@ -10,8 +10,8 @@ namespace gradus::nn {
 Tensor sinusoidal_positions(int64_t places, int64_t features, int64_t first = 0, Device device = Device::cpu);
 
 // (rows * columns, features), row after row: the first half of the features tells the row, the other the column, each
-// as above. Beyer et al. 2022, "Better plain ViT baselines", do so with all sines before the cosines. Throws Error
-// unless features is a multiple of 4.
+// as above. Beyer et al. 2022, "Better plain ViT baselines", do so with the column first, all sines before the cosines,
+// and a slowest rate of 1 / 10000 itself. Throws Error unless features is a multiple of 4.
 Tensor sinusoidal_positions_2d(int64_t rows, int64_t columns, int64_t features, Device device = Device::cpu);
 
 enum class PositionKind { sinusoidal, learned, none };

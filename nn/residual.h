@@ -2,6 +2,8 @@
 // recognition". Names of weights are torchvision's.
 #pragma once
 
+#include <optional>
+
 #include "nn/container.h"
 #include "nn/image_attention.h"
 
@@ -40,7 +42,8 @@ class ResidualBlock : public Module {
   Tensor operator()(const Tensor& x, Tensor* map = nullptr) const;
   void visit(Visitor& v) override;
   const char* type() const override { return options_.kind == BlockKind::basic ? "BasicBlock" : "Bottleneck"; }
-  // The normalisation at the end of f, for one whose scale is to start at 0; without pre-activation.
+  // The normalisation at the end of f, for one whose scale is to start at 0 (Goyal et al. 2017, section 5.1); without
+  // pre-activation.
   BatchNorm2d& last_norm() { return norms_[norms_.size() - 1]; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "autograd/ops.h"
 
@@ -9,7 +10,7 @@ namespace gradus::optim {
 
 Pruner::Pruner(const std::vector<Tensor>& weights, PruneScope scope) : weights_(weights), scope_(scope) {
   NoGrad guard;
-  for (const Tensor& w : weights) pruned_.push_back(w != w);  // none
+  for (const Tensor& w : weights) pruned_.push_back(zeros(w.shape(), {.dtype = boolean, .device = w.device()}));
 }
 
 void Pruner::prune(double sparsity) {
@@ -41,9 +42,12 @@ NamedTensors Pruner::state_dict() const {
 
 void Pruner::load_state_dict(const NamedTensors& state) {
   check(state.size() == pruned_.size(), "Pruner: a state of ", state.size(), " tensors, expected ", pruned_.size());
+  const std::map<std::string, Tensor> given(state.begin(), state.end());
   std::vector<Tensor> loaded;
-  for (const auto& [name, mask] : state) {
-    const Tensor& w = weights_[loaded.size()];
+  for (const Tensor& w : weights_) {
+    const auto found = given.find(std::to_string(loaded.size()));
+    check(found != given.end(), "Pruner: the state to load lacks ", loaded.size());
+    const auto& [name, mask] = *found;
     check(mask.shape() == w.shape() && mask.dtype() == boolean, "Pruner: state ", name, " is ", mask.dtype(), " ",
           mask.shape(), ", expected bool ", w.shape());
     loaded.push_back(mask.clone().to(w.device()));

@@ -303,7 +303,7 @@ TEST(ImageModels, HaveAsManyParametersAsPublished) {
     const double projections = (16 * 32 + 2 * 32 + 32 * 64 + 2 * 64) / 1e6;
     EXPECT_EQ(std::round((ours - projections) * digit), std::round(millions * digit)) << depth;
   }
-  // Hu et al. 2018, section 3.2: 2.51 million weights more than ResNet-50, here with biases (16,048).
+  // Hu et al. 2018, section 4, equation 5: 2,514,944 weights (2.5 million) more than ResNet-50, here with biases too.
   EXPECT_EQ(parameters({.model = "se_resnet", .depth = 50}, {3, 224, 224}, 1000), 25557032 + 2514944 + 16048);
   // Woo et al. 2018, table 4: 28.09 million.
   EXPECT_EQ(std::round(double(parameters({.model = "cbam_resnet", .depth = 50}, {3, 224, 224}, 1000)) / 1e4), 2809);

@@ -226,6 +226,25 @@ TEST(Lora, IsSavedApart) {
   EXPECT_EQ(trained(other.encoder), trained(m.encoder));
 }
 
+// An optimiser that was made before goes on with the matrices that were converted.
+TEST(Lora, IsConvertedWithItsModel) {
+  Models m;
+  nn::add_lora(m.encoder, {.rank = 2});
+  randomize(m.encoder);
+  const Tensor before = m.encoder(m.x).detach();
+  optim::SGD optimizer(m.encoder.parameters(), {.lr = 0.1});
+  m.encoder.to(float64);
+  for (const auto& [name, p] : m.encoder.named_parameters()) EXPECT_EQ(p.dtype(), float64) << name;
+  const Tensor x = m.x.to(float64), after = m.encoder(x);
+  EXPECT_CLOSE(after, before.to(float64), 1e-4);
+  square(after).sum().backward();
+  optimizer.step();
+  const Tensor learnt = m.encoder(x).detach();
+  EXPECT_FALSE(gradus::testing::difference(learnt, after.detach()) < 1e-6);
+  nn::merge_lora(m.encoder);
+  EXPECT_CLOSE(m.encoder(x), learnt, 1e-10);
+}
+
 TEST(Lora, SaysWhatIsWrong) {
   Models m;
   nn::TransformerEncoder& encoder = m.encoder;
@@ -335,11 +354,24 @@ TEST(Pruner, IsSavedAndLoaded) {
   other.load_state_dict(one.state_dict());
   other.apply();
   for (size_t i = 0; i < w.size(); ++i) EXPECT_TRUE(same_bits(w[i].detach(), v[i].detach()));
+  optim::NamedTensors turned = one.state_dict();  // names count, not the order
+  std::swap(turned[0], turned[1]);
+  optim::Pruner(v).load_state_dict(turned);
   optim::NamedTensors bad = one.state_dict();
+  bad[1].first = "2";
+  EXPECT_EQ(error_of([&] { other.load_state_dict(bad); }), "Pruner: the state to load lacks 1");
+  bad = one.state_dict();
   bad[1].second = zeros({3}, {.dtype = boolean});
   EXPECT_EQ(error_of([&] { other.load_state_dict(bad); }), "Pruner: state 1 is bool [3], expected bool [4]");
   bad.pop_back();
   EXPECT_EQ(error_of([&] { other.load_state_dict(bad); }), "Pruner: a state of 1 tensors, expected 2");
+}
+
+// A weight that is not a number is seen in what the model computes, and not mended in silence.
+TEST(Pruner, PrunesNothingBeforeItIsAsked) {
+  const Tensor w = from_vector<float>({1, NAN, -2}, {3}), before = w.clone();
+  optim::Pruner({w}).apply();
+  EXPECT_TRUE(same_bits(w, before));
 }
 
 TEST(Pruner, GrowsGradually) {

@@ -1,6 +1,8 @@
 // Residual networks, with attention in their blocks or between them.
 #pragma once
 
+#include <optional>
+
 #include "classifier.h"
 #include "nn/residual.h"
 
