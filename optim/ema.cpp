@@ -1,5 +1,7 @@
 #include "optim/ema.h"
 
+#include "autograd/ops.h"
+
 namespace gradus::optim {
 
 EMA::EMA(const std::vector<Tensor>& parameters, double decay) : parameters_(parameters), decay_(decay) {
@@ -17,7 +19,8 @@ void EMA::follow() {
 void EMA::update() {
   NoGrad guard;
   follow();
-  for (size_t i = 0; i < averages_.size(); ++i) averages_[i].mul_(decay_).add_(parameters_[i].detach(), 1 - decay_);
+  // Written so that what does not change, a frozen weight, is its own average to the bit.
+  for (size_t i = 0; i < averages_.size(); ++i) averages_[i].add_(parameters_[i].detach() - averages_[i], 1 - decay_);
 }
 
 void EMA::swap() {

@@ -110,7 +110,7 @@ TEST_F(Adapt, ImagesGoOnBitForBit) {
 
 TEST_F(Adapt, ImagesWithLora) {
   expect_resumes("image_classifier",
-                 onto_folder + "--epochs 2 --head new --lora 2 --lora-on 'hidden*' --save-every 1", dir);
+                 onto_folder + "--epochs 2 --head new --lora 2 --lora-on 'hidden*' --ema 0.9 --save-every 1", dir);
   EXPECT_EQ(read_file(dir / "whole/adapter.safetensors"), read_file(dir / "parts/adapter.safetensors"));
   const TensorFile adapter = load_safetensors(dir / "whole/adapter.safetensors");
   ASSERT_EQ(adapter.tensors.size(), 4u);  // those beside hidden.1, and the new head

@@ -30,7 +30,7 @@ struct Examination {
 Examination examine(Classifier& model, gradus::data::DataLoader<gradus::data::ImageBatch>& loader, int64_t classes,
                     bool flip);
 
-// The two pictures of an examination on `set`, of which the titles say that it has "test images".
+// The two pictures of an examination on `set`; their titles call what is in it `images`, such as "test images".
 struct ReportPictures {
   gradus::Tensor confusion;  // undefined where there are more classes than can be drawn
   gradus::Tensor wrong;
