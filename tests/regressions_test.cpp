@@ -177,6 +177,24 @@ TEST(Engine, RulesThatWorkInPlaceSpareWhatOthersHold) {
   EXPECT_EQ(both[1].to_vector(), (Numbers{3, 3}));
 }
 
+TEST(Engine, SumsTakeTheMemoryOfWhatNothingElseSees) {
+  const Tensor x = leaf({1, -2}), w = leaf({3, 4});
+  const auto place = [](const Tensor& t) { return t.raw().data; };
+  Tensor y = x * w;  // whose rule keeps x and w alone
+  const auto before = place(y);
+  const Tensor sum = std::move(y) + x + w;
+  EXPECT_EQ(place(sum), before);
+  EXPECT_EQ(sum.to_vector(), (Numbers{7, -6}));
+  const std::vector<Tensor> gradients = grad({sum.sum()}, {x, w});
+  EXPECT_EQ(gradients[0].to_vector(), (Numbers{4, 5}));
+  EXPECT_EQ(gradients[1].to_vector(), (Numbers{2, -1}));
+
+  Tensor kept = relu(x), seen = x * w, other = seen;
+  EXPECT_NE(place(std::move(seen) + x), place(other));
+  EXPECT_EQ(other.to_vector(), (Numbers{3, -8}));
+  EXPECT_EQ(grad({(std::move(kept) + w).sum()}, {x})[0].to_vector(), (Numbers{1, 0}));  // relu's rule keeps it
+}
+
 TEST(Engine, StaleTensorsAreCaught) {
   Tensor x = leaf({1, 2}), w = leaf({3, 4});
   Tensor y = (x * w).sum();

@@ -219,12 +219,20 @@ TEST(VisionTransformer, ShowsItsAttention) {
 }
 
 TEST(VisionTransformer, LeavesOutLaterLayersMoreOften) {
-  VisionTransformer model({.patch = 4, .layers = 4, .features = 8, .heads = 2, .drop_path = 0.3}, small_image, 3);
-  std::vector<double> p;
-  for (const auto& [path, module] : model.named_modules())
-    if (const auto* drop = dynamic_cast<nn::DropPath*>(module)) p.push_back(drop->p);
+  const auto chances = [](int64_t layers) {
+    VitOptions options = small;
+    options.layers = layers;
+    options.drop_path = 0.3;
+    VisionTransformer model(options, small_image, 3);
+    std::vector<double> p;
+    for (const auto& [path, module] : model.named_modules())
+      if (const auto* drop = dynamic_cast<nn::DropPath*>(module)) p.push_back(drop->p);
+    return p;
+  };
+  const std::vector<double> p = chances(4);
   ASSERT_EQ(p.size(), 4u);
   for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(p[i], 0.1 * double(i), 1e-12);
+  EXPECT_EQ(chances(1), (std::vector<double>{0.3}));  // the only layer is the last
 }
 
 TEST(VitOptions, AreUsualForTheImageOrRefused) {

@@ -89,9 +89,9 @@ void expect_boolean(const char* op, const Tensor& x) {
 
 }  // namespace
 
-Tensor operator+(const Tensor& a, const Tensor& b) {
-  return binary("add", Binary::add, a, b, Keep::none, [](const Tensor& g, const Kept&) { return grads(g, g); });
-}
+static Gradients add_rule(const Tensor& g, const Kept&) { return grads(g, g); }
+
+Tensor operator+(const Tensor& a, const Tensor& b) { return binary("add", Binary::add, a, b, Keep::none, add_rule); }
 
 Tensor operator-(const Tensor& a, const Tensor& b) {
   return binary("sub", Binary::sub, a, b, Keep::none,
@@ -135,7 +135,15 @@ static Tensor affine_into(const char* name, Tensor&& x, double scale, double shi
   return std::move(x);
 }
 
-Tensor operator+(Tensor&& a, const Tensor& b) { return binary_into(Binary::add, std::move(a), b, operator+); }
+// In a graph, too: no rule needs what was added.
+Tensor operator+(Tensor&& a, const Tensor& b) {
+  if (!is_floating(a.dtype()) || !is_ours_alone(a) || !aligned(a, b)) return std::as_const(a) + b;
+  Tensor y = a.detach();
+  kernels(y).binary(Binary::add, y.raw(), b.raw(), y.raw());
+  y = record("add", {a, b}, std::move(y), Keep::none, add_rule);
+  a = Tensor();  // or the next op would not find y alone
+  return y;
+}
 Tensor operator-(Tensor&& a, const Tensor& b) { return binary_into(Binary::sub, std::move(a), b, operator-); }
 Tensor operator*(Tensor&& a, const Tensor& b) { return binary_into(Binary::mul, std::move(a), b, operator*); }
 Tensor operator/(Tensor&& a, const Tensor& b) { return binary_into(Binary::div, std::move(a), b, operator/); }

@@ -124,7 +124,7 @@ VisionTransformer::VisionTransformer(const VitOptions& o, const Shape& image, in
     if (o.class_token) pos_embedding_ = cat({zeros({1, 1, o.features}), pos_embedding_}, 1);  // which is nowhere
   }
   for (int64_t i = 0; i < o.layers; ++i)
-    layers_.emplace_back(o, o.drop_path * double(i) / double(std::max<int64_t>(1, o.layers - 1)));
+    layers_.emplace_back(o, o.layers > 1 ? o.drop_path * double(i) / double(o.layers - 1) : o.drop_path);
   initialize();
 }
 

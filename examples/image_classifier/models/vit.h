@@ -20,7 +20,7 @@ struct VitOptions {
   bool learned_positions = true;                                // else 2-D sinusoids
   bool convolutional_stem = false;                              // Xiao et al. 2021 instead of patches
   double dropout = 0;  // of the input, of both sub-layers' results, and of the features between the two linear layers
-  double drop_path = 0;  // of the last layer's sub-layers; it grows from 0 at the first in equal steps
+  double drop_path = 0;  // of the last layer's sub-layers; it grows from 0 at the first of several in equal steps
 };
 
 // What options that are 0 stand for: as many features as ViT-Ti (Touvron et al. 2021) and half its layers, 192 and 6 (5
