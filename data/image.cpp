@@ -114,6 +114,33 @@ void check_png(const std::string& bytes, const std::string& who) {
   }
 }
 
+// The PGM or PPM file with values up to 255: stb 2.27 does not scale others, and takes the lower half of 16 bits. Nor
+// does it always tell where the file ends too early.
+std::string pnm_up_to_255(const std::string& bytes, const Shape& shape, const std::string& who) {
+  size_t at = 2;
+  int64_t largest = 0;
+  for (int i = 0; i < 3; ++i) {  // of width, height and the largest value, the last
+    while ((at = bytes.find_first_not_of(" \t\n\v\f\r", at)) < bytes.size() && bytes[at] == '#')
+      at = bytes.find_first_of("\n\r", at);
+    largest = 0;
+    for (; at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9' && largest <= 65535; ++at)
+      largest = 10 * largest + (bytes[at] - '0');
+  }
+  check(largest > 0 && largest <= 65535, who, ": values up to ", largest, ", expected 1 to 65535");
+  const int64_t values = numel(shape), each = largest > 255 ? 2 : 1;
+  check(at < bytes.size() && int64_t(bytes.size() - at) > values * each, who,
+        ": truncated image: the file ends before the picture does");
+  if (largest == 255) return bytes;
+  std::string scaled =
+      bytes.substr(0, 2) + " " + std::to_string(shape[2]) + " " + std::to_string(shape[1]) + " 255\n";
+  const uint8_t* from = reinterpret_cast<const uint8_t*>(bytes.data()) + at + 1;
+  for (int64_t i = 0; i < values; ++i, from += each) {
+    const int64_t value = std::min<int64_t>(each == 2 ? from[0] << 8 | from[1] : from[0], largest);
+    scaled += char((value * 255 + largest / 2) / largest);
+  }
+  return scaled;
+}
+
 // What one output pixel takes of a row of input pixels: weights of `first`, first + 1, ...
 struct Taps {
   int64_t first;
@@ -145,7 +172,7 @@ std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
 Shape image_shape_of(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
   check(!bytes.empty(), who, ": the file is empty");
-  if (bytes.starts_with("\xff\xd8")) check_jpeg(bytes, who);
+  if (bytes.starts_with('\xff')) check_jpeg(bytes, who);  // the first marker may be stretched, as all may: ff ff d8
   int width = 0, height = 0, channels = 0;
   Source header{bytes};
   check(stbi_info_from_callbacks(&callbacks, &header, &width, &height, &channels), who,
@@ -158,10 +185,11 @@ Shape image_shape_of(const std::string& bytes, const std::string& name) {
 
 Tensor decode_image(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
-  image_shape_of(bytes, name);  // what is too large or no image is refused unread
+  const Shape shape = image_shape_of(bytes, name);  // what is too large or no image is refused unread
   if (bytes.starts_with("\x89PNG")) check_png(bytes, who);
+  const std::string pnm = bytes[0] == 'P' ? pnm_up_to_255(bytes, shape, who) : "";
   int width = 0, height = 0, channels = 0;
-  Source source{bytes};
+  Source source{pnm.empty() ? bytes : pnm};
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_callbacks(&callbacks, &source, &width, &height, &channels, 0), stbi_image_free);
   check(pixels != nullptr, who, ": damaged image (", stbi_failure_reason(), ")");

@@ -200,6 +200,10 @@ TEST(Image, PngComesBackAsItWas) {
 TEST(Image, ReadsPnmAndBmp) {
   EXPECT_TRUE(equal(decode_image("P5 3 2 255\nabcdef"), image_of({1, 2, 3}, {'a', 'b', 'c', 'd', 'e', 'f'})));
   EXPECT_TRUE(equal(decode_image("P6 2 1 255\nabcdef"), image_of({3, 1, 2}, {'a', 'd', 'b', 'e', 'c', 'f'})));
+  EXPECT_TRUE(equal(decode_image("P5#a\n# b\n3 2#255\n255\nabcdef"), decode_image("P5 3 2 255\nabcdef")));
+  // Values that go up to something else are scaled; of 16 bits the upper eight come first.
+  EXPECT_TRUE(equal(decode_image("P6 1 1 15\n\1\2\xf"), image_of({3, 1, 1}, {17, 34, 255})));
+  EXPECT_TRUE(equal(decode_image("P5 2 1 65535\n\xfe\1\x80\x80"), image_of({1, 1, 2}, {253, 128})));
   // A BMP of two pixels side by side: the row is blue, green, red of each and two bytes of padding.
   std::string bmp = "BM";
   auto le = [&](uint32_t n, int bytes) {
@@ -234,7 +238,14 @@ TEST(Image, BadFilesAreErrors) {
       {"header only", png.substr(0, 33), "x.png"},
       {"large", large, "at most 33554432"},
       {"huge", huge, "damaged"},
-      {"cut pgm", "P5 30 20 255\nabcdef", "x.png"},
+      {"cut pgm", "P5 30 20 255\nabcdef", "truncated"},
+      {"cut large pgm", "P5 30 20 255\n" + std::string(599, 'a'), "truncated"},
+      {"pgm of 17 bits", "P5 1 1 65536\nabcd", "x.png"},
+      {"cut pgm of 16 bits", "P5 2 1 65535\nabc", "truncated"},
+      // A table of more codes than there are, behind a first marker that is one byte longer than it need be.
+      {"jpeg",
+       "\xff\xff\xd8\xff\xc4\x10\x03" + std::string(1, '\0') + std::string(16, '\xff') + std::string(4080, 'a'),
+       "4080 codes"},
       {"control characters", std::string("P5 1\n\x1b[31m"), "x.png"},
   };
   for (const auto& c : cases) {

@@ -85,6 +85,20 @@ TEST(KeepInBfloat16, GradientsOfATransformerAreNear) {
   }
 }
 
+// Of the fused op, whose kernel reads what it is given until it is done.
+TEST(KeepInBfloat16, GradientsOfAttentionAreNear) {
+  manual_seed(11);
+  const Tensor x = randn({2, 4, 64, 32}, {.requires_grad = true}), weights = randn({2, 4, 64, 32});
+  const auto gradient = [&](bool in_bfloat16) {
+    const KeepInBfloat16 guard(in_bfloat16);
+    const Tensor y = x * 1.0;
+    return grad({(scaled_dot_product_attention(y, y.flip({2}), y.flip({1})) * weights).sum()}, {x})[0];
+  };
+  const double off = distance(gradient(true), gradient(false));
+  EXPECT_GT(off, 1e-4);
+  EXPECT_FALSE(!(off <= 0.01)) << off;
+}
+
 TEST(KeepInBfloat16, IsOffByDefaultAndForAScope) {
   EXPECT_FALSE(keeps_in_bfloat16());
   {
@@ -195,7 +209,7 @@ TEST(KeepInBfloat16, WhatComparesOrMagnifiesStaysExact) {
     x.zero_grad();
     const Tensor y = x * 20.0, near = y + 0.001;
     Tensor loss = cross_entropy(y, labels) + y.amax({1}).sum() + y.amin({1}).sum() + maximum(y, near).sum() +
-                  (minimum(y, near) * 2).sum();
+                  (minimum(y, near) * 2).sum() + clamp(y, -1, 1).sum() + log1p(y * 0.01).sum();
     for (const bool with_relu : {false, true}) {
       const Tensor pooled = max_pool2d(y.view({8, 8, 8, 16}), {.kernel = 2}, with_relu);
       loss = loss + (pooled * weights).sum();

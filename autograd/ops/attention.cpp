@@ -198,14 +198,14 @@ Tensor scaled_dot_product_attention(const Tensor& queries, const Tensor& keys, c
   flops_counted() += 2 * call.pairs(q, k) * (q.size(3) + v.size(3));
   const auto rule = [call](const Tensor& g, const Kept& kept) {
     check(!grad_enabled(), "scaled_dot_product_attention: its gradient cannot be differentiated; that of attend can");
-    const Tensor inputs[] = {kept.input(0), kept.input(1), kept.input(2)};
+    const Tensor inputs[] = {kept.input(0), kept.input(1), kept.input(2)}, output = kept.output();
     Tensor d[3], heads[3];
     for (int i = 0; i < 3; ++i) {
       d[i] = empty_heads(inputs[i].shape(), g.options());
       heads[i] = with_unit_stride(inputs[i]);
     }
     const Attention a =
-        call.arguments(heads[0], heads[1], heads[2], kept.output(), kept.extra(0), kept.extra(1), kept.extra(2));
+        call.arguments(heads[0], heads[1], heads[2], output, kept.extra(0), kept.extra(1), kept.extra(2));
     kernels(g).attention_grad(a, with_unit_stride(g).raw(), four_dims(d[0]).raw(), four_dims(d[1]).raw(),
                               four_dims(d[2]).raw());
     flops_counted() += 2 * call.pairs(heads[0], heads[1]) * (3 * heads[0].size(3) + 2 * heads[2].size(3));

@@ -70,6 +70,7 @@ Tensor log(const Tensor& x) {
 }
 
 Tensor log1p(const Tensor& x) {
+  const KeepInBfloat16 whole(false);  // the rule divides by what may be next to 0
   return unary("log1p", Unary::log1p, as_floating(x), Keep::inputs,
                [](const Tensor& g, const Kept& k) { return grads(g / (k.input() + 1.0)); });
 }
@@ -134,6 +135,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
     if (!grad_enabled()) return grads(fused(Unary::clamp, at, g, low, high));
     return grads(where(logical_and(at > low, at < high), g, zeros_like(g)));
   };
+  const KeepInBfloat16 whole(false);  // rounded, others would be within the range
   return unary("clamp", Unary::clamp, x, Keep::inputs, rule, low, high);
 }
 

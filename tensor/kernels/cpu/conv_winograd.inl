@@ -187,7 +187,8 @@ class Squares {
 
 // Whether this pays, in multiply-adds: 36 for each tile and pair of channels, against 9 for each pixel. Besides, as
 // measured, each value at a point of a tile's inputs or outputs takes as long as 8 of them, channels filled up to whole
-// registers; and each weight at a point, once for the whole batch, as long as 12, or 24 from beyond the caches.
+// registers; and each weight at a point, once for the whole batch, as long as 12, or 24 from beyond the caches. A row of
+// tiles is a block at least: those of images wider than any photograph would take much memory, on each thread.
 inline bool winograd_pays(const Conv2d& c) {
   const bool fits = c.kernel_h == 3 && c.kernel_w == 3 && least(c.pad_h, c.pad_w) >= 0 &&
                     most(c.pad_h, c.pad_w) <= 2 && c.groups == 1 &&
@@ -195,8 +196,10 @@ inline bool winograd_pays(const Conv2d& c) {
   const int64_t in = c.in_channels, out = c.out_channels;
   const int64_t tiles = blocks_of(c.out_h, tile_side) * blocks_of(c.out_w, tile_side);
   const int64_t values = round_up(in, lanes) + round_up(out, lanes);
-  return fits && points * (c.batch * tiles * (in * round_up(out, lanes) + 8 * values) + 24 * in * out) <
-                     9 * c.batch * c.out_h * c.out_w * in * out;
+  const bool narrow = blocks_of(c.out_w, tile_side) * most(in, out) <= 1 << 17;
+  return fits && narrow &&
+         points * (c.batch * tiles * (in * round_up(out, lanes) + 8 * values) + 24 * in * out) <
+             9 * c.batch * c.out_h * c.out_w * in * out;
 }
 
 // The convolution of stride 1 that gives the gradient of the input, by weights turned around and transposed.
@@ -233,20 +236,25 @@ inline void winograd(const Conv2d& c, const void* x, const void* w, bool turned,
   // What a block's inputs and products take, 512 KB, stays in L2; but many weights come from afar for each block, and
   // should be worth it.
   const TileBlocks blocks(c, most(32, (1 << 17) / (points * (in_row + panel_channels))));
+  // Where there are fewer blocks than threads, several make a block's outputs, and each cuts its inputs for itself.
+  const int64_t panels = blocks_of(out, panel_channels);
+  const int64_t some_out = panel_channels * blocks_of(panels, blocks_of(num_threads(), blocks.count()));
+  const int64_t shares = blocks_of(out, some_out);
   const Space weights(points * in * round_up(out, lanes)), biases(round_up(out, lanes));
   winograd_weights(floats(w), turned, in, out, weights.floats());
   clear_floats(biases.floats(), round_up(out, lanes));
   if (bias) copy_floats(floats(bias), out, biases.floats());
-  parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
+  parallel_for(blocks.count() * shares, 1, [&](int64_t begin, int64_t end) {
     const int64_t in_step = point_step(blocks.most_tiles() * in_row);
     const int64_t out_step = point_step(blocks.most_tiles() * panel_channels);
     const Squares<patch_side> patches(blocks, in, c.height, c.width, c.pad_h, c.pad_w);
     const Space inputs(points * in_step), products(points * out_step),
         pixels((blocks.strip * tile_side * c.out_w + lanes) * panel_channels);
-    for (int64_t block = begin; block < end; ++block) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t block = task / shares, o_begin = task % shares * some_out;
       patches.cut(block, floats(x), in * c.height * c.width, inputs.floats(), in_step);
       const int64_t tiles = blocks.tiles(block), height = equal_blocks(tiles, max_rows);
-      for (int64_t o = 0; o < out; o += panel_channels) {
+      for (int64_t o = o_begin; o < least(out, o_begin + some_out); o += panel_channels) {
         const int64_t mine = least(panel_channels, out - o), width = round_up(mine, lanes);
         Tile t;
         t.a_row = in_row, t.a_step = 1;
