@@ -1,5 +1,7 @@
 #include "optim/ema.h"
 
+#include <map>
+
 #include "autograd/ops.h"
 
 namespace gradus::optim {
@@ -43,12 +45,14 @@ void EMA::load_state_dict(const NamedTensors& state) {
   check(state.size() == averages_.size(), "EMA: the state to load has ", state.size(), " averages, expected ",
         averages_.size());
   NoGrad guard;
+  const std::map<std::string, Tensor> given(state.begin(), state.end());
   std::vector<Tensor> loaded;
-  for (size_t i = 0; i < averages_.size(); ++i) {
-    const auto& [name, value] = state[i];
-    check(name == std::to_string(i) && value.shape() == averages_[i].shape(), "EMA: state ", name, " of shape ",
-          value.shape(), " is not average ", i, " of shape ", averages_[i].shape());
-    loaded.push_back(value.detach().clone());
+  for (const Tensor& average : averages_) {
+    const auto found = given.find(std::to_string(loaded.size()));
+    check(found != given.end(), "EMA: the state to load lacks average ", loaded.size());
+    check(found->second.shape() == average.shape(), "EMA: state ", found->first, " of shape ", found->second.shape(),
+          ", expected ", average.shape());
+    loaded.push_back(found->second.detach().clone());
   }
   averages_ = std::move(loaded);
 }
