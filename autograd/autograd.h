@@ -71,11 +71,13 @@ bool autocast_enabled();
 // memory-efficient network training", with one step of rounding where they quantise.
 //
 // The forward pass does not change by a bit. Gradients are off by a few thousandths, more where a normalisation meets
-// means of many times the deviation. Kept as they are: leaves and views of them (weights), what needs no gradient (a
-// batch's pictures), results of fewer than 4096 elements, whatever an op keeps besides its inputs and output (means,
-// log-sums, a recurrent sequence's gates), what maximum, minimum, amax and amin compare, and the logits of
-// cross_entropy. A later change in place does no harm, the copy being the rules' own. checkpoint runs its function
-// within the same scope again. What create_graph records is kept whole.
+// means of many times the deviation, where attention's scores are large, and where the logarithm of 1 - p follows a
+// sigmoid, in whose place binary_cross_entropy_with_logits serves better. Kept as they are: leaves and views of them
+// (weights), what needs no gradient (a batch's pictures), results of fewer than 4096 elements, whatever an op keeps
+// besides its inputs and output (means, log-sums, a recurrent sequence's gates), what maximum, minimum, amax, amin and
+// clamp compare, the input of log1p, and the logits of cross_entropy. A later change in place does no harm, the copy
+// being the rules' own. checkpoint runs its function within the same scope again. What create_graph records is kept
+// whole.
 struct KeepInBfloat16 : ThreadSwitch {
   explicit KeepInBfloat16(bool enabled = true);
 };

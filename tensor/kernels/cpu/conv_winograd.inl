@@ -187,8 +187,8 @@ class Squares {
 
 // Whether this pays, in multiply-adds: 36 for each tile and pair of channels, against 9 for each pixel. Besides, as
 // measured, each value at a point of a tile's inputs or outputs takes as long as 8 of them, channels filled up to whole
-// registers; and each weight at a point, once for the whole batch, as long as 12, or 24 from beyond the caches. A row of
-// tiles is a block at least: those of images wider than any photograph would take much memory, on each thread.
+// registers; and each weight at a point, once for the whole batch, as long as 12, or 24 from beyond the caches. A block
+// is a row of tiles at least: those of images wider than any photograph would take much memory, on each thread.
 inline bool winograd_pays(const Conv2d& c) {
   const bool fits = c.kernel_h == 3 && c.kernel_w == 3 && least(c.pad_h, c.pad_w) >= 0 &&
                     most(c.pad_h, c.pad_w) <= 2 && c.groups == 1 &&
