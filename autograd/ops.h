@@ -204,7 +204,8 @@ struct ConvOptions {
   Pair stride = 1, padding = 0, dilation = 1;
   int64_t groups = 1;
 };
-// x (batch, in, h, w), weight (out, in / groups, kernel_h, kernel_w), bias (out) or undefined.
+// x (batch, in, h, w), weight (out, in / groups, kernel_h, kernel_w), bias (out) or undefined. How it is computed is
+// chosen by the sizes, so that the last bits for an image may depend on how many others are in the batch.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {});
 // x (batch, in, length), weight (out, in / groups, kernel); of the pairs only .w is used.
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {});
