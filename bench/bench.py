@@ -438,7 +438,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="./run bench"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="short rounds, few random shapes, nothing compiled: 5 minutes, not 20"
+        "--quick", action="store_true", help="short rounds, few random shapes, nothing compiled"
     )
     parser.add_argument("--group", default=",".join(GROUPS), help="some of " + ", ".join(GROUPS) + ", with commas")
     parser.add_argument("--filter", default="", help="a regular expression for the names of rows")
