@@ -1,0 +1,24 @@
+"""Draws chapter 03's figure: where the linear classifier's classes lie, for heaps of points and for spirals."""
+import csv
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from figures import palette, program, save
+
+rows = list(csv.DictReader(io.StringIO(program("ch03/linear_classifier", "--csv"))))
+fig, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True)
+for ax, name, title in zip(axes, ["blobs", "spirals"], ["heaps", "spirals"]):
+    points = [r for r in rows if r["data"] == name and r["kind"] == "point"]
+    grid = [r for r in rows if r["data"] == name and r["kind"] == "grid"]
+    side = round(len(grid) ** 0.5)
+    x, y, k, p = (np.array([float(r[key]) for r in grid]).reshape(side, side) for key in ("x", "y", "class", "probability"))
+    for c in range(3):
+        ax.contourf(x, y, k == c, levels=[0.5, 1.5], colors=[palette[c]], alpha=0.22)
+        mine = [r for r in points if r["class"] == str(c)]
+        ax.plot([float(r["x"]) for r in mine], [float(r["y"]) for r in mine], "o", ms=2.5, color=palette[c])
+    ax.contour(x, y, p, levels=[0.6, 0.9], colors="#555555", linewidths=0.8, linestyles=["dotted", "dashed"])
+    ax.set(title=title, aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
+fig.tight_layout()
+save(fig, "decision_boundary.svg")
