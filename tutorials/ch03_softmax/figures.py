@@ -2,10 +2,9 @@
 import csv
 import io
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from figures import palette, program, save
+from figures import palette, plt, program, save
 
 rows = list(csv.DictReader(io.StringIO(program("ch03/linear_classifier", "--csv"))))
 fig, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True)
@@ -13,7 +12,8 @@ for ax, name, title in zip(axes, ["blobs", "spirals"], ["heaps", "spirals"]):
     points = [r for r in rows if r["data"] == name and r["kind"] == "point"]
     grid = [r for r in rows if r["data"] == name and r["kind"] == "grid"]
     side = round(len(grid) ** 0.5)
-    x, y, k, p = (np.array([float(r[key]) for r in grid]).reshape(side, side) for key in ("x", "y", "class", "probability"))
+    x, y, k, p = (np.array([float(row[key]) for row in grid]).reshape(side, side)
+                  for key in ("x", "y", "class", "probability"))
     for c in range(3):
         ax.contourf(x, y, k == c, levels=[0.5, 1.5], colors=[palette[c]], alpha=0.22)
         mine = [r for r in points if r["class"] == str(c)]

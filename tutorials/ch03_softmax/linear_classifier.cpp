@@ -113,6 +113,6 @@ int main(int argc, char** argv) {
   std::printf("heaps, new points                  %.1f%% right\n", 100 * right);
   std::printf("the same, knowing the middles      %.1f%% right\n", 100 * best);
   std::printf("spirals, the points it learnt from %.1f%% right\n", 100 * on_spirals);
-  check(right > best - 0.01, "the classifier should come within a point of the best");
+  check(right > best - 0.02, "the classifier should come within two points of the best");
   check(on_spirals < 0.6, "lines should not part the arms of a spiral");
 }

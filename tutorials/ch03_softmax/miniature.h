@@ -33,9 +33,14 @@ inline double log_sum_exp(const Row& z) {
 }
 
 inline Row softmax(const Row& z) {
-  const double log_total = log_sum_exp(z);
+  const double largest = *std::max_element(z.begin(), z.end());
+  double total = 0;
   Row p;
-  for (const double score : z) p.push_back(std::exp(score - log_total));
+  for (const double score : z) {
+    p.push_back(std::exp(score - largest));
+    total += p.back();
+  }
+  for (double& share : p) share /= total;
   return p;
 }
 //! [stable]

@@ -35,8 +35,10 @@ void adam(double& p, double g, State& s, double rate) {
 }
 //! [rules]
 
-// A ravine: steep across (y), flat along (x).
-double height(double x, double y) { return 0.5 * (x * x + 25 * y * y); }
+//! [ravine]
+// Steep across (y), flat along (x).
+double height(double x, double y) { return 0.5 * (x * x + 100 * y * y); }
+//! [ravine]
 
 struct Walk {
   Rule rule;
@@ -44,7 +46,7 @@ struct Walk {
   State of_x = {}, of_y = {};
 
   void step() {
-    const double slope_x = x, slope_y = 25 * y;
+    const double slope_x = x, slope_y = 100 * y;
     rule(x, slope_x, of_x, rate);
     rule(y, slope_y, of_y, rate);
   }
@@ -55,22 +57,20 @@ struct Named {
   Rule rule;
   double rate;
 };
-const std::vector<Named> chosen = {{"SGD", sgd, 0.07}, {"momentum", momentum, 0.03}, {"Adam", adam, 0.5}};
+const std::vector<Named> chosen = {{"SGD", sgd, 0.018}, {"momentum", momentum, 0.003}, {"Adam", adam, 0.5}};
 
 void first_steps() {
-  std::printf("step");
-  for (const Named& n : chosen) std::printf("  %11s %7s", n.name.c_str(), "");
-  std::printf("
-rate");
-  for (const Named& n : chosen) std::printf("  %11g %7s", n.rate, "");
-  std::printf("
-");
+  std::printf("rule");
+  for (const Named& n : chosen) std::printf("  %8s, rate %5g", n.name.c_str(), n.rate);
+  std::printf("\nstep");
+  for (size_t i = 0; i < chosen.size(); ++i) std::printf("  %9s %10s", "x", "y");
+  std::printf("\n");
   std::vector<Walk> walks;
   for (const Named& n : chosen) walks.push_back({n.rule, n.rate});
   for (int step = 0; step <= 3; ++step) {
     std::printf("%4d", step);
     for (Walk& w : walks) {
-      std::printf("  %8.4f %10.4f", w.x, w.y);
+      std::printf("  %9.4f %10.4f", w.x, w.y);
       w.step();
     }
     std::printf("\n");
@@ -92,7 +92,7 @@ int steps_down(Rule rule, double rate) {
 
 void by_rate() {
   std::printf("\nSteps until the height stays below 0.01, %d tried\n  rate       SGD  momentum      Adam\n", all);
-  for (const double rate : {0.003, 0.01, 0.03, 0.07, 0.09, 0.3, 1.0, 3.0}) {
+  for (const double rate : {0.001, 0.003, 0.01, 0.018, 0.025, 0.1, 0.3, 1.0, 3.0}) {
     std::printf("%6.3f", rate);
     for (const Rule rule : {sgd, momentum, adam}) {
       const int steps = steps_down(rule, rate);
@@ -100,7 +100,7 @@ void by_rate() {
     }
     std::printf("\n");
   }
-  gradus::check(steps_down(sgd, 0.07) > 0 && steps_down(sgd, 0.09) < 0, "SGD should diverge beyond rate 2 / 25");
+  gradus::check(steps_down(sgd, 0.018) > 0 && steps_down(sgd, 0.025) < 0, "SGD should diverge beyond rate 2 / 100");
 }
 
 // Adam's first step does not know how steep the slope is.

@@ -54,6 +54,7 @@ const std::vector<double> rates = {1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001};
 struct Run {
   std::vector<double> losses;
   double right;  // of the points that were not trained on
+  int64_t dead;  // units of the second layer that are zero for every point
 };
 
 Run run(const std::string& name, double rate, const std::vector<Points>& batches, const Points& points,
@@ -68,26 +69,31 @@ Run run(const std::string& name, double rate, const std::vector<Points>& batches
     r.losses = train(model, ch04::Momentum(parameters, rate, name == "SGD" ? 0 : 0.9), batches, points);
   const NoGrad guard;
   r.right = ch03::accuracy(model(unseen.x), unseen);
+  const Tensor activity = relu(model.second(relu(model.first(points.x))));
+  r.dead = hidden - int64_t((activity > 0.0).any({0}).to(float64).sum().item());
   return r;
 }
 
-// The library's modules and Adam, beginning with the miniature's weights.
-//! [library]
-std::vector<double> with_library(double rate, const std::vector<Points>& batches, const Points& points) {
+// The miniature's weights under the names that the library's Sequential has for them.
+nn::StateDict renamed(ch04::Mlp& miniature) {
+  const std::map<std::string, std::string> names_there = {{"first", "0"}, {"second", "2"}, {"last", "4"}};
+  nn::StateDict state;
+  miniature.visit("", [&](const std::string& path, Tensor& parameter) {
+    const size_t dot = path.find('.');
+    state.emplace_back(names_there.at(path.substr(0, dot)) + path.substr(dot), parameter);
+  });
+  return state;
+}
+
+std::vector<double> train_library(ch04::Mlp& start, double rate, const std::vector<Points>& batches,
+                                  const Points& points) {
+  //! [library]
   nn::Sequential model{nn::Linear(2, hidden), nn::ReLU(), nn::Linear(hidden, hidden), nn::ReLU(),
                        nn::Linear(hidden, ch03::classes)};
   model.to(float64);
-  Generator generator(1);
-  ch04::Mlp miniature(2, hidden, ch03::classes, generator);
-  const std::map<std::string, std::string> renamed = {{"first.", "0."}, {"second.", "2."}, {"last.", "4."}};
-  nn::StateDict state;
-  miniature.visit("", [&](const std::string& path, Tensor& parameter) {
-    const size_t end = path.find('.') + 1;
-    state.emplace_back(renamed.at(path.substr(0, end)) + path.substr(end), parameter);
-  });
-  model.load_state_dict(state);
-
+  model.load_state_dict(renamed(start));  // the miniature's first weights
   optim::Adam optimiser(model.parameters(), {.lr = rate});
+  //! [library]
   std::vector<double> losses = {cross_entropy(model(points.x), points.y).item()};
   for (size_t i = 0; i < batches.size(); ++i) {
     optimiser.zero_grad();
@@ -97,7 +103,6 @@ std::vector<double> with_library(double rate, const std::vector<Points>& batches
   }
   return losses;
 }
-//! [library]
 
 }  // namespace
 
@@ -133,8 +138,13 @@ int main(int argc, char** argv) {
     }
     std::printf("\n");
   }
+  std::printf("units of the second layer that are zero for every point, of %d:\n", int(hidden));
+  for (const auto& [name, rate] : {std::pair("momentum", 1.0), std::pair("Adam", 1.0), std::pair("Adam", 0.01)})
+    std::printf("  %-8s rate %4g  %2d\n", name, rate, int(runs[name][rate].dead));
   const std::vector<double>& miniature = runs["Adam"][0.01].losses;
-  const std::vector<double> library = with_library(0.01, batches, points);
+  Generator same(1);
+  ch04::Mlp start(2, hidden, ch03::classes, same);
+  const std::vector<double> library = train_library(start, 0.01, batches, points);
   std::printf("\nAdam, rate 0.01\nepoch  miniature  library\n");
   for (const size_t epoch : {0, 1, 10, 40})
     std::printf("%5zu  %9.4f  %7.4f\n", epoch, miniature[epoch], library[epoch]);
