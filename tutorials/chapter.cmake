@@ -1,0 +1,88 @@
+# chapter(ch03 PROGRAMS softmax.cpp linear_classifier.cpp [LIBRARIES made_up ...])
+#
+# Each program becomes a target ch03_softmax, the executable tutorials/ch03/softmax of the build, and a test ch03.softmax
+# that runs it without arguments in an empty folder. Where there are exercises (exercises.h, exercises.cpp, grader.cpp):
+#
+#   prove_ch03   the grader with the solution, the stub and both mistakes of each task; the test ch03.graders
+#   grade_ch03   the grader with exercises/ch03/exercises.cpp, once ./run exercises ch03 has written that
+#
+# All tests have the label ch03. LIBRARIES are linked to all of it.
+find_package(Python3 COMPONENTS Interpreter QUIET)
+if(NOT Python3_FOUND)
+  message(STATUS "gradus: no Python 3, so the tutorials' graders and the checks of their text are left out")
+endif()
+
+add_library(grading STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/grading/grading.cpp)
+target_link_libraries(grading PUBLIC gradus PRIVATE gradus_flags gradus_cli11)
+target_compile_options(grading PRIVATE $<$<CONFIG:Release>:-O1>)
+
+# Test code and readers' code: quickly compiled. What takes time is in the library.
+function(chapter_options target)
+  target_link_libraries(${target} PRIVATE gradus ${ARGN})
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tutorials/${chapter})
+  if(NOT GRADUS_TESTS)
+    set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
+endfunction()
+
+function(chapter_test name)
+  if(GRADUS_TESTS)
+    add_test(NAME ${chapter}.${name} COMMAND ${ARGN})
+    set_tests_properties(${chapter}.${name} PROPERTIES LABELS ${chapter} TIMEOUT 240)
+  endif()
+endfunction()
+
+function(chapter chapter)
+  cmake_parse_arguments(PARSE_ARGV 1 own "" "" "PROGRAMS;LIBRARIES")
+  foreach(file ${own_PROGRAMS})
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(${chapter}_${name} ${file})
+    chapter_options(${chapter}_${name} ${own_LIBRARIES} gradus_flags gradus_cli11)
+    set_target_properties(${chapter}_${name} PROPERTIES OUTPUT_NAME ${name})
+    chapter_test(${name} sh -c "rm -rf $1 && mkdir -p $1 && cd $1 && exec $2" sh
+                 ${CMAKE_CURRENT_BINARY_DIR}/empty_${name} $<TARGET_FILE:${chapter}_${name}>)
+  endforeach()
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/grader.cpp AND Python3_FOUND)
+    chapter_grader()
+  endif()
+endfunction()
+
+# What grades the exercises of a chapter, and the proof of it. A macro: it reads chapter() and own_LIBRARIES.
+macro(chapter_grader)
+  add_library(grader_${chapter} OBJECT grader.cpp)
+  chapter_options(grader_${chapter} ${own_LIBRARIES} gradus_flags)
+
+  set(variants solution stub mistake_1 mistake_2)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/variants)
+  set(files)
+  foreach(variant ${variants})
+    list(APPEND files ${folder}/${variant}.cpp)
+    set_source_files_properties(${folder}/${variant}.cpp PROPERTIES
+      COMPILE_DEFINITIONS GRADING_VARIANT="${variant}" INCLUDE_DIRECTORIES ${CMAKE_CURRENT_SOURCE_DIR})
+    if(NOT variant STREQUAL "solution")  # what the solution used may lie idle
+      set_source_files_properties(${folder}/${variant}.cpp PROPERTIES COMPILE_OPTIONS -Wno-unused)
+      set_property(SOURCE ${folder}/${variant}.cpp APPEND PROPERTY COMPILE_OPTIONS -Wno-unused-parameter)
+    endif()
+  endforeach()
+  list(APPEND files ${folder}/causes.cpp)
+  add_custom_command(OUTPUT ${files} VERBATIM
+    COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/exercises.py variants ${CMAKE_CURRENT_SOURCE_DIR} ${folder}
+    DEPENDS ${PROJECT_SOURCE_DIR}/tools/exercises.py ${CMAKE_CURRENT_SOURCE_DIR}/exercises.cpp)
+  add_executable(prove_${chapter} ${files} $<TARGET_OBJECTS:grader_${chapter}>)
+  chapter_options(prove_${chapter} ${own_LIBRARIES} gradus_flags grading)
+  chapter_test(graders prove_${chapter} --prove)
+  if(GRADUS_TESTS)
+    set_tests_properties(${chapter}.graders PROPERTIES LABELS "${chapter};graders")
+  endif()
+
+  # Warnings are for the reader to see, and stop nothing; nor does a parameter that is not used yet.
+  file(GLOB written CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/exercises/${chapter}/exercises.cpp)
+  if(written)
+    add_executable(grade_${chapter} EXCLUDE_FROM_ALL ${written} $<TARGET_OBJECTS:grader_${chapter}>)
+    chapter_options(grade_${chapter} ${own_LIBRARIES} grading)
+    set_target_properties(grade_${chapter} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+    target_compile_options(grade_${chapter} PRIVATE -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter
+                           -ffp-contract=off)
+  endif()
+endmacro()
