@@ -12,13 +12,14 @@ for ax, name, title in zip(axes, ["blobs", "spirals"], ["heaps", "spirals"]):
     points = [r for r in rows if r["data"] == name and r["kind"] == "point"]
     grid = [r for r in rows if r["data"] == name and r["kind"] == "grid"]
     side = round(len(grid) ** 0.5)
-    x, y, k, p = (np.array([float(row[key]) for row in grid]).reshape(side, side)
-                  for key in ("x", "y", "class", "probability"))
+    x, y, *p = (np.array([float(row[key]) for row in grid]).reshape(side, side) for key in ("x", "y", "p0", "p1", "p2"))
     for c in range(3):
-        ax.contourf(x, y, k == c, levels=[0.5, 1.5], colors=[palette[c]], alpha=0.22)
-        mine = [r for r in points if r["class"] == str(c)]
-        ax.plot([float(r["x"]) for r in mine], [float(r["y"]) for r in mine], "o", ms=2.5, color=palette[c])
-    ax.contour(x, y, p, levels=[0.6, 0.9], colors="#555555", linewidths=0.8, linestyles=["dotted", "dashed"])
+        lead = p[c] - np.maximum(p[c - 1], p[c - 2])  # positive where the class is the most likely one
+        ax.contourf(x, y, lead, levels=[0, 2], colors=[palette[c]], alpha=0.22)
+        mine = [row for row in points if row["class"] == str(c)]
+        ax.plot([float(row["x"]) for row in mine], [float(row["y"]) for row in mine], "o", ms=2.5, color=palette[c])
+    ax.contour(x, y, np.max(p, axis=0), levels=[0.6, 0.9], colors="#555555", linewidths=0.8,
+               linestyles=["dotted", "dashed"])
     ax.set(title=title, aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
 fig.tight_layout()
 save(fig, "decision_boundary.svg")

@@ -66,18 +66,19 @@ double best_possible(const Points& points) {
   return ch03::accuracy(matmul(points.x, from_vector(middles, {ch03::classes, 2}).t()), points);
 }
 
-// One line for each point, and for each place of a grid the class and its probability: what figures.py draws.
+// One line for each point with its class, and for each place of a grid the probability of every class: what figures.py
+// draws.
 void print_csv(const std::string& name, const Points& points, const Trained& t) {
   const std::vector<double> x = points.x.to_vector(), y = points.y.to_vector();
   for (size_t n = 0; n < y.size(); ++n)
-    std::printf("%s,point,%.3f,%.3f,%.0f,\n", name.c_str(), x[2 * n], x[2 * n + 1], y[n]);
-  const int64_t side = 81;
+    std::printf("%s,point,%.3f,%.3f,%.0f,,,\n", name.c_str(), x[2 * n], x[2 * n + 1], y[n]);
+  const int64_t side = 61;
   const Tensor line = linspace(-5, 5, side, {.dtype = float64});
   const Tensor grid = stack({line.repeat({side}), line.unsqueeze(1).expand({side, side}).reshape({-1})}, 1);
-  const auto [largest, index] = softmax(linear(grid, t.weight, t.bias), 1).max(1);
-  const std::vector<double> places = grid.to_vector(), p = largest.to_vector(), k = index.to_vector();
-  for (size_t n = 0; n < k.size(); ++n)
-    std::printf("%s,grid,%.3f,%.3f,%.0f,%.3f\n", name.c_str(), places[2 * n], places[2 * n + 1], k[n], p[n]);
+  const std::vector<double> places = grid.to_vector(), p = softmax(linear(grid, t.weight, t.bias), 1).to_vector();
+  for (size_t n = 0; n < size_t(side * side); ++n)
+    std::printf("%s,grid,%.3f,%.3f,,%.4f,%.4f,%.4f\n", name.c_str(), places[2 * n], places[2 * n + 1], p[3 * n],
+                p[3 * n + 1], p[3 * n + 2]);
 }
 
 }  // namespace
@@ -92,7 +93,7 @@ int main(int argc, char** argv) {
   const Points spirals = ch03::spirals(100, generator);
   const Trained loops = by_loops(blobs), library = by_library(blobs), lost = by_library(spirals);
   if (csv) {
-    std::printf("data,kind,x,y,class,probability\n");
+    std::printf("data,kind,x,y,class,p0,p1,p2\n");
     print_csv("blobs", blobs, library);
     print_csv("spirals", spirals, lost);
     return 0;
