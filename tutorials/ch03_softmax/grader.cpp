@@ -38,6 +38,9 @@ void log_sum_exp(const Exercises& student, Grade& grade) {
   grade.that(isfinite(large).all().item() == 1, "scores near 1000: exp overflows");
   grade.that(isfinite(small).all().item() == 1,
              "scores near -1000: the sum of exp is 0, whose logarithm is infinite");
+  const Tensor apart = cat({z + 1000.0, z - 1000.0});
+  grade.that(isfinite(student.log_sum_exp(apart)).all().item() == 1,
+             "rows near 1000 and rows near -1000: each row has to be shifted by its own largest score");
   judge("log_sum_exp of scores near 1000", z + 1000.0);
   judge("log_sum_exp of scores near -1000", z - 1000.0);
 }
@@ -57,6 +60,9 @@ void softmax_of_rows(const Exercises& student, Grade& grade) {
   judge("softmax of 4 rows of 5", z);
   judge("softmax of rows that are not contiguous", by_columns(z));
   judge("softmax of scores near 1000", z + 1000.0);
+  const Tensor apart = cat({z + 1000.0, z - 1000.0});
+  grade.that(isfinite(student.softmax(apart)).all().item() == 1,
+             "rows near 1000 and rows near -1000: each row has to be shifted by its own largest score");
   judge("softmax of scores far apart", draw(grade, {3, 6}, 1000));
 }
 

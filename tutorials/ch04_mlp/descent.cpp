@@ -77,6 +77,21 @@ void first_steps() {
   }
 }
 
+// Adam's first steps along x, with what it remembers.
+void adam_by_hand() {
+  std::printf(
+      "\nAdam along x, rate 0.5\nstep         g         m         v  m / (1 - beta1^t)  v / (1 - beta2^t)         "
+      "x\n");
+  double x = 10;
+  State s;
+  for (int step = 1; step <= 2; ++step) {
+    const double slope = x;
+    adam(x, slope, s, 0.5);
+    std::printf("%4d %9.4f %9.4f %9.4f %18.4f %18.4f %9.4f\n", step, slope, s.m, s.v, s.m / (1 - std::pow(0.9, step)),
+                s.v / (1 - std::pow(0.999, step)), x);
+  }
+}
+
 constexpr int all = 2000;
 
 // How many steps it takes until the height stays below 0.01, or -1 if it is not there after all of them.
@@ -138,6 +153,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   first_steps();
+  adam_by_hand();
   by_rate();
   scale();
 }

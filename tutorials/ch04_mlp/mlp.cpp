@@ -127,6 +127,16 @@ int main(int argc, char** argv) {
     return 0;
   }
 
+  Generator same(1);
+  ch04::Mlp start(2, hidden, ch03::classes, same);
+  int64_t count = 0;
+  std::printf("Parameters\n");
+  start.visit("", [&](const std::string& path, Tensor& parameter) {
+    count += parameter.numel();
+    std::printf("  %-14s %-8s %5d\n", path.c_str(), to_string(parameter.shape()).c_str(), int(parameter.numel()));
+  });
+  std::printf("  %-23s %5d\n\n", "all", int(count));
+
   std::printf("Loss after %d epochs, and new points judged right\n  rate", epochs);
   for (const std::string& name : names) std::printf("  %16s", name.c_str());
   std::printf("\n");
@@ -142,8 +152,6 @@ int main(int argc, char** argv) {
   for (const auto& [name, rate] : {std::pair("momentum", 1.0), std::pair("Adam", 1.0), std::pair("Adam", 0.01)})
     std::printf("  %-8s rate %4g  %2d\n", name, rate, int(runs[name][rate].dead));
   const std::vector<double>& miniature = runs["Adam"][0.01].losses;
-  Generator same(1);
-  ch04::Mlp start(2, hidden, ch03::classes, same);
   const std::vector<double> library = train_library(start, 0.01, batches, points);
   std::printf("\nAdam, rate 0.01\nepoch  miniature  library\n");
   for (const size_t epoch : {0, 1, 10, 40})
