@@ -1,17 +1,10 @@
 """Draws the figures of chapter 02 from what its programs print."""
 
-import pathlib
-import subprocess
-
-import matplotlib.pyplot as plt
-
-from figures import palette, program, save
-
-HERE = pathlib.Path(__file__).resolve().parent
+from figures import graph, palette, plt, program, save
 
 
-def graph():
-    """The worked example: values go up in black, gradients come down in colour."""
+def worked_example():
+    """The worked example: values go right in black, gradients come back in colour."""
     nodes, edges = {}, []
     for line in program("ch02/tape").splitlines():
         words = line.split()
@@ -19,9 +12,9 @@ def graph():
             nodes[words[0]] = (words[1], words[-2], words[-1])
         elif len(words) == 6 and words[1] == "->":
             edges.append((words[0], words[2], words[5]))
-    colour = palette[1]
-    dot = ['digraph { rankdir=LR; ranksep=0.9; nodesep=0.45; node [fontname="DejaVu Sans", fontsize=13]; '
-           f'edge [fontname="DejaVu Sans", fontsize=12, fontcolor="{colour}"];']
+    colour = palette[3]
+    dot = ['digraph { bgcolor=white; rankdir=LR; ranksep=0.9; nodesep=0.45;',
+           f'node [fontname="DejaVu Sans", fontsize=13]; edge [fontname="DejaVu Sans", fontsize=12, fontcolor="{colour}"];']
     for name, (op, value, gradient) in nodes.items():
         title = name if op == "leaf" else f"{name} = {op}"
         shape = "box" if op == "leaf" else "ellipse"
@@ -31,8 +24,7 @@ def graph():
         dot.append(f"{below} -> {above};")
         dot.append(f'{above} -> {below} [color="{colour}", style=dashed, label="{carries}"];')
     dot.append("{rank=same; a; b} {rank=same; p; s} }")
-    svg = subprocess.run(["dot", "-Tsvg:cairo"], input="\n".join(dot), text=True, capture_output=True, check=True)
-    (HERE / "graph.svg").write_text(svg.stdout.replace("><", ">\n<"), encoding="utf-8")
+    graph("\n".join(dot), "graph.svg")
 
 
 def differences():
@@ -44,8 +36,8 @@ def differences():
             rows.append([float("nan") if word == "lost" else float(word) for word in words])
     steps, wide_one, wide, narrow_one, narrow = zip(*rows)
     fig, axes = plt.subplots(figsize=(6.4, 3.8))
-    for values, label, colour, style in ((narrow_one, "float32, one-sided", palette[1], "--"),
-                                         (narrow, "float32, central", palette[1], "-"),
+    for values, label, colour, style in ((narrow_one, "float32, one-sided", palette[3], "--"),
+                                         (narrow, "float32, central", palette[3], "-"),
                                          (wide_one, "float64, one-sided", palette[0], "--"),
                                          (wide, "float64, central", palette[0], "-")):
         axes.loglog(steps, values, style, marker="o", markersize=4, color=colour, label=label)
@@ -57,5 +49,5 @@ def differences():
     save(fig, "differences.svg")
 
 
-graph()
+worked_example()
 differences()
