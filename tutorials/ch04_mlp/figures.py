@@ -45,6 +45,5 @@ for name, color, marker in zip(names, palette, "os^"):
 left.set(yscale="log", xlabel="epoch", ylabel="loss", title="each at its best rate")
 right.set(xscale="log", yscale="log", xlabel="learning rate", title="after the last epoch")
 left.legend()
-right.legend()
 fig.tight_layout()
 save(fig, "optimisers.svg")
