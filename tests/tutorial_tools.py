@@ -190,7 +190,7 @@ class Numerals(Tree):
             "## Step 77\n\n1. `512` [chapter 512](#step-77) ![512](README.md) float32, AVX-512, 2D, chapters 3, 4 and 15\n"
             "\nVaswani et al. 2017, section 3.2.1, tables 2 and 33; exercise 2.22, and 90.1\n"
             "and https://arxiv.org/abs/1706.03762\n\n"
-            "```\n99\n```\nthree $x_{12}^{34} + \\frac12 y_0 + 2z$ <!-- 88 -->"), [])
+            "```\n99\n```\nthree $x_{12}^{34} + \\frac12 y_0 + f(1,2) > 0.$ <!-- 88 -->"), [])
 
     def test_what_is_not_free(self):
         self.assertEqual(self.numerals("90.7 and 10,000 and 1e-5, 5x; $0.25 + \\frac{1}{17}$\n\n"

@@ -47,7 +47,7 @@ def formula(match):
     text = re.sub(r"\\(?:tag|hspace|vspace|phantom|label|color)\*?\{[^{}]*\}", blank, text)
     text = re.sub(r"[_^](?:\{(?:[^{}]|\{[^{}]*\})*\}|[^\s{\\])", blank, text)
     text = re.sub(r"(\\[dt]?frac)\d\d|\\[a-zA-Z]+", blank, text)
-    return re.sub(r"(?<![\d.,])\d(?![\d.]|,\d{3})", " ", text)
+    return re.sub(r"\d+(?:,\d{3})*(?:\.\d+)?", lambda m: " " if len(m[0]) == 1 else m[0], text)
 
 
 def without_code(text):
