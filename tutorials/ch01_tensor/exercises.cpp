@@ -86,7 +86,7 @@ Tensor expand(const Tensor& x, const Shape& shape) {
 }
 
 // 1.5 ★★★ Every element of x is added to one element of the result. With a stride of 0 along d, the result can be walked
-// in step with x. `distance` and `advance` in exercises.h help.
+// in step with x. ch01::distance and ch01::next_index in exercises.h help.
 Tensor sum(const Tensor& x, int d) {
   // BEGIN SOLUTION 1.5
   Shape shape = x.shape();
@@ -97,7 +97,7 @@ Tensor sum(const Tensor& x, int d) {
   Dims index = Dims::filled(x.dim(), 0);
   for (int64_t left = x.numel(); left > 0; --left) {
     y.data<double>()[ch01::distance(index, to)] += x.data<double>()[ch01::distance(index, from)];
-    ch01::advance(index, x.shape());
+    ch01::next_index(index, x.shape());
   }
   return y.squeeze(d);
   // END SOLUTION

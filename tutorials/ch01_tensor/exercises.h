@@ -29,14 +29,14 @@ struct Exercises {
 // For exercise 1.5.
 
 // How far from the first element the element at `index` lies.
-inline int64_t distance(const Dims& index, const Strides& strides) {
+inline int64_t distance(const gradus::Dims& index, const gradus::Strides& strides) {
   int64_t steps = 0;
   for (int d = 0; d < index.size(); ++d) steps += index[d] * strides[d];
   return steps;
 }
 
 // Moves to the next index in row-major order; after the last comes the first again.
-inline void advance(Dims& index, const Shape& shape) {
+inline void next_index(gradus::Dims& index, const gradus::Shape& shape) {
   for (int d = shape.size() - 1; d >= 0; --d) {
     if (++index[d] < shape[d]) return;
     index[d] = 0;
