@@ -71,7 +71,7 @@ void grade_row_major(const ch01::Exercises& student, Grade& grade) {
 void grade_transpose(const ch01::Exercises& student, Grade& grade) {
   for (const Tensor& x : matrices(grade)) {
     const Tensor got = student.transpose(x);
-    const std::string what = "the transpose" + of(x);
+    const std::string what = "the transpose of x" + of(x);
     expect_view(grade, what, got, x, x.t().layout(), x.strides(), "the shape is swapped, but not the strides");
     grade.equal(what, got, x.t());
   }
@@ -148,7 +148,7 @@ void grade_sum(const ch01::Exercises& student, Grade& grade) {
   for (const Tensor& x : inputs)
     for (int d = 0; d < x.dim(); ++d) {
       const Tensor got = student.sum(x, d);
-      const std::string what = "the sum over dimension " + std::to_string(d) + of(x);
+      const std::string what = "the sum over dimension " + std::to_string(d) + " of x" + of(x);
       grade.that(got.defined() && got.shape() != x.sum(d, true).shape(),
                  what + ": the dimension that was summed over is still there, with size 1");
       std::vector<grading::Known> known;
