@@ -1,9 +1,8 @@
 """Draws the map of the repository with Graphviz. The arrows are those that ch00/map reads from the sources."""
 
 import subprocess
-from pathlib import Path
 
-from figures import program
+from figures import graph, program
 
 CONTENTS = {
     "examples": "programs: image_classifier, translation, ...",
@@ -31,9 +30,9 @@ def arrows():
 
 def main():
     nodes = [f"{folder} [label={label(folder, text)}];" for folder, text in CONTENTS.items()]
-    graph = "digraph {" + "\n".join([*nodes, *arrows()]) + "}"
+    whole = "digraph {" + "\n".join([*nodes, *arrows()]) + "}"
     # Arrows that a longer way implies are left out.
-    reduced = subprocess.run(["tred"], input=graph, capture_output=True, text=True, check=True).stdout
+    reduced = subprocess.run(["tred"], input=whole, capture_output=True, text=True, check=True).stdout
     beside = "\n".join(f'{folder} [label={label(folder, text)}, color="#999999"];' for folder, text in BESIDE.items())
     style = """
     rankdir=TB; ranksep=0.45; nodesep=0.35; bgcolor=white; fontname="DejaVu Sans";
@@ -44,8 +43,7 @@ def main():
     group = f'subgraph cluster_beside {{ label="include what they like"; fontsize=10; color="#cccccc"; {beside} {column} }}'
     picture = reduced.replace("{", "{" + style, 1)
     picture = picture[: picture.rindex("}")] + group + "\n}"
-    svg = subprocess.run(["dot", "-Tsvg:cairo"], input=picture, capture_output=True, text=True, check=True).stdout
-    (Path(__file__).parent / "map.svg").write_text(svg)
+    graph(picture, "map.svg")
 
 
 if __name__ == "__main__":
