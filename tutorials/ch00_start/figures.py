@@ -25,7 +25,8 @@ def arrows():
         folder, _, *others = line.split()
         assert folder in CONTENTS
         for other in others:
-            yield f"{folder} -> {other};"
+            if other != "nothing":
+                yield f"{folder} -> {other};"
 
 
 def main():

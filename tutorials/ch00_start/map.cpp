@@ -39,13 +39,12 @@ int main() {
   std::set<std::string> below;
   for (const std::string& folder : folders) {
     std::printf("%-9s includes", folder.c_str());
-    for (const std::string& other : included_by(folder)) {
+    const std::set<std::string> others = included_by(folder);
+    for (const std::string& other : others) {
       std::printf(" %s", other.c_str());
       gradus::check(below.contains(other), folder, " includes ", other, ", which is not below it");
     }
-    std::printf("\n");
+    std::printf(others.empty() ? " nothing\n" : "\n");
     below.insert(folder);
   }
-  const std::set<std::string> none;
-  gradus::check(included_by("tensor") == none, "tensor includes something");
 }
