@@ -12,14 +12,13 @@ namespace {
 
 void weights() {
   section("A0 4.3: weights from the scores [1 0 0 0 0]");
-  //! [weights]
   const Tensor scores = tensor({1, 0, 0, 0, 0});
   const Tensor powers = exp(scores);             // [e 1 1 1 1]
   const Tensor weights = powers / powers.sum();  // divided by e + 4
   const double of_two = std::exp(1) / (std::exp(1) + 1);
-  //! [weights]
   row("article", "0.732");
   row("right", text(weights));
+  row("sum", text(powers.sum()) + ", e + 4");
   row("e/(e+1)", text(of_two) + ": the larger of two weights, not of five");
   check(std::abs(weights.sum().item() - 1) < 1e-6, "weights add up to one");
 }
@@ -46,6 +45,7 @@ void context() {
   row("added", text(h + context));
 }
 
+//! [trained]
 // Place i of five has to look at the place behind it, and the last at the first.
 std::string trained(const nn::ScoredAttention& layer) {
   const Tensor places = eye(5).unsqueeze(0);  // (1, 5, 5): each place marked by a one
@@ -59,9 +59,10 @@ std::string trained(const nn::ScoredAttention& layer) {
       optimizer.step();
     }
   }
-  return std::to_string(layer.parameter_count()) + " weights, loss " + text(before) + " before and " + text(loss()) +
-         " after";
+  return std::to_string(layer.parameter_count()) + " weights, loss " + text(before, 2) + " before and " +
+         text(loss(), 2) + " after";
 }
+//! [trained]
 
 void training() {
   section("A0 5.2: what can be trained");

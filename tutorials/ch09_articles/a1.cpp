@@ -11,12 +11,10 @@ namespace {
 
 void matrix() {
   section("A1 4.2: Q K^T of three queries and three keys");
-  //! [matrix]
   const Tensor queries = tensor({{1, 2}, {3, 4}, {5, 6}});  // (3, 2)
   const Tensor keys = tensor({{1, 0}, {0, 1}, {1, 1}});     // (3, 2)
   const Tensor scores = matmul(queries, keys.t());          // (3, 3): row i is what query i thinks of each key
   const Tensor theirs = (queries * keys).sum({1});          // (3): query i and key i alone
-  //! [matrix]
   row("article", text(theirs, 0));
   for (int64_t i = 0; i < 3; ++i) row(i == 0 ? "right" : "", text(scores[i], 0));
   check(equal(theirs, scores.diagonal()), "the article's vector is the diagonal");
@@ -24,12 +22,10 @@ void matrix() {
 
 void mask() {
   section("A1 4.1: the query 1 looks at the keys and values 1, 2, 3, of which the last is hidden");
-  //! [mask]
   const Tensor scores = tensor({1, 2, 3}), values = tensor({1, 2, 3}), mask = tensor({0, 0, -1e9});
   const Tensor theirs = matmul(softmax(scores, 0), values) + mask;  // behind the softmax, the sum and all
   const Tensor weights = softmax(scores + mask, 0);                 // before the softmax
   const Tensor right = matmul(weights, values);
-  //! [mask]
   row("article", text(theirs, 2));
   row("weights", text(weights));
   row("right", text(right));

@@ -28,13 +28,12 @@ void cancels() {
 
 void twice() {
   section("A2 3.2: H = softmax(a) C, where a is a softmax already");
-  //! [twice]
   const Tensor once = softmax(tensor({1, 2, 3}), 0);
   const Tensor twice = softmax(once, 0);
   const Tensor sharp = one_hot(tensor(5).to(int64), 64).to(float32);  // (64): all weight on one of 64 keys
   const Tensor largest = softmax(sharp, 0).max();
-  //! [twice]
   row("once", text(once));
+  row("powers", text(exp(once), 3));
   row("twice", text(twice));
   row("limit", text(largest) + ": the most that one of 64 keys can then have");
   check(largest.item() < 0.042, "e / (e + 63)");
@@ -42,14 +41,12 @@ void twice() {
 
 void patches() {
   section("A2 4.2 and 5.2: the parts of a picture");
-  //! [patches]
   const Tensor picture = zeros({1, 3, 224, 224});                                     // batch, colours, h, w
   const Tensor cut = picture.unflatten(3, {14, 16}).unflatten(2, {14, 16});           // (1, 3, 14, 16, 14, 16)
   const Tensor tokens = cut.permute({0, 2, 4, 1, 3, 5}).flatten(3, 5).flatten(1, 2);  // (1, 14 * 14, 3 * 16 * 16)
-  //! [patches]
   row("article", std::to_string(224 + 224) + " parts, i_1 ... i_H and i_W");
   row("pixels", std::to_string(224 * 224));
-  row("patches", to_string(tokens.shape()));
+  row("patches", to_string(tokens.shape()) + ": 14 x 14 of 16 x 16 pixels");
 }
 
 }  // namespace

@@ -14,14 +14,13 @@ namespace {
 
 void example() {
   section("A4 4.3: a query 1, keys and values 1, 2, 3");
-  //! [example]
   const Tensor scores = tensor({1, 2, 3}), values = tensor({1, 2, 3});
   const Tensor shares = scores / scores.sum();  // what the article takes for a softmax
   const Tensor weights = softmax(scores, 0);    // (3)
   const Tensor output = dot(weights, values);   // (): one number, for one query and values of one number
-  //! [example]
   const Tensor flat = softmax(scores / std::sqrt(3.0), 0);
   row("article", "weights " + text(shares) + ", output " + text(shares * values));
+  row("powers", text(exp(scores)) + ", together " + text(exp(scores).sum()));
   row("right", "weights " + text(weights) + ", output " + text(output));
   row("sqrt(3)", "weights " + text(flat) + ", output " + text(dot(flat, values)));
 }
@@ -91,6 +90,8 @@ void classifier() {
   const int64_t words = model.words.parameter_count(), answer = model.answer.parameter_count();
   row("weights", std::to_string(model.parameter_count()) + " = " + std::to_string(words) + " + " +
                      std::to_string(model.parameter_count() - words - answer) + " + " + std::to_string(answer));
+  row("each of 3",
+      std::to_string(model.query.parameter_count()) + ", and out " + std::to_string(model.out.parameter_count()));
   section("A4 2.4: which of two words comes first, told from ten words");
   const double without = accuracy_of(nn::PositionKind::none), with = accuracy_of(nn::PositionKind::sinusoidal);
   row("without", text(100 * without, 0) + "% right: no positions before the attention");

@@ -24,12 +24,10 @@ Tensor vectors(const std::vector<Word>& words, double strength) {
 }
 
 void align(const std::vector<Word>& english, const std::vector<Word>& chinese, bool csv) {
-  //! [align]
   const Tensor queries = vectors(chinese, 4), keys = vectors(english, 2);  // (Chinese, 6), (English, 6)
   const Tensor weights = attend(queries, keys, keys).weights;              // (Chinese, English)
   const Tensor found = weights.argmax(1);                                  // (Chinese)
   const Tensor diagonal = arange(int64_t(chinese.size())) == found;        // (Chinese): where word i means word i
-  //! [align]
   for (size_t i = 0; i < chinese.size(); ++i) {
     check(english[size_t(found[int64_t(i)].item())].meaning == chinese[i].meaning, chinese[i].word);
     for (size_t j = 0; csv && j < english.size(); ++j)
@@ -44,10 +42,10 @@ void align(const std::vector<Word>& english, const std::vector<Word>& chinese, b
 
 int main(int argc, char** argv) {
   const bool csv = argc > 1 && std::strcmp(argv[1], "--csv") == 0;
-  section(csv ? "query,key,weight" : "I am a dog");
+  section("I am a dog");
   align({{"I", speaker}, {"am", being}, {"a", count}, {"dog", animal}},
         {{"我", speaker}, {"是", being}, {"一只", count}, {"狗", animal}}, csv);
-  section(csv ? "" : "I saw a dog yesterday");
+  section("I saw a dog yesterday");
   align({{"I", speaker}, {"saw", seeing}, {"a", count}, {"dog", animal}, {"yesterday", time_of_day}},
         {{"我", speaker}, {"昨天", time_of_day}, {"看见", seeing}, {"一只", count}, {"狗", animal}}, csv);
 }
