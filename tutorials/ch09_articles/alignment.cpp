@@ -1,6 +1,4 @@
-// Which English word each Chinese word looks at, with vectors that are made by hand; --csv is for the figure.
-#include <cstring>
-
+// Which English word each Chinese word looks at, with vectors that are made by hand.
 #include "autograd/ops.h"
 #include "tutorials/ch09_articles/print.h"
 
@@ -23,29 +21,26 @@ Tensor vectors(const std::vector<Word>& words, double strength) {
   return one_hot(from_vector(meaning, {int64_t(meaning.size())}), meanings).to(float32) * strength;
 }
 
-void align(const std::vector<Word>& english, const std::vector<Word>& chinese, bool csv) {
+void align(const std::vector<Word>& english, const std::vector<Word>& chinese) {
+  std::string sentence;
+  for (const Word& word : english) sentence += (sentence.empty() ? "" : " ") + word.word;
+  section(sentence);
   const Tensor queries = vectors(chinese, 4), keys = vectors(english, 2);  // (Chinese, 6), (English, 6)
   const Tensor weights = attend(queries, keys, keys).weights;              // (Chinese, English)
   const Tensor found = weights.argmax(1);                                  // (Chinese)
   const Tensor diagonal = arange(int64_t(chinese.size())) == found;        // (Chinese): where word i means word i
   for (size_t i = 0; i < chinese.size(); ++i) {
     check(english[size_t(found[int64_t(i)].item())].meaning == chinese[i].meaning, chinese[i].word);
-    for (size_t j = 0; csv && j < english.size(); ++j)
-      std::printf("%s,%s,%.4f\n", chinese[i].word.c_str(), english[j].word.c_str(),
-                  weights[int64_t(i)][int64_t(j)].item());
-    if (!csv) std::printf("  %s  %s\n", text(weights[int64_t(i)], 2).c_str(), chinese[i].word.c_str());
+    row(text(weights[int64_t(i)], 2), chinese[i].word);
   }
-  if (!csv) std::printf("  on the diagonal: %.0f of %zu\n", diagonal.sum().item(), chinese.size());
+  std::printf("  on the diagonal: %.0f of %zu\n", diagonal.sum().item(), chinese.size());
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const bool csv = argc > 1 && std::strcmp(argv[1], "--csv") == 0;
-  section("I am a dog");
+int main() {
   align({{"I", speaker}, {"am", being}, {"a", count}, {"dog", animal}},
-        {{"我", speaker}, {"是", being}, {"一只", count}, {"狗", animal}}, csv);
-  section("I saw a dog yesterday");
+        {{"我", speaker}, {"是", being}, {"一只", count}, {"狗", animal}});
   align({{"I", speaker}, {"saw", seeing}, {"a", count}, {"dog", animal}, {"yesterday", time_of_day}},
-        {{"我", speaker}, {"昨天", time_of_day}, {"看见", seeing}, {"一只", count}, {"狗", animal}}, csv);
+        {{"我", speaker}, {"昨天", time_of_day}, {"看见", seeing}, {"一只", count}, {"狗", animal}});
 }

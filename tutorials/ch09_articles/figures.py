@@ -37,20 +37,15 @@ def weights():
 
 def alignment():
     sentences = {}
-    name = None
-    for line in program("ch09/alignment", "--csv").splitlines():
-        fields = line.split(",")
-        if len(fields) == 1:
-            name = line
-            sentences[name] = []
-        else:
-            sentences[name].append(fields)
+    for line in program("ch09/alignment").splitlines():
+        if not line.startswith(" "):
+            rows = sentences[line] = []  # a sentence, then a line for each Chinese word: weights in brackets, the word
+        elif "[" in line:
+            numbers, word = line.strip(" [").split("]")
+            rows.append((word.strip(), [float(number) for number in numbers.split()]))
     fig, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
-    for ax, (name, cells) in zip(axes, sentences.items()):
-        chinese = list(dict.fromkeys(cell[0] for cell in cells))
-        english = list(dict.fromkeys(cell[1] for cell in cells))
-        numbers = [float(cell[2]) for cell in cells]
-        rows = [numbers[i * len(english):(i + 1) * len(english)] for i in range(len(chinese))]
+    for ax, (name, lines) in zip(axes, sentences.items()):
+        chinese, rows, english = [word for word, _ in lines], [row for _, row in lines], name.split()
         ax.imshow(rows, cmap="Blues", vmin=0, vmax=1)
         for i, row in enumerate(rows):
             for j, weight in enumerate(row):
