@@ -77,16 +77,11 @@ double accuracy(const Neighbours& model, int64_t n, int64_t sides) {
   return (asked(model(e.text).output, e).argmax(-1) == e.answers).to(float64).mean().item();
 }
 
-// The mean weight that a head gives to the word `distance` places after its own.
+// The mean weight that a head gives to the word `distance` places after its own, of words that have two on either side.
 double weight_at(const Neighbours& model, int64_t head, int64_t distance) {
   const NoGrad guard;
   const Tensor weights = model(draw(200, places, 1).text).weights.mean(0)[head];  // (queries, keys)
-  const int64_t ahead = std::max<int64_t>(0, distance), back = std::max<int64_t>(0, -distance);
-  return weights.narrow(0, back, places - back - ahead)
-      .narrow(1, ahead, places - back - ahead)
-      .diagonal()
-      .mean()
-      .item();
+  return weights.narrow(0, 2, places - 4).narrow(1, 2 + distance, places - 4).diagonal().mean().item();
 }
 
 }  // namespace
