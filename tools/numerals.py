@@ -50,7 +50,9 @@ def formula(match):
 
 
 def without_code(text):
-    text = re.sub(r"^(`{3,})(?!math\b)[^\n]*\n.*?^\1`*$", blank, text, flags=re.S | re.M)
+    # Formulas too are matched, lest the end of one is taken for the beginning of code.
+    text = re.sub(r"^(`{3,})([^\n]*)\n.*?^\1`*$", lambda m: m[0] if m[2].startswith("math") else blank(m), text,
+                  flags=re.S | re.M)
     return re.sub(r"(`+)(?!`)(?:(?!\n\s*\n).)+?(?<!`)\1(?!`)", lambda m: m[0] if m[0].startswith("```math") else blank(m),
                   text, flags=re.S)
 

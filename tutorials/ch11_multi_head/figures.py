@@ -1,12 +1,7 @@
 """The figures of chapter 11, from what its programs print."""
-import pathlib
-import sys
-
-import matplotlib.pyplot as plt
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from figures import palette, program, save  # noqa: E402
+from figures import palette, plt, program, save
 
 
 def score_scale():
@@ -24,7 +19,7 @@ def score_scale():
         ax.set_xscale("log", base=2)
         ax.set_xticks(d, [f"{int(n)}" for n in d])
         ax.set_xlabel("d, features of a query")
-        ax.legend(frameon=False)
+        ax.legend()
     save(fig, "score_scale.svg")
 
 
@@ -45,10 +40,9 @@ def positions():
                     color=palette[i], label=words[0])
     axes[1].set(xlabel="places from the word to the one it looks at", title="mean weight, after training",
                 xticks=distances)
-    axes[1].legend(title="positions", frameon=False)
+    axes[1].legend(title="positions")
     save(fig, "positions.svg")
 
 
-if __name__ == "__main__":
-    score_scale()
-    positions()
+score_scale()
+positions()
