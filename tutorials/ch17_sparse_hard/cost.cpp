@@ -61,7 +61,7 @@ int main() {
   check(allclose(windowed(some, some, some, 7), masked), "blocks and a mask disagree");
 
   const int64_t d = 64, reach = 32, rank = 32;
-  std::printf("million operations        scores kept, if they are\n");
+  std::printf("million operations        scores that are not hidden\n");
   std::printf("    n    full windowed low-rank      full windowed low-rank\n");
   {
     const NoGrad guard;
@@ -71,7 +71,7 @@ int main() {
       const double near = million_flops([&] { return windowed(q, k, v, reach); });
       const double mixed = million_flops([&] { return low_rank(q, k, v, mix); });
       std::printf("%5d %7.1f %8.1f %8.1f  %8d %8d %8d\n", int(n), full, near, mixed, int(n * n),
-                  int(n * (2 * reach + 1)), int(n * rank));
+                  int(n * (2 * reach + 1) - reach * (reach + 1)), int(n * rank));
     }
   }
 

@@ -48,6 +48,7 @@ int main() {
   const Tensor chosen = one_hot((logits + gumbel).argmax(-1), 3).to(float64);  // (samples, 3)
   //! [counts]
   std::printf("\n");
+  show("probabilities", exp(logits));
   show("chosen how often", chosen.mean(0));
   check(allclose(chosen.mean(0), exp(logits), 0.02), "the choices have other probabilities");
 

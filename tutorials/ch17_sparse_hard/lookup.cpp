@@ -65,7 +65,7 @@ Example draw(int64_t batch) {
 
 void train(Lookup& model) {
   optim::Adam optimizer(model.parameters(), {.lr = 0.01});
-  for (int step = 0; step < 400; ++step) {
+  for (int step = 0; step < 1500; ++step) {
     const Example e = draw(64);
     const Tensor loss = cross_entropy(model(e.asked, e.names, e.held).output, e.answer);
     optimizer.zero_grad();
