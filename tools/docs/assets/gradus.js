@@ -1,0 +1,14 @@
+// Formulas: KaTeX writes them in the place of their source.
+document.querySelectorAll(".math").forEach(element =>
+  katex.render(element.textContent, element,
+               {displayMode: element.classList.contains("display"), throwOnError: false, strict: false}))
+
+// A formula in a line scrolls only if a part that cannot be broken is wider than the page: it then loses its baseline.
+const markWide = () => document.querySelectorAll(".math.inline").forEach(element => {
+  element.classList.remove("wide")
+  const block = element.closest("p, li, td, th, dd, h1, h2, h3, h4, nav") || element.parentElement
+  const room = block.clientWidth
+  element.classList.toggle("wide", [...element.querySelectorAll(".base")].some(part => part.offsetWidth > room))
+})
+document.fonts.ready.then(markWide)
+addEventListener("resize", markWide)
