@@ -6,12 +6,12 @@ import html
 import pathlib
 import re
 import subprocess
-import sys
 import textwrap
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+import comments
 from comments import BEHIND, COMMENT, HEADING, SNIPPET
 
 HERE = pathlib.Path(__file__).parent
@@ -60,12 +60,16 @@ def entity(element, kind, qualified):
 
 
 def run_doxygen(root, headers, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    config = (HERE / "Doxyfile").read_text() + "".join(f'{key} = {value}\n' for key, value in {
-        "INPUT": " ".join(f'"{root / header}"' for header in headers),
-        "OUTPUT_DIRECTORY": f'"{folder}"',
-        "STRIP_FROM_PATH": f'"{root}"',
-        "INPUT_FILTER": f'"{sys.executable} {HERE / "comments.py"}"'}.items())
+    """Doxygen reads copies in which // comments are documentation (comments.py)."""
+    for header in headers:
+        copy = folder / "headers" / header
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(comments.convert((root / header).read_text(encoding="utf-8")), encoding="utf-8")
+    config = (HERE / "Doxyfile").read_text(encoding="utf-8") + f"""
+INPUT = "{folder / "headers"}"
+STRIP_FROM_PATH = "{folder / "headers"}"
+OUTPUT_DIRECTORY = "{folder}"
+"""
     subprocess.run(["doxygen", "-"], input=config, text=True, check=True)
 
 
@@ -251,7 +255,7 @@ def render(entities, header, level, line):
             in_section, after_class = True, False
         own = f"{'#' * (level + in_section)} "
         if first.kind == "class":
-            text += f"{own}{first.name}\n\n" + class_text(first, header, level + in_section)
+            text += f'<a id="{anchor(first)}"></a>\n\n{own}{first.name}\n\n' + class_text(first, header, level + in_section)
         else:
             names = list(dict.fromkeys(found.name for found in group))
             if level == 2 and (after_class or first.kind == "enum"):

@@ -12,8 +12,8 @@ import time
 
 class Browser:
     def __init__(self):
-        program = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
-                       None)
+        names = ("chromium", "chromium-browser", "google-chrome")
+        program = next((path for name in names if (path := shutil.which(name))), None)
         if not program:
             sys.exit("error: Chromium is not installed")
         self.profile = tempfile.TemporaryDirectory(prefix="chromium-")
@@ -35,7 +35,8 @@ class Browser:
         os.close(answers)
         self.buffer, self.count, self.events = b"", 0, []
         target = self.call("Target.createTarget", {"url": "about:blank"}, session=None)["targetId"]
-        self.session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True}, session=None)["sessionId"]
+        attached = self.call("Target.attachToTarget", {"targetId": target, "flatten": True}, session=None)
+        self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -50,7 +51,7 @@ class Browser:
         message, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(message)
 
-    def call(self, method, params=None, session="", timeout=60):
+    def call(self, method, params=None, session="", timeout=300):
         self.count += 1
         message = {"id": self.count, "method": method, "params": params or {}}
         if session is not None:
@@ -66,7 +67,7 @@ class Browser:
             if "method" in answer:
                 self.events.append(answer)
 
-    def open(self, url, timeout=60):
+    def open(self, url, timeout=300):
         """Goes there and waits until everything has loaded."""
         self.events.clear()
         self.call("Page.navigate", {"url": url})

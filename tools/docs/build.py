@@ -1,9 +1,9 @@
-"""Builds the site: every Markdown file of the tree, a page about each public header, and the sources they lead to.
+"""Builds the site: every Markdown file of the tree, a page about each public header, and the sources.
 
-  build.py [--root DIR] [--site DIR]
+    build.py [--root DIR] [--site DIR]
 
 Pages keep the places of their files, so that links between them hold; links to other files lead to pages about these
-(hooks.py). Everything the site shows is copied into it: no page asks the network for anything.
+(hooks.py). All that the site shows is copied into it: no page asks the network for anything.
 """
 import argparse
 import os
@@ -17,186 +17,212 @@ import yaml
 from fontTools import subset
 
 import api
-import github_markdown
 
 HERE = pathlib.Path(__file__).resolve().parent
-SKIPPED = {"build", "exercises", "out", "shared", "node_modules", "__pycache__", "golden"}
+LAYERS = ["tensor", "autograd", "nn", "optim", "data", "train"]
+SHOWN = [*LAYERS, "gradus", "examples", "tutorials"]  # folders whose code has pages; elsewhere, what a text links to
+SKIPPED = {"build", "exercises", "out", "shared", "golden", "node_modules", "__pycache__"}
+LARGEST = 300_000  # bytes of a source that gets a page
 PICTURES = {".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp"}
 LANGUAGES = {".h": "cpp", ".cpp": "cpp", ".inl": "cpp", ".cu": "cpp", ".cuh": "cpp", ".py": "python", ".sh": "bash",
-             ".cmake": "cmake", ".txt": "text", ".csv": "text", ".json": "json", ".dot": "dot", "": "text"}
-FONTS = {  # family: (Debian package, file, weight, style, more CSS)
-    "text": [("Inter", "fonts-inter", "opentype/inter/Inter-Regular.otf", 400, "normal"),
-             ("Inter", "fonts-inter", "opentype/inter/Inter-Italic.otf", 400, "italic"),
-             ("Inter", "fonts-inter", "opentype/inter/Inter-SemiBold.otf", 700, "normal")],
-    "code": [("JetBrains Mono", "fonts-jetbrains-mono", "truetype/jetbrains-mono/JetBrainsMono-Regular.ttf", 400, "normal"),
-             ("JetBrains Mono", "fonts-jetbrains-mono", "truetype/jetbrains-mono/JetBrainsMono-Bold.ttf", 700, "normal")],
-}
-CHINESE = "opentype/noto/NotoSansCJK-Regular.ttc"
-SECTIONS = [  # (title, which files), the first that fits
+             ".cmake": "cmake", ".txt": "text", ".csv": "text", ".json": "json", ".dot": "text", "": "text"}
+SECTIONS = [  # which pages stand together: the first pattern that fits
     ("Chapters", r"tutorials/(README|ch\d\d_[^/]+/README|TEACHING)\.md"),
     ("Ladders", r"tutorials/.*"),
     ("Programs", r"examples/.*"),
     ("Measurements", r"bench/.*"),
     ("Project", r".*"),
 ]
+KATEX = pathlib.Path("/usr/share/javascript/katex")
+INTER, JETBRAINS = "/usr/share/fonts/opentype/inter/Inter-", "/usr/share/fonts/truetype/jetbrains-mono/JetBrainsMono-"
+CHINESE = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
+FONTS = [  # family, file, more of its CSS
+    ("Inter", INTER + "Regular.otf", "font-weight: 400;"),
+    ("Inter", INTER + "Italic.otf", "font-weight: 400; font-style: italic;"),
+    ("Inter", INTER + "SemiBold.otf", "font-weight: 700;"),
+    ("JetBrains Mono", JETBRAINS + "Regular.ttf", "font-weight: 400;"),
+    ("JetBrains Mono", JETBRAINS + "Bold.ttf", "font-weight: 700;"),
+    ("Chinese", CHINESE, ""),
+    ("Chinese Mono", CHINESE, "size-adjust: 120%;"),  # as wide as two of the others
+]
+PACKAGES = ["libjs-katex", "fonts-inter", "fonts-jetbrains-mono", "fonts-noto-cjk"]
 
 
 def tree(root):
-    """All files of the working tree that are not built, by their paths from the root."""
+    """The files of the working tree that are not built, by their paths from the root."""
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(f for f in folders if f not in SKIPPED and not f.startswith((".", "build-")))
+        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith((".", "build-")))
         for name in sorted(names):
             if not name.startswith("."):
                 yield (pathlib.Path(folder) / name).relative_to(root).as_posix()
 
 
 def language(path):
-    if path.endswith("CMakeLists.txt"):
-        return "cmake"
-    return LANGUAGES.get(pathlib.Path(path).suffix)
+    return "cmake" if path.endswith("CMakeLists.txt") else LANGUAGES.get(pathlib.Path(path).suffix)
+
+
+def listing(folder):
+    """The page that lists the sources of a folder."""
+    return f"{folder}/source.md" if folder else "source.md"
+
+
+def link(text, target, page):
+    return f"[{text}]({os.path.relpath(target, os.path.dirname(page) or '.')})"
 
 
 def title_of(text, otherwise):
-    """The first heading, as plain text."""
-    for line in text.split("\n"):
-        if match := re.match(r"# +(.*)", line):
-            return re.sub(r"[`*]", "", match[1]).strip()
-    return otherwise
+    """The first heading as plain text, of chapters "03 Softmax" rather than "Chapter 03: softmax"."""
+    match = re.search(r"^# +(.*)", text, re.MULTILINE)
+    if not match:
+        return otherwise
+    chapter = re.fullmatch(r"Chapter (\d\d)[:.]? +(.)(.*)", match[1])
+    title = f"{chapter[1]} {chapter[2].upper()}{chapter[3]}" if chapter else match[1]
+    return re.sub(r"[`*$]", "", title).strip()
 
 
-def order(path, mentioned):
-    """Chapters by number, other pages as the texts mention them."""
-    name = pathlib.Path(path)
-    return (path.count("/") if path == "README.md" else 1,
-            {"tutorials/README.md": 0, "tutorials/TEACHING.md": 2}.get(path, 1),
-            mentioned.get(path, len(mentioned)) if "/ch" not in path else 0, name.as_posix())
+def first_comment(code):
+    """What a file says of itself, as Markdown."""
+    match = re.match(r"(?:#!.*\n)?(?:// |# |\"\"\")(\w.*)", code)
+    return " – " + re.sub(r"([\[\]<>*_`|\\$])", r"\\\1", match[1].rstrip('"')) if match else ""
+
+
+def front(**meta):
+    return "---\n" + yaml.safe_dump(meta, allow_unicode=True) + "---\n"
 
 
 class Site:
     def __init__(self, root, work, site):
-        self.root, self.work, self.site = root, work, site
-        self.pages = work / "pages"
+        self.root, self.work, self.site, self.pages = root, work, site, work / "pages"
         self.files = list(tree(root))
-        self.markdown = [path for path in self.files if path.endswith(".md")]
-        self.text = {path: (root / path).read_text(encoding="utf-8") for path in self.markdown}
-        self.titles = {path: title_of(text, path) for path, text in self.text.items()}
-        self.headers = [h for h in api.public_headers(root)] if (root / "gradus/gradus.h").exists() else []
+        self.texts = {path: self.read(path) for path in self.files if path.endswith(".md")}
+        self.titles = {path: title_of(text, path) for path, text in self.texts.items()}
+        self.headers = api.public_headers(root) if (root / "gradus/gradus.h").exists() else []
+        self.links = self.linked()
+
+    def read(self, path):
+        return (self.root / path).read_text(encoding="utf-8", errors="replace")
 
     def write(self, path, text):
         target = self.pages / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
+    def copy(self, source, target):
+        (self.pages / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, self.pages / target)
+
     def linked(self):
-        """What the texts link to, by files; each with the pages that do so, in the order of the site."""
+        """The files that texts link to, each with the texts that do."""
         links = {}
-        for page in self.markdown:
-            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", self.text[page]):
+        for page, text in self.texts.items():
+            for target in re.findall(r"\]\(([^)#\s]+)", text):
                 if "://" not in target:
                     path = os.path.normpath(os.path.join(os.path.dirname(page), target))
-                    links.setdefault(path, []).append(page)
+                    links.setdefault(path, dict())[page] = True
         return links
 
-    def texts(self):
+    def copy_texts(self):
         for path in self.files:
-            if path.endswith(".md") or pathlib.Path(path).suffix in PICTURES:
-                (self.pages / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.root / path, self.pages / path)
+            if path in self.texts or pathlib.Path(path).suffix in PICTURES:
+                self.copy(self.root / path, path)
 
-    def sources(self, links):
-        """Pages of code: of the library, of programs and tutorials, and of whatever else a text links to."""
-        shown = ("tensor", "autograd", "nn", "optim", "data", "train", "gradus", "examples", "tutorials")
-        folders = {}
+    def sources(self):
+        """A page about each file of code, and one about each folder with some."""
+        folders = {"": []}
+        self.shown = []
         for path in self.files:
             kind = language(path)
-            if kind is None or path.endswith(".md") or path.split("/")[0] not in shown and path not in links:
+            if kind is None or path.split("/")[0] not in SHOWN and path not in self.links:
                 continue
-            code = (self.root / path).read_text(encoding="utf-8", errors="replace")
-            if code.count("\n") > 5000:
+            if path in self.texts or (self.root / path).stat().st_size > LARGEST:
                 continue
-            about = f"api/{path}.md" if path in self.headers else None
-            here = os.path.dirname(path) or "."
-            note = f"[{here}/]({os.path.relpath(listing(os.path.dirname(path)), here)})" if here != "." else ""
-            if about:
-                note += f" · [what it declares]({os.path.relpath(about, here)})"
-            self.write(path + ".md", f"---\ntitle: {path}\nsource: {kind}\nsearch:\n  exclude: true\nhide: [toc]\n---\n"
-                                     f"# `{path}`\n\n{note}\n")
-            folder = os.path.dirname(path)
-            folders.setdefault(folder, []).append((path, first_comment(code)))
+            page, folder = path + ".md", os.path.dirname(path)
+            facts = [link(f"{folder}/" if folder else "all sources", listing(folder), page)]
+            if path in self.headers:
+                facts.append(link("what it declares", f"api/{page}", page))
+            self.write(page, front(title=path, source=kind, search={"exclude": True}, hide=["toc"]) +
+                       f"# `{path}`\n\n{' · '.join(facts)}\n")  # hooks.py adds the code
+            self.shown.append(path)
+            folders.setdefault(folder, []).append(path)
             while folder:
                 folder = os.path.dirname(folder)
                 folders.setdefault(folder, [])
-        folders.setdefault("", [])
         for folder, files in folders.items():
-            inside = sorted(f for f in folders if f and os.path.dirname(f) == folder)
-            lines = [f"- [`{os.path.basename(f)}/`]({os.path.relpath(listing(f), os.path.dirname(listing(folder)) or '.')})" for f in inside]
-            lines += [f"- [`{os.path.basename(path)}`]({os.path.relpath(path, os.path.dirname(listing(folder)) or '.')}) {note}" for path, note in files]
-            name = folder + "/" if folder else "Source"
-            self.write(listing(folder), f"---\ntitle: {name}\nsearch:\n  exclude: true\n---\n# {name}\n\n" + "\n".join(lines) + "\n")
+            page, name = listing(folder), f"{folder}/" if folder else "Sources"
+            lines = [link("..", listing(os.path.dirname(folder)), page)] if folder else []
+            lines += [link(f"`{os.path.basename(inner)}/`", listing(inner), page)
+                      for inner in sorted(folders) if inner and os.path.dirname(inner) == folder]
+            lines += [link(f"`{os.path.basename(path)}`", path, page) + first_comment(self.read(path)) for path in files]
+            self.write(page, front(title=name, search={"exclude": True}) +
+                       f"# {name}\n\n" + "".join(f"- {line}\n" for line in lines))
 
-    def reference(self, links):
-        """Pages of the API, and their list."""
+    def reference(self):
+        """Pages about the public headers, and their list; returns their part of the navigation."""
         if not self.headers:
             return []
         api.run_doxygen(self.root, self.headers, self.work / "doxygen")
         entities = api.read_xml(self.work / "doxygen")
-        rows, names = {}, []
+        rows, names = {}, {}
         for path in self.headers:
-            found, header = entities.get(path, []), api.Header(self.root / path)
-            up = os.path.relpath(".", os.path.dirname(f"api/{path}"))
-            facts = [f"`namespace {name}`" for name in api.namespaces(found)] + [f"[source]({up}/{path})"]
-            if path in links:
-                facts.append("read about it in " + ", ".join(
-                    f"[{self.titles[page]}]({up}/{page})" for page in dict.fromkeys(links[path])))
-            self.write(f"api/{path}.md", f"---\ntitle: {path}\n---\n" + api.page(path, found, header, facts))
-            rows.setdefault(path.split("/")[0], []).append((path, " ".join(header.intro()[:1])))
-            for e in found:
-                names.append((e.name, f"{path}#{api.anchor(e) or github_markdown.slug(e.name, {})}"))
-        text = ("# The library\n\nWhat `#include <gradus/gradus.h>` brings: one page for each header, with its comments. "
-                "A layer includes what is below it and nothing else.\n\n![The layers](layers.svg)\n\n")
+            page, found, header = f"api/{path}.md", entities.get(path, []), api.Header(self.root / path)
+            facts = [f"`namespace {name}`" for name in api.namespaces(found)] + [link("source", path, page)]
+            if path in self.links:
+                facts.append("read about it in " + ", ".join(link(self.titles[text], text, page)
+                                                             for text in self.links[path]))
+            self.write(page, front(title=path) + api.page(path, found, header, facts))
+            intro = re.split(r"(?<=[.:]) ", " ".join(header.intro()))[0].rstrip(":").replace("|", "\\|")
+            rows.setdefault(path.split("/")[0], []).append((path, intro))
+            for entity in found:
+                if place := api.anchor(entity):
+                    names.setdefault(entity.name, f"{path}.md#{place}")
+        self.api_index(rows, names)
+        return ["api/README.md"] + [{layer: [f"api/{path}.md" for path, _ in headers]}
+                                    for layer, headers in rows.items()]
+
+    def api_index(self, rows, names):
+        text = (front(title="The library") + "# The library\n\nWhat `#include <gradus/gradus.h>` brings: a page for each header, with its comments. A "
+                "layer includes those that its arrows lead to, and nothing else.\n\n![The layers](layers.svg)\n\n")
         for layer, headers in rows.items():
             text += f"## {layer}\n\n| header | what |\n| --- | --- |\n"
-            text += "".join(f"| [`{path}`]({path}.md) | {intro.replace('|', chr(92) + '|')} |\n" for path, intro in headers)
-            text += "\n"
-        text += "## All names\n\n"
-        letters = {}
-        for name, place in sorted(dict(reversed(names)).items(), key=lambda item: item[0].lower()):
-            if "operator" not in name:
-                page, _, fragment = place.partition("#")
-                letters.setdefault(name[0].upper(), []).append(f"[`{name}`]({page}.md#{fragment})")
-        text += "\n\n".join(f"**{letter}** " + " ".join(items) for letter, items in letters.items())
-        text += "\n\n## All sources\n\nThe files themselves, [folder by folder](../source.md).\n"
+            text += "".join(f"| [`{path}`]({path}.md) | {intro} |\n" for path, intro in headers) + "\n"
+        text += "## All names\n"
+        letter = ""
+        for name in sorted(names, key=str.lower):
+            if name[0].upper() != letter:
+                letter = name[0].upper()
+                text += f"\n**{letter}**\n"
+            text += f"[`{name}`]({names[name]})\n"
+        text += "\n## All sources\n\nThe files themselves, [folder by folder](../source.md).\n"
         self.write("api/README.md", text)
-        self.layers()
-        return ["api/README.md"] + [{layer: [f"api/{path}.md" for path, _ in headers]} for layer, headers in rows.items()]
+        self.write("api/layers.svg", self.layers())
 
     def layers(self):
-        """Which layer includes which, drawn from the #includes."""
-        arrows = set()
+        """Which layer includes which, by the #includes, but for what other arrows say already."""
+        below = {layer: set() for layer in LAYERS}
         for path in self.files:
-            layer = path.split("/")[0]
-            if layer in ("tensor", "autograd", "nn", "optim", "data", "train") and language(path) == "cpp":
-                code = (self.root / path).read_text(encoding="utf-8")
-                arrows |= {(layer, name) for name in re.findall(r'^#include "(\w+)/', code, re.MULTILINE) if name != layer}
-        reach = lambda a, b: (a, b) in arrows or any(x == a and reach(y, b) for x, y in arrows)
-        needed = sorted((a, b) for a, b in arrows if not any((a, c) in arrows and reach(c, b) for _, c in arrows if c not in (a, b)))
-        dot = ("digraph { rankdir=LR; bgcolor=white; node [shape=box style=\"rounded,filled\" fillcolor=\"#eef2fb\" color=\"#4a62a8\" "
-               "fontname=Helvetica fontsize=13 height=0.4]; edge [color=\"#4a62a8\" arrowsize=0.7];\n"
-               + "".join(f"{a} -> {b};\n" for a, b in needed) + "}\n")
-        svg = subprocess.run(["dot", "-Tsvg"], input=dot, text=True, capture_output=True, check=True).stdout
-        self.write("api/layers.svg", svg)
+            if language(path) == "cpp" and path.split("/")[0] in below:
+                below[path.split("/")[0]] |= set(re.findall(r'^#include "(\w+)/', self.read(path), re.MULTILINE))
+        below = {layer: {name for name in names if name in below and name != layer} for layer, names in below.items()}
+        arrows = [f"{layer} -> {name};" for layer, names in below.items() for name in sorted(names)
+                  if not any(name in below[other] for other in names)]
+        dot = ('digraph { rankdir=LR; bgcolor=white; node [shape=box style="rounded,filled" fillcolor="#eef3f9" '
+               'color="#1b5e9e" fontname=Helvetica fontsize=13 height=0.4]; edge [color="#5a6675" arrowsize=0.7];\n' +
+               "\n".join(arrows) + "\n}\n")
+        return subprocess.run(["dot", "-Tsvg"], input=dot, text=True, capture_output=True, check=True).stdout
 
     def navigation(self, reference):
-        nav = [{"Home": "README.md"}]
-        mentioned = {}
-        for page in ["tutorials/README.md", "README.md"]:
-            for target in re.findall(r"\]\(([^)#\s]+)", self.text.get(page, "")):
-                path = os.path.normpath(os.path.join(os.path.dirname(page), target))
-                mentioned.setdefault(path, len(mentioned))
+        """Chapters by their numbers, other pages in the order in which texts mention them."""
+        order = {}
+        for page in ("tutorials/README.md", "README.md"):
+            for target in re.findall(r"\]\(([^)#\s]+)", self.texts.get(page, "")):
+                order.setdefault(os.path.normpath(os.path.join(os.path.dirname(page), target)), len(order))
+        rank = {"tutorials/README.md": 0, "tutorials/TEACHING.md": 2}
         sections = {title: [] for title, _ in SECTIONS}
-        for path in sorted(self.markdown, key=lambda path: order(path, mentioned)):
+        for path in sorted(self.texts, key=lambda p: (rank.get(p, 1), order.get(p, 999) if "/ch" not in p else 0, p)):
             if path != "README.md":
-                sections[next(t for t, pattern in SECTIONS if re.fullmatch(pattern, path))].append({self.titles[path]: path})
+                title = next(title for title, pattern in SECTIONS if re.fullmatch(pattern, path))
+                sections[title].append({self.titles[path]: path})
+        nav = [{"Home": "README.md"}]
         for title, pages in sections.items():
             if title == "Project" and reference:
                 nav.append({"API": reference})
@@ -205,94 +231,71 @@ class Site:
         return nav
 
     def assets(self):
-        shutil.copytree(HERE / "assets", self.pages / "assets", dirs_exist_ok=True)
-        katex = pathlib.Path("/usr/share/javascript/katex")
-        if not katex.exists():
-            sys.exit("error: KaTeX is not installed (Debian: libjs-katex)")
-        for name in ["katex.min.js", "katex.min.css"]:
-            self.copy(katex / name, f"assets/katex/{name}")
-        for font in sorted((katex / "fonts").glob("*.woff2")):
-            self.copy(font, f"assets/katex/fonts/{font.name}")
-        for package in ["libjs-katex", "fonts-inter", "fonts-jetbrains-mono", "fonts-noto-cjk"]:
+        shutil.copytree(HERE / "assets", self.pages / "assets")
+        for name in ["katex.min.js", "katex.min.css", *(f"fonts/{f.name}" for f in KATEX.glob("fonts/*.woff2"))]:
+            self.copy(KATEX / name, f"assets/katex/{name}")
+        for package in PACKAGES:
             if os.path.exists(f"/usr/share/doc/{package}/copyright"):
                 self.copy(f"/usr/share/doc/{package}/copyright", f"assets/licences/{package}.txt")
-        self.fonts()
-
-    def copy(self, source, target):
-        (self.pages / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, self.pages / target)
 
     def fonts(self):
-        """The characters that the site uses, so that it looks the same everywhere and Chinese is never empty boxes."""
+        """Of each font the characters that the site uses, so that it looks the same wherever it is read, and Chinese
+        is there wherever it is."""
         used = {chr(code) for code in range(0x20, 0x180)}
-        for path in self.pages.rglob("*.md"):
-            used |= set(path.read_text(encoding="utf-8"))
-        for path in self.files:
-            if (self.pages / (path + ".md")).exists():
-                used |= set((self.root / path).read_text(encoding="utf-8", errors="replace"))
+        for path in [*self.pages.rglob("*.md"), *(self.root / path for path in self.shown)]:
+            used |= set(path.read_text(encoding="utf-8", errors="replace"))
         css = ""
-        fonts = pathlib.Path("/usr/share/fonts")
-        todo = [(family, fonts / file, weight, style, "", False) for kind in FONTS.values() for family, _, file, weight, style in kind]
-        todo.append(("Chinese", fonts / CHINESE, 400, "normal", "", True))
-        for i, (family, file, weight, style, more, chinese) in enumerate(todo):
-            if not file.exists():
-                sys.exit(f"error: there is no font {file}")
-            wanted = {c for c in used if ord(c) >= 0x2e80} if chinese else {c for c in used if ord(c) < 0x2e80}
-            name = f"{file.stem}.woff2"
-            make_subset(file, wanted, self.pages / "assets/fonts" / name)
-            face = f'font-weight: {weight}; font-style: {style}; font-display: swap; src: url("fonts/{name}") format("woff2");'
-            css += f'@font-face {{ font-family: "{family}"; {face} }}\n'
-            if chinese:  # in code a Chinese character is as wide as two others
-                css += f'@font-face {{ font-family: "Chinese Mono"; size-adjust: 120%; {face} }}\n'
+        for family, file, more in FONTS:
+            target = self.pages / f"assets/fonts/{pathlib.Path(file).stem}.woff2"
+            if not target.exists():
+                wide = file == CHINESE
+                shrink(file, {c for c in used if (ord(c) >= 0x2e80) == wide}, target)
+            css += (f'@font-face {{ font-family: "{family}"; {more} font-display: swap; '
+                    f'src: url("fonts/{target.name}") format("woff2"); }}\n')
         self.write("assets/fonts.css", css)
 
     def build(self):
+        for needed in [KATEX, *(file for _, file, _ in FONTS)]:
+            if not os.path.exists(needed):
+                sys.exit(f"error: there is no {needed} (Debian has it in one of {', '.join(PACKAGES)})")
         shutil.rmtree(self.work, ignore_errors=True)
         self.pages.mkdir(parents=True)
-        links = self.linked()
-        self.texts()
-        self.sources(links)
-        reference = self.reference(links)
+        self.copy_texts()
+        self.sources()
+        reference = self.reference()
         self.assets()
+        self.fonts()
         config = {"INHERIT": str(HERE / "mkdocs.yml"), "docs_dir": str(self.pages), "site_dir": str(self.site),
                   "hooks": [str(HERE / "hooks.py")], "nav": self.navigation(reference),
                   "extra": {"root": str(self.root), "headers": self.headers, "generator": False,
                             "polyfills": ["assets/iframe-worker.js"]}}
-        (self.work / "mkdocs.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
-        subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", str(self.work / "mkdocs.yml")], check=True,
-                       env={**os.environ, "PYTHONPATH": str(HERE), "NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"})
+        (self.work / "mkdocs.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False),
+                                              encoding="utf-8")
+        command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "-f", str(self.work / "mkdocs.yml")]
+        environment = {**os.environ, "PYTHONPATH": str(HERE), "NO_MKDOCS_2_WARNING": "1"}
+        if subprocess.run(command, env=environment).returncode:
+            sys.exit("error: MkDocs could not build the site")
+        (self.site / "404.html").unlink(missing_ok=True)  # for servers that know where the site begins
 
 
-def listing(folder):
-    """The page that lists the sources of a folder: its own place may be taken by a README."""
-    return f"{folder}/source.md" if folder else "source.md"
-
-
-def first_comment(code):
-    """What a file says of itself."""
-    match = re.match(r"(?:#!.*\n)?(?:// |# |\"\"\")(.*)", code)
-    return "– " + re.sub(r"[\[\]<>*_`|\\$]", r"\\\g<0>", match[1].rstrip('"')) if match else ""
-
-
-def make_subset(file, characters, target):
+def shrink(file, characters, target):
     target.parent.mkdir(parents=True, exist_ok=True)
-    options = subset.Options(flavor="woff2", layout_features=["kern", "ccmp", "locl", "mark", "mkmk", "tnum", "calt"], notdef_outline=True,
-                             font_number=2 if file.suffix == ".ttc" else -1)  # 2: simplified Chinese
-    font = subset.load_font(str(file), options)
-    worker = subset.Subsetter(options)
-    worker.populate(text="".join(sorted(characters)))
-    worker.subset(font)
+    options = subset.Options(flavor="woff2", notdef_outline=True, layout_features=["kern", "ccmp", "locl", "mark"],
+                             font_number=2 if file.endswith(".ttc") else -1)  # 2: simplified Chinese
+    font = subset.load_font(file, options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(text="".join(sorted(characters)))
+    subsetter.subset(font)
     subset.save_font(font, str(target), options)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Builds the site.")
-    parser.add_argument("--root", type=pathlib.Path, default=HERE.parent.parent)
-    parser.add_argument("--site", type=pathlib.Path)
+    parser.add_argument("--root", type=pathlib.Path, default=HERE.parent.parent, help="the tree")
+    parser.add_argument("--site", type=pathlib.Path, help="where the site goes: build/site of the tree")
     args = parser.parse_args()
-    root = args.root.resolve()
-    site = (args.site or root / "build/site").resolve()
-    Site(root, site.parent / (site.name + "-pages"), site).build()
+    site = (args.site or args.root / "build/site").resolve()
+    Site(args.root.resolve(), site.with_name(site.name + "-work"), site).build()
 
 
 if __name__ == "__main__":

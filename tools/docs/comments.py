@@ -1,10 +1,9 @@
-"""A filter for Doxygen: prints a header with its // comments as documentation, word for word, and as many lines.
+"""Makes // comments of a header what Doxygen takes as documentation, word for word, in as many lines.
 
 A comment right above a declaration belongs to it, and so does one behind it (which begins with "<" then). Headings
 (// --- ... ---), marks of snippets (//! [name]) and what stands alone are left out.
 """
 import re
-import sys
 
 COMMENT = re.compile(r"^\s*//(?!!) ?(?P<text>.*)$")
 HEADING = re.compile(r"^\s*// --- (?P<text>.*?) -*$")
@@ -20,7 +19,8 @@ def verbatim(texts, opening, mark=""):
 
 
 def convert(source):
-    lines = ["" if SNIPPET.match(line) else line for line in source.split("\n")]
+    source_lines = source.split("\n")
+    lines = ["" if SNIPPET.match(line) else line for line in source_lines]
     result = []
     while len(result) < len(lines):
         i = len(result)
@@ -32,7 +32,8 @@ def convert(source):
             texts.append(COMMENT.match(line)["text"])
         behind = BEHIND.match(lines[i])
         if texts:
-            following = lines[i + len(texts)].strip() if i + len(texts) < len(lines) else ""
+            behind_marks = (line for line in source_lines[i + len(texts):] if not SNIPPET.match(line))
+            following = next(behind_marks, "").strip()
             belongs = following and not following.startswith(("}", "#", "//"))
             result += verbatim(texts, "///") if belongs else [""] * len(texts)
         elif behind and behind["code"].endswith((";", "}")):
@@ -46,7 +47,3 @@ def convert(source):
             result.append(lines[i])
     return "\n".join(result)
 
-
-if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as file:
-        sys.stdout.write(convert(file.read()))
