@@ -68,9 +68,10 @@ def drawing(goals, needs):
     def behind(number):
         return set().union(*({before} | behind(before) for before in needs.get(number, []) if before < number))
 
-    lines = ['digraph chapters {', '  rankdir=TB; bgcolor=white; ranksep=0.3; nodesep=0.25;',
-             '  node [shape=box style="rounded,filled" fillcolor="#eef3f9" color="#1b5e9e" fontname=Helvetica fontsize=11'
-             ' margin="0.1,0.05"];', '  edge [color="#5a6675" arrowsize=0.6];']
+    lines = ['digraph chapters {',
+             '  bgcolor=white; ranksep=0.3; nodesep=0.25; edge [color="#5a6675" arrowsize=0.6];',
+             '  node [shape=box style="rounded,filled" fillcolor="#eef3f9" color="#1b5e9e" margin="0.1,0.05"];',
+             '  node [fontname=Helvetica fontsize=11];']
     for number, goal in goals.items():
         label = "\\n".join(textwrap.wrap(re.split("[:;]", goal)[0], 20))
         lines.append(f'  c{number} [label="{number}\\n{label}"];')

@@ -4,9 +4,9 @@
     tools/points.py grades/*/*.xml > points.csv            one line for each student, one column for each chapter
     tools/points.py --tasks grades/*/*.xml > points.csv    one column for each task
 
-Whose a file is says its name: grades/mei/ch03.xml and grades/mei-ch03.xml are both mei's. "points" is the sum, "of" what
-the tasks in the student's own files are worth; a chapter without a file is left empty and counts nothing. What cannot be
-read, or is there twice, is named, and the exit status is 1.
+Whose a file is says its name: grades/mei/ch03.xml and grades/mei-ch03.xml are both mei's. "points" is the sum, "of"
+what the tasks in the student's own files are worth; a chapter without a file is left empty and counts nothing. What
+cannot be read, or is there twice, is named, and the exit status is 1.
 """
 import argparse
 import csv
@@ -46,7 +46,8 @@ def tasks_in(path):
         failed = case.find("failure") is not None or case.find("error") is not None
         points, of = number_of(case, "points", path), number_of(case, "points_possible", path)
         if not 0 <= points <= of or failed and points:
-            raise Wrong(f"{path}: task {case.get('name')!r} has {points} of {of} points{' but failed' if failed else ''}")
+            but = " but failed" if failed else ""
+            raise Wrong(f"{path}: task {case.get('name')!r} has {points} of {of} points{but}")
         yield case.get("classname", ""), (case.get("name") or "").split(" ")[0], points, of
 
 

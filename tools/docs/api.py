@@ -255,7 +255,8 @@ def render(entities, header, level, line):
             in_section, after_class = True, False
         own = f"{'#' * (level + in_section)} "
         if first.kind == "class":
-            text += f'<a id="{anchor(first)}"></a>\n\n{own}{first.name}\n\n' + class_text(first, header, level + in_section)
+            text += f'<a id="{anchor(first)}"></a>\n\n{own}{first.name}\n\n'
+            text += class_text(first, header, level + in_section)
         else:
             names = list(dict.fromkeys(found.name for found in group))
             if level == 2 and (after_class or first.kind == "enum"):

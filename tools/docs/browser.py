@@ -27,8 +27,9 @@ class Browser:
 
         self.process = subprocess.Popen(
             [program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-             "--no-first-run", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-extensions",
-             "--disable-component-update", "--disable-background-networking", "--force-color-profile=srgb",
+             "--no-first-run", "--disable-dev-shm-usage", "--disable-extensions", "--disable-component-update",
+             "--disable-background-networking", "--force-color-profile=srgb",
+             "--host-resolver-rules=MAP * ~NOTFOUND",  # there is no network
              f"--user-data-dir={self.profile.name}"],
             preexec_fn=three_and_four, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(commands)

@@ -152,7 +152,8 @@ class Site:
             lines = [link("..", listing(os.path.dirname(folder)), page)] if folder else []
             lines += [link(f"`{os.path.basename(inner)}/`", listing(inner), page)
                       for inner in sorted(folders) if inner and os.path.dirname(inner) == folder]
-            lines += [link(f"`{os.path.basename(path)}`", path, page) + first_comment(self.read(path)) for path in files]
+            lines += [link(f"`{os.path.basename(path)}`", path, page) + first_comment(self.read(path))
+                      for path in files]
             self.write(page, front(title=name, search={"exclude": True}) +
                        f"# {name}\n\n" + "".join(f"- {line}\n" for line in lines))
 
@@ -180,8 +181,14 @@ class Site:
                                     for layer, headers in rows.items()]
 
     def api_index(self, rows, names):
-        text = (front(title="The library") + "# The library\n\nWhat `#include <gradus/gradus.h>` brings: a page for each header, with its comments. A "
-                "layer includes those that its arrows lead to, and nothing else.\n\n![The layers](layers.svg)\n\n")
+        text = front(title="The library") + """# The library
+
+What `#include <gradus/gradus.h>` brings: a page for each header, with its comments. A layer includes those that its
+arrows lead to, and nothing else.
+
+![The layers](layers.svg)
+
+"""
         for layer, headers in rows.items():
             text += f"## {layer}\n\n| header | what |\n| --- | --- |\n"
             text += "".join(f"| [`{path}`]({path}.md) | {intro} |\n" for path, intro in headers) + "\n"

@@ -44,7 +44,8 @@ LOOK = r"""
     image.loading = "eager"
     await image.decode().catch(() => {})
     if (!image.naturalWidth) faults.push(`a missing figure: ${image.getAttribute("src")}`)
-    if (!image.alt && article.contains(image)) faults.push(`a figure without a description: ${image.getAttribute("src")}`)
+    if (!image.alt && article.contains(image))
+      faults.push(`a figure without a description: ${image.getAttribute("src")}`)
   }
   for (const block of article.querySelectorAll("pre > code"))
     if (!block.parentElement.querySelector("button[data-clipboard-target], .md-clipboard, nav button"))
@@ -94,7 +95,8 @@ WIDE = r"""
 PALE = r"""
 (() => {
   const parse = colour => (colour.match(/[\d.]+/g) || []).map(Number)
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+  const light = colour => colour.slice(0, 3).map(v => v / 255)
+    .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0)
   const over = ([r, g, b, a = 1], back) => [r, g, b].map((v, i) => v * a + back[i] * (1 - a))
   const behind = e => {

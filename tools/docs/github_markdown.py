@@ -30,8 +30,8 @@ def highlight(code, language, numbered=False):
         lexer = pygments.lexers.get_lexer_by_name(language or "text", stripnl=False)
     except pygments.util.ClassNotFound:
         lexer = pygments.lexers.get_lexer_by_name("text", stripnl=False)
-    formatter = pygments.formatters.HtmlFormatter(cssclass="highlight", wrapcode=True, linespans="L" if numbered else "")
-    text = pygments.highlight(code, lexer, formatter)
+    spans = "L" if numbered else ""
+    text = pygments.highlight(code, lexer, pygments.formatters.HtmlFormatter(wrapcode=True, linespans=spans))
     width = len(str(code.count("\n")))
     return re.sub(r'<span id="L-(\d+)">', lambda m: f'<span id="L{m[1]}"><a href="#L{m[1]}" tabindex="-1" '
                   f'data-linenos="{m[1]:>{width}} "></a>', text)

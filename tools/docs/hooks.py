@@ -76,7 +76,8 @@ def link_named_files(content, page, config, files):
                     return f'<a href="{relative(found, page)}"><code>{match[2]}</code></a>'
         return match[0]
 
-    return re.sub(r"(<a [^>]*>.*?</a>|<pre.*?</pre>|<h\d.*?</h\d>)|<code>([^<]+)</code>", link, content, flags=re.DOTALL)
+    others = r"<a [^>]*>.*?</a>|<pre.*?</pre>|<h\d.*?</h\d>"
+    return re.sub(rf"({others})|<code>([^<]+)</code>", link, content, flags=re.DOTALL)
 
 
 def show_source(content, page, config, files):
