@@ -29,14 +29,15 @@ LOOK = r"""
 
   for (const e of document.querySelectorAll(".katex-error"))
     faults.push(`a formula that KaTeX does not understand: ${e.title.slice(0, 120)} in ${where(e)}`)
-  for (const e of document.querySelectorAll(".math"))
+  for (const e of document.querySelectorAll(".formula"))
     if (!e.querySelector(".katex, .katex-error")) faults.push(`a formula that is not rendered: ${where(e)}`)
+    else if (getComputedStyle(e).float !== "none") faults.push(`a formula that has left its line: ${where(e)}`)
   for (const e of document.querySelectorAll("code.language-math, .language-math code"))
     faults.push(`a formula that is not rendered: ${where(e)}`)
   const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT)
   while (texts.nextNode()) {
     const parent = texts.currentNode.parentElement
-    if (!parent.closest("code, pre, .math, script, style") && /\$|\\[(\[]/.test(texts.currentNode.data))
+    if (!parent.closest("code, pre, .formula, script, style") && /\$|\\[(\[]/.test(texts.currentNode.data))
       faults.push(`a formula that is not rendered: ${where(texts.currentNode)}`)
   }
 

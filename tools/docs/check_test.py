@@ -160,8 +160,8 @@ class Site(unittest.TestCase):
 
     def test_markdown_is_read_as_by_github(self):
         page = self.article("tutorials/ch01_good/index.html")
-        self.expect('<span class="math inline">x \\lt y</span>', page)
-        self.expect('class="math display"', page, 2)
+        self.expect('<span class="formula">x \\lt y</span>', page)
+        self.expect('class="formula display-formula"', page, 2)
         self.expect('<div class="admonition note">', page)
         self.expect("<code>$5</code>", page)
         self.expect("snippet: ", page, 0)

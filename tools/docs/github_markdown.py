@@ -40,7 +40,7 @@ def highlight(code, language, numbered=False):
 def fence(self, tokens, i, options, env):
     language = tokens[i].info.strip().split(" ")[0]
     if language == "math":
-        return f'<div class="math display">{html.escape(tokens[i].content)}</div>\n'
+        return f'<div class="formula display-formula">{html.escape(tokens[i].content)}</div>\n'
     return highlight(tokens[i].content, language)
 
 
@@ -60,7 +60,7 @@ def headings(tokens, taken):
         text = "".join(t.content for t in inline.children if t.type in ("text", "code_inline", "math_inline"))
         anchor = slug(text, taken)
         opening.attrSet("id", anchor)
-        name = "".join(f'<span class="math inline">{html.escape(t.content)}</span>' if t.type == "math_inline"
+        name = "".join(f'<span class="formula">{html.escape(t.content)}</span>' if t.type == "math_inline"
                        else html.escape(t.content)
                        for t in inline.children if t.type in ("text", "code_inline", "math_inline"))
         while path[-1]["level"] >= level:
@@ -103,9 +103,9 @@ def convert(source):
                        "heading_close": heading_close}.items():
         parser.add_render_rule(name, rule)
     parser.add_render_rule("math_block", lambda self, tokens, i, options, env:
-                           f'<div class="math display">{html.escape(tokens[i].content)}</div>\n')
+                           f'<div class="formula display-formula">{html.escape(tokens[i].content)}</div>\n')
     parser.add_render_rule("math_inline_double", lambda self, tokens, i, options, env:
-                           f'<span class="math display">{html.escape(tokens[i].content)}</span>')
+                           f'<span class="formula display-formula">{html.escape(tokens[i].content)}</span>')
     # GitHub's other way of writing a formula in a line, $`x`$, which keeps Markdown out of it.
     source = re.sub(r"(?<![\\$`\w])\$`([^`\n]+)`\$(?![\w`])", r"$\1$", source)
     env = {}

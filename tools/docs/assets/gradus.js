@@ -1,10 +1,10 @@
 // Formulas: KaTeX writes them in the place of their source.
-document.querySelectorAll(".math").forEach(element =>
+document.querySelectorAll(".formula").forEach(element =>
   katex.render(element.textContent, element,
-               {displayMode: element.classList.contains("display"), throwOnError: false, strict: false}))
+               {displayMode: element.classList.contains("display-formula"), throwOnError: false, strict: false}))
 
 // A formula in a line scrolls only if a part that cannot be broken is wider than the page: it then loses its baseline.
-const markWide = () => document.querySelectorAll(".math.inline").forEach(element => {
+const markWide = () => document.querySelectorAll(".formula:not(.display-formula)").forEach(element => {
   element.classList.remove("wide")
   const block = element.closest("p, li, td, th, dd, h1, h2, h3, h4, nav") || element.parentElement
   const room = block.clientWidth
