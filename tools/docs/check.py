@@ -23,7 +23,7 @@ LOOK = r"""
   still.textContent = "*, ::before, ::after { transition: none !important; animation: none !important }"
   document.head.append(still)
   await document.fonts.ready
-  const faults = []
+  const faults = [], missing = []
   const where = e => (e.textContent || e.outerHTML).trim().replace(/\s+/g, " ").slice(0, 60)
   const article = document.querySelector("article") || document.body
 
@@ -44,7 +44,10 @@ LOOK = r"""
   for (const image of document.images) {
     image.loading = "eager"
     await image.decode().catch(() => {})
-    if (!image.naturalWidth) faults.push(`a missing figure: ${image.getAttribute("src")}`)
+    if (!image.naturalWidth) {
+      faults.push(`a missing figure: ${image.getAttribute("src")}`)
+      missing.push(image.src)
+    }
     if (!image.alt && article.contains(image))
       faults.push(`a figure without a description: ${image.getAttribute("src")}`)
   }
@@ -61,11 +64,12 @@ LOOK = r"""
   }
   const empty = draw("\u{10fffd}")
   const chinese = new Set(article.textContent.match(/[\u2e80-\u9fff\uf900-\uffef]/g) || [])
-  const missing = [...chinese].filter(character => draw(character) === empty)
-  if (missing.length) faults.push(`no font for ${missing.slice(0, 20).join("")}`)
+  const boxes = [...chinese].filter(character => draw(character) === empty)
+  if (boxes.length) faults.push(`no font for ${boxes.slice(0, 20).join("")}`)
 
   return {
     faults,
+    missing,
     links: [...document.querySelectorAll("a[href], link[href], script[src], img[src]")].map(e =>
       ({written: e.getAttribute("href") || e.getAttribute("src"), url: e.href || e.src, link: e.matches("a[href]")})),
     anchors: [...document.querySelectorAll("[id], a[name]")].map(e => e.id || e.name),
@@ -150,8 +154,8 @@ class Check:
         self.faults.append(f"{self.name(page)}: {text}")
         print(self.faults[-1], flush=True)
 
-    def events(self, page):
-        """What the browser complained of since the page was opened."""
+    def events(self, page, known=()):
+        """What the browser complained of since the page was opened, but for addresses that are `known` to fail."""
         for event in self.browser.events:
             method, about = event["method"], event.get("params", {})
             if method == "Runtime.exceptionThrown":
@@ -161,7 +165,8 @@ class Check:
             elif method == "Runtime.consoleAPICalled" and about["type"] in ("error", "assert"):
                 words = (str(argument.get("value", argument.get("description", ""))) for argument in about["args"])
                 self.fault(page, "console: " + " ".join(words))
-            elif method == "Log.entryAdded" and about["entry"]["level"] == "error":
+            elif method == "Log.entryAdded" and about["entry"]["level"] == "error" and \
+                    about["entry"].get("url") not in known:
                 self.fault(page, f"console: {about['entry']['text']} {about['entry'].get('url', '')}")
             elif method == "Network.requestWillBeSent" and about["request"]["url"].startswith(("http:", "https:")):
                 self.fault(page, f"asks the network for {about['request']['url']}")
@@ -178,7 +183,7 @@ class Check:
         if found["chapter"] and not found["next"]:
             self.fault(page, "has neither a previous nor a next page")
         self.anchors[page] = set(found["anchors"])
-        self.links += [(page, link) for link in found["links"]]
+        self.links += [(page, link) for link in found["links"] if link["url"] not in found["missing"]]
         paper = {}
         for scheme in ("light", "dark"):
             browser.scheme(scheme)
@@ -193,7 +198,7 @@ class Check:
         browser.run(FRAMES)
         if wide := browser.run(WIDE):
             self.fault(page, f"scrolls sideways at {PHONE[0]} px: {wide}")
-        self.events(page)
+        self.events(page, found["missing"])
 
     def follow(self):
         """Where the links lead."""

@@ -44,6 +44,8 @@ def relative(url, page):
 def on_page_markdown(markdown, page, config, files):
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]
+    if page.file.src_uri.startswith("tutorials/ch"):
+        page.meta["search"] = {"boost": 2}  # the search shows them first
     return markdown
 
 
