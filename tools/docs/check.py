@@ -29,8 +29,8 @@ LOOK = r"""
 
   for (const e of document.querySelectorAll(".katex-error"))
     faults.push(`a formula that KaTeX does not understand: ${e.title.slice(0, 120)} in ${where(e)}`)
-  for (const e of document.querySelectorAll(".formula"))
-    if (!e.querySelector(".katex, .katex-error")) faults.push(`a formula that is not rendered: ${where(e)}`)
+  for (const e of document.querySelectorAll(".formula:not(.katex-error)"))
+    if (!e.querySelector(".katex")) faults.push(`a formula that is not rendered: ${where(e)}`)
     else if (getComputedStyle(e).float !== "none") faults.push(`a formula that has left its line: ${where(e)}`)
   for (const e of document.querySelectorAll("code.language-math, .language-math code"))
     faults.push(`a formula that is not rendered: ${where(e)}`)

@@ -37,10 +37,16 @@ def highlight(code, language, numbered=False):
                   f'data-linenos="{m[1]:>{width}} "></a>', text)
 
 
+def formula(tag, kind):
+    """How a formula is rendered: its source, in whose place assets/gradus.js puts what KaTeX makes of it."""
+    return lambda self, tokens, i, options, env: \
+        f'<{tag} class="formula{kind}">{html.escape(tokens[i].content.strip())}</{tag}>' + "\n" * (tag == "div")
+
+
 def fence(self, tokens, i, options, env):
     language = tokens[i].info.strip().split(" ")[0]
     if language == "math":
-        return f'<div class="formula display-formula">{html.escape(tokens[i].content)}</div>\n'
+        return formula("div", " display-formula")(self, tokens, i, options, env)
     return highlight(tokens[i].content, language)
 
 
@@ -102,10 +108,9 @@ def convert(source):
     for name, rule in {"fence": fence, "html_block": without_comments, "html_inline": without_comments,
                        "heading_close": heading_close}.items():
         parser.add_render_rule(name, rule)
-    parser.add_render_rule("math_block", lambda self, tokens, i, options, env:
-                           f'<div class="formula display-formula">{html.escape(tokens[i].content)}</div>\n')
-    parser.add_render_rule("math_inline_double", lambda self, tokens, i, options, env:
-                           f'<span class="formula display-formula">{html.escape(tokens[i].content)}</span>')
+    for name, tag, kind in (("math_inline", "span", ""), ("math_inline_double", "span", " display-formula"),
+                            ("math_block", "div", " display-formula")):
+        parser.add_render_rule(name, formula(tag, kind))
     # GitHub's other way of writing a formula in a line, $`x`$, which keeps Markdown out of it.
     source = re.sub(r"(?<![\\$`\w])\$`([^`\n]+)`\$(?![\w`])", r"$\1$", source)
     env = {}

@@ -1,7 +1,12 @@
-// Formulas: KaTeX writes them in the place of their source.
-document.querySelectorAll(".formula").forEach(element =>
-  katex.render(element.textContent, element,
-               {displayMode: element.classList.contains("display-formula"), throwOnError: false, strict: false}))
+// Formulas: KaTeX writes them in the place of their source. One that it does not understand stays as it is, in red.
+document.querySelectorAll(".formula").forEach(element => {
+  try {
+    katex.render(element.textContent, element, {displayMode: element.matches(".display-formula"), strict: false})
+  } catch (error) {
+    element.classList.add("katex-error")
+    element.title = error.message
+  }
+})
 
 // A formula in a line scrolls only if a part that cannot be broken is wider than the page: it then loses its baseline.
 const markWide = () => document.querySelectorAll(".formula:not(.display-formula)").forEach(element => {
