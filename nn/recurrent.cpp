@@ -21,7 +21,7 @@ RecurrentWeights::RecurrentWeights(Cell cell, int64_t input_size, int64_t hidden
   bias_ih = made({rows});
   bias_hh = made({rows});
 }
-
+//! [run]
 RecurrentSteps RecurrentWeights::run(Cell cell, const Tensor& x, const RecurrentState& state, const Tensor& lengths,
                                      bool reverse) const {
   const Tensor none = state.h.defined() && (state.c.defined() || cell != Cell::lstm)
@@ -33,7 +33,7 @@ RecurrentSteps RecurrentWeights::run(Cell cell, const Tensor& x, const Recurrent
                                        : none,
                    lengths, reverse);
 }
-
+//! [run]
 void RecurrentWeights::visit(Visitor& v, const std::string& suffix) {
   v("weight_ih" + suffix, ih);
   v("weight_hh" + suffix, hh);

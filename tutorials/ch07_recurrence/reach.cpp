@@ -101,8 +101,8 @@ int main(int argc, char** argv) {
                                                                          {"RNN 4", rnn(4)},
                                                                          {"GRU", gated<nn::GRUCell>(0)},
                                                                          {"LSTM", gated<nn::LSTMCell>(0)},
-                                                                         {"GRU +3", gated<nn::GRUCell>(3)},
-                                                                         {"LSTM +3", gated<nn::LSTMCell>(3)}};
+                                                                         {"GRU +3", gated<nn::GRUCell>(2)},
+                                                                         {"LSTM +3", gated<nn::LSTMCell>(2)}};
   std::map<std::string, std::vector<double>> norms(runs.begin(), runs.end());
   if (csv) {
     std::printf("cell,back,norm\n");
