@@ -17,7 +17,7 @@ std::string write(const CharacterModel& model, const std::string& prompt, double
   const NoGrad guard;
   std::string line = prompt;
   nn::RecurrentState state;
-  std::vector<int64_t> next = encode("\n" + prompt);  // a line begins behind the end of another
+  std::vector<int64_t> next = encode("the cat purrs.\n" + prompt);  // the model knows lines behind others
   while (line.size() < 200) {
     const auto [scores, after] = model(from_vector(next, {1, int64_t(next.size())}), state);
     state = after;
@@ -67,6 +67,8 @@ int main(int argc, char** argv) {
   }
   Generator random(seed);
   std::printf("likeliest\n");
-  for (const char* prompt : {"the duck at the lions near the cows ", "the ducks at the lion near the cow "})
+  for (const std::string noun : {"duck", "ducks", "lion", "lions"}) {
+    const std::string prompt = "the " + noun + " at night on hills in rain at home ";
     std::printf("  %s\n", write(model, prompt, 0, random).c_str());
+  }
 }
