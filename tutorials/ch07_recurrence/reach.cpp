@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
     std::printf("\n");
   }
   std::printf("\n");
-  factors("a forget gate that stays where its bias puts it", {0, 1, 3, 5}, true);
+  factors("a forget gate that stays where its bias puts it", {0, 1, 2, 5}, true);
 
   check(norms["RNN 0.5"].back() < 1e-20, "a small W_hh should make gradients vanish");
   check(norms["RNN 4"].back() > 10, "a large W_hh should make them explode");
