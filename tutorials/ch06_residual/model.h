@@ -1,4 +1,4 @@
-// A network deep enough for its depth to matter, with and without shortcuts, and how it is trained.
+// A network deep enough for its depth to matter, with and without shortcuts.
 #pragma once
 
 #include <string>
