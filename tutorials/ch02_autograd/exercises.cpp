@@ -10,7 +10,7 @@ using ch02::GradientPair;
 namespace {
 
 // 2.1 ★ y = a * b, element by element, and g is the gradient of y. All three have the same shape.
-// Return the gradient of a, then that of b.
+// Return {gradient of a, gradient of b}.
 GradientPair mul_gradients(const Tensor& g, const Tensor& a, const Tensor& b) {
   // BEGIN SOLUTION 2.1
   return {g * b, g * a};
@@ -43,7 +43,7 @@ Tensor sum_back(const Tensor& g, const Shape& shape) {
 }
 
 // 2.3 ★★ y = matmul(a, b) with a (batch, m, k) and b (k, n): every sample is multiplied by the same b. g (batch, m, n)
-// is the gradient of y. Return the gradient of a, (batch, m, k), then that of b, (k, n).
+// is the gradient of y. Return {gradient of a, gradient of b}, of shapes (batch, m, k) and (k, n).
 // x.transpose(-2, -1) exchanges the last two dimensions of x.
 GradientPair matmul_gradients(const Tensor& g, const Tensor& a, const Tensor& b) {
   // BEGIN SOLUTION 2.3
@@ -86,7 +86,8 @@ Tensor central_differences(const std::function<double(const Tensor&)>& f, const 
 
 // 2.5 ★★★ y = x / |x|, where |x| is the length of each row: sqrt of the sum of its squares. x: (rows, n).
 // Compute the numbers from x.detach(), which records nothing, and hand them to `record` with a rule of your own, as
-// `cube` does in differences.cpp. From Keep::inputs a rule gets kept.input(); from Keep::output, kept.output().
+// `cube` does in differences.cpp. With Keep::inputs a rule has kept.input(), with Keep::output kept.output(), and with
+// Keep::both both.
 // Written with the library's ops, the rule can be differentiated in turn, as long as what depends on x is part of the
 // graph in it, too.
 Tensor unit_rows(const Tensor& x) {
