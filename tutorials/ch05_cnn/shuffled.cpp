@@ -46,11 +46,15 @@ int main() {
   const std::vector<int64_t> order = randperm(28 * 28, &random).to_vector<int64_t>();
   const data::ImageSet shuffled_train = rearranged(train, order), shuffled_test = rearranged(test, order);
   std::printf("%-24s  parameters  as they are  pixels shuffled\n", "test accuracy");
-  double gain[2], *at = gain;
-  for (const auto& [name, make] : {std::pair{"two linear layers", make_mlp}, {"convolutional network", make_cnn}}) {
+  struct Network {
+    const char* name;
+    nn::Sequential (*make)();
+  };
+  double cost[2], *at = cost;
+  for (const auto& [name, make] : {Network{"two linear layers", make_mlp}, {"convolutional network", make_cnn}}) {
     const double plain = learn(make, train, test), mixed = learn(make, shuffled_train, shuffled_test);
     std::printf("%-24s  %10d  %10.1f%%  %14.1f%%\n", name, int(make().parameter_count()), 100 * plain, 100 * mixed);
     *at++ = plain - mixed;
   }
-  check(gain[1] > gain[0] + 0.02, "shuffling costs the convolutional network too little");
+  check(cost[1] > cost[0] + 0.02, "shuffling costs the convolutional network too little");
 }
