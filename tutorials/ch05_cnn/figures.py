@@ -17,28 +17,19 @@ def values(name):
 
 
 def filters():
-    """One column for each filter: as it began, as it is, and its map of one picture."""
-    rows = [("before", values("untrained")[:, 0]), ("after", values("filters")[:, 0]), ("its map", values("maps")[0])]
-    count = len(rows[0][1])
-    fig, axes = plt.subplots(3, count + 1, figsize=(7.6, 2.9))
-    for row, (name, pictures) in enumerate(rows):
-        for column in range(count + 1):
-            axis = axes[row][column]
-            axis.set_xticks([])
-            axis.set_yticks([])
-            for spine in axis.spines.values():
-                spine.set_visible(False)
-            if column:
-                picture = pictures[column - 1]
-                if name == "its map":
-                    axis.imshow(picture, cmap="gray", vmin=0)
-                else:
-                    most = abs(picture).max()
-                    axis.imshow(picture, cmap="RdBu", vmin=-most, vmax=most)
-            elif name == "its map":
-                axis.imshow(values("picture")[0, 0], cmap="gray")
-                axis.set_title("the digit", fontsize=8)
-        axes[row][1].set_ylabel(name, fontsize=9)
+    """One column for each filter: as it began, as it is, and its map of the digit on the left."""
+    rows = [values("untrained")[:, 0], values("filters")[:, 0], values("maps")[0]]
+    fig, axes = plt.subplots(3, len(rows[0]) + 1, figsize=(7.6, 2.7))
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, text in ((axes[0][0], "before"), (axes[1][0], "after")):
+        axis.text(0.5, 0.5, text, ha="center", va="center")
+    axes[2][0].imshow(values("picture")[0, 0], cmap="gray")
+    axes[2][0].set_title("maps of", fontsize=9)
+    for row, pictures in enumerate(rows):
+        for axis, picture in zip(axes[row][1:], pictures):
+            most = abs(picture).max()
+            axis.imshow(picture, **({"cmap": "gray"} if row == 2 else {"cmap": "RdBu", "vmin": -most, "vmax": most}))
     save(fig, "filters.png")
 
 
