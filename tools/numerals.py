@@ -50,7 +50,9 @@ def formula(match):
 
 
 def without_code(text):
-    text = re.sub(r"^(`{3,})(?!math\b)[^\n]*\n.*?^\1`*$", blank, text, flags=re.S | re.M)
+    # Blocks of mathematics are matched, too, and stay: else their ends would look like beginnings.
+    text = re.sub(r"^(`{3,})([^\n]*)\n.*?^\1`*$", lambda m: m[0] if m[2].strip() == "math" else blank(m), text,
+                  flags=re.S | re.M)
     return re.sub(r"(`+)(?!`)(?:(?!\n\s*\n).)+?(?<!`)\1(?!`)", lambda m: m[0] if m[0].startswith("```math") else blank(m),
                   text, flags=re.S)
 

@@ -12,7 +12,7 @@ namespace {
 using gradus::check;
 using Numbers = std::vector<double>;
 
-//! [two passes]
+//! [two_passes]
 // softmax(scores) values, as it is defined: all scores are gone through for the largest, before the first weight.
 double two_passes(const Numbers& scores, const Numbers& values) {
   const double largest = *std::max_element(scores.begin(), scores.end());
@@ -24,7 +24,7 @@ double two_passes(const Numbers& scores, const Numbers& values) {
   }
   return output / sum;
 }
-//! [two passes]
+//! [two_passes]
 
 //! [state]
 // What is known of some keys: the largest score, and sums of exp(score - largest) and of that times the values.
@@ -57,6 +57,8 @@ void print(const char* what, const State& s) {
 
 void by_hand() {
   const Numbers scores = {1, 2, 4, 3}, values = {10, 20, 30, 40};
+  std::printf("keys     scores     values\n");
+  for (size_t j = 0; j < scores.size(); ++j) std::printf("%4d %10.0f %10.0f\n", int(j + 1), scores[j], values[j]);
   const State first = of_tile({1, 2}, {10, 20}), second = of_tile({4, 3}, {30, 40});
   const State both = merge(first, second), turned = merge(second, first);
   print("keys 1 and 2", first);

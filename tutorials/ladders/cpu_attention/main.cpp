@@ -79,7 +79,8 @@ void climb(int64_t n) {
   }
 }
 
-// How time and memory grow: n doubles up to `most`, for each rung as long as a call takes less than two seconds.
+// How time and memory grow: n doubles up to `most`, for each rung as long as a call should take less than two seconds
+// and less than a GB.
 void write(int64_t most, const std::string& folder) {
   Csv machine(folder + "/machine.csv", "what,value");
   machine.row("processor", gradus::ladder::processor());
@@ -90,13 +91,14 @@ void write(int64_t most, const std::string& folder) {
   Csv csv(folder + "/cost.csv", "rung,n,ms,extra KB");
   for (size_t r = 0; r < count; ++r) {
     std::fprintf(stderr, "measuring: %s\n", rungs[r].name);
-    double seconds = 0;
-    for (int64_t n = 256; n <= most && 4 * seconds < 2; n *= 2) {
+    double seconds = 0, bytes = 0;
+    for (int64_t n = 256; n <= most && 4 * seconds < 2 && 4 * bytes < 1 << 30; n *= 2) {
       Inputs inputs(n);
       const auto call = [&] { rungs[r].attend(inputs.problem()); };
-      const int64_t bytes = extra_memory(call), calls = 1 + int64_t(1e7 / inputs.operations());
+      const int64_t calls = 1 + int64_t(1e7 / inputs.operations());
+      bytes = double(extra_memory(call));
       seconds = gradus::ladder::best_time(0.5, calls, call);
-      csv.row(rungs[r].name, n, digits(seconds * 1e3, 2), digits(double(bytes) / 1024));
+      csv.row(rungs[r].name, n, digits(seconds * 1e3, 2), digits(bytes / 1024));
     }
     gradus::release_cached_memory();
   }
