@@ -54,9 +54,11 @@ def draw(folder):
             axes.plot([left, top / value], [left * value, top], LINES[name], color=colour, linewidth=0.9)
             if row["threads"] == "1":
                 (x0, y0), (x1, y1) = axes.transData.transform([(1, 1), (10, 10)])
-                axes.annotate(f"{name}, {value:.0f} GB/s", (0.04, 0.04 * value), xytext=(0, -2), fontsize=7,
+                x = max(0.04, 1.5 * axes.get_ylim()[0] / value)
+                above = name == "second cache"
+                axes.annotate(f"{name}, {value:.0f} GB/s", (x, x * value), xytext=(0, 2 if above else -2), fontsize=7,
                               textcoords="offset points", rotation=math.degrees(math.atan2(y1 - y0, x1 - x0)),
-                              rotation_mode="anchor", color=colour, va="top")
+                              rotation_mode="anchor", color=colour, va="bottom" if above else "top")
         elif row["threads"] == "1" or name == "peak":
             axes.plot([left, right], [value, value], color=colour, linewidth=1.6 if name == "peak" else 0.6)
             axes.annotate(f"{LEVELS[name]}, {several(row['threads'])}: {value:.3g} GFLOP/s", (right, value * 1.04),
@@ -65,8 +67,8 @@ def draw(folder):
     for row in rungs:
         if not row[FIRST]:  # the library, whose tiles are not counted, stands at the side
             axes.plot([right], [float(row["GFLOP/s"])], ">", color="black", clip_on=False)
-            axes.annotate(f"library, {several(row['threads'])}", (right * 0.9, float(row["GFLOP/s"])), fontsize=8,
-                          ha="right", va="center")
+            axes.annotate(f"library, {several(row['threads'])}", (right, float(row["GFLOP/s"])), fontsize=8, ha="right",
+                          xytext=(-8, -8 if row["threads"] == "1" else 0), textcoords="offset points", va="center")
             continue
         if row["rung"] == "threaded" and row["threads"] == "1" and most_threads != "1":
             continue  # the rung before, again
@@ -76,8 +78,9 @@ def draw(folder):
         axes.plot([near], [speed], "o", color=colour)
         axes.plot([far], [speed], "o", color=colour, markerfacecolor="white")
         label = row["rung"] if row["threads"] == "1" else f"{row['rung']}, {several(row['threads'])}"
-        axes.annotate(label, (near, speed), xytext=(0, 6), textcoords="offset points", fontsize=8, color=colour,
-                      ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
+        below = row["rung"] in ("reordered", "vectorised")  # its neighbour's is above
+        axes.annotate(label, (near, speed), xytext=(0, -13 if below else 6), textcoords="offset points", fontsize=8,
+                      color=colour, ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
     if rungs:
         axes.set_title(f"{what['processor']}, {what['instruction set']}, {what['rows and columns']} rows and columns",
                        fontsize=9)

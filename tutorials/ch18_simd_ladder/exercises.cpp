@@ -63,8 +63,8 @@ void blocked(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Number* c, int
   // + for (int64_t p = first_p; p < end_p; ++p) {
 }
 
-// 18.3 ★★ Three loops: panels of tile_columns columns, the steps of a panel, the columns of a step. `panels` moves on by
-// one number for each that is written. Where b ends within a panel, zeros follow. Mind b.column: b may be transposed.
+// 18.3 ★★ Three loops: panels of tile_columns columns, the steps of a panel, the columns of a step. `panels` moves on
+// by one number for each that is written. Where b ends within a panel, zeros follow. b may be transposed: b.column.
 void pack(int64_t steps, int64_t columns, Matrix b, Number* panels) {
   // BEGIN SOLUTION 18.3
   for (int64_t first = 0; first < columns; first += tile_columns) {

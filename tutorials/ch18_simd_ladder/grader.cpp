@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/ops.h"
 #include "exercises.h"
 #include "tutorials/grading/grading.h"
 

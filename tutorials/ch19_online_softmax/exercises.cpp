@@ -15,8 +15,8 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// 19.1 ★ The larger of both largest scores; sums and outputs times exp(old largest - new largest), added. Parts may have
-// seen no key: one alone takes care of itself, since exp(-infinity) is zero; look at both together.
+// 19.1 ★ The larger of both largest scores; sums and outputs times exp(old largest - new largest), added. Parts may
+// have seen no key: one alone takes care of itself, since exp(-infinity) is zero; look at both together.
 Running merge(const Running& a, const Running& b) {
   // BEGIN SOLUTION 19.1
   const double largest = std::max(a.largest, b.largest);
@@ -99,12 +99,12 @@ Result attend_causal(const Tensor& q, const Tensor& k, const Tensor& v, int64_t 
 
 // 19.4 ★★★ For a tile of keys: weights (m, keys) are exp(scores - log_sum). With dP = g v^T, what a score changes is
 // weights (dP - D), where D (m, 1) is the sum of g times the output along its features. From that dq, dk; and dv.
-Gradients gradients(const Tensor& q, const Tensor& k, const Tensor& v, const Result& result, const Tensor& g,
-                    int64_t tile) {
+AttentionGradients gradients(const Tensor& q, const Tensor& k, const Tensor& v, const Result& result, const Tensor& g,
+                             int64_t tile) {
   // BEGIN SOLUTION 19.4
   const double scale = 1 / std::sqrt(double(q.size(1)));
   const Tensor mean = (g * result.output).sum({1}, true);
-  Gradients d = {zeros_like(q), zeros_like(k), zeros_like(v)};
+  AttentionGradients d = {zeros_like(q), zeros_like(k), zeros_like(v)};
   for (int64_t j = 0; j < k.size(0); j += tile) {
     const int64_t keys = std::min(tile, k.size(0) - j);
     const Tensor some_k = k.narrow(0, j, keys), some_v = v.narrow(0, j, keys);

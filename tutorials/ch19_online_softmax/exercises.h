@@ -17,7 +17,7 @@ struct Result {
   gradus::Tensor log_sum;  // (m): log of the sum of exp(score)
 };
 
-struct Gradients {
+struct AttentionGradients {
   gradus::Tensor q, k, v;  // each like what it is the gradient of
 };
 
@@ -36,8 +36,8 @@ struct Exercises {
 
   // 19.4 ★★★ The gradients of sum(g output), g (m, features), of attention without a mask, from its result. q (m, d), k
   // (n, d), v (n, features). No tensor of m x n numbers is ever made.
-  Gradients (*gradients)(const gradus::Tensor& q, const gradus::Tensor& k, const gradus::Tensor& v,
-                         const Result& result, const gradus::Tensor& g, int64_t tile);
+  AttentionGradients (*gradients)(const gradus::Tensor& q, const gradus::Tensor& k, const gradus::Tensor& v,
+                                  const Result& result, const gradus::Tensor& g, int64_t tile);
 };
 
 }  // namespace ch19

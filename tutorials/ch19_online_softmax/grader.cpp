@@ -11,7 +11,7 @@
 #include "tutorials/grading/grading.h"
 
 using namespace gradus;
-using ch19::Gradients;
+using ch19::AttentionGradients;
 using ch19::Result;
 using ch19::Running;
 using grading::Grade;
@@ -116,7 +116,7 @@ void judge_gradients(const ch19::Exercises& student, Grade& grade, const Size& s
   const Tensor q_leaf = q.requires_grad_(), k_leaf = k.requires_grad_(), v_leaf = v.requires_grad_();
   attend(q_leaf, k_leaf, v_leaf).output.backward(g);
   const Result result = dense(q, k, v, scale_of(q), s.n);
-  const Gradients got = student.gradients(q, k, v, result, g, s.tile);
+  const AttentionGradients got = student.gradients(q, k, v, result, g, s.tile);
   const Tensor weights = softmax(scale_of(q) * matmul(q, k.t()), 1), unbalanced = weights * matmul(g, v.t());
   const std::string balance = "D is left out, as if weights could grow without others shrinking";
   grade.equal(name(s) + ": dv", got.v, v_leaf.grad());

@@ -66,7 +66,7 @@ void by_hand() {
   print("merged", both);
   print("the other way", turned);
   const double expected = two_passes(scores, values);
-  std::printf("in two passes %49.4f\n\n", expected);
+  std::printf("in two passes %53.4f\n\n", expected);
   check(std::abs(both.output / both.sum - expected) < 1e-12, "merging tiles should give what two passes give");
   check(std::abs(turned.output / turned.sum - expected) < 1e-12, "the order of tiles should not matter");
 }
