@@ -19,6 +19,7 @@ class Pass : private Kept::Sums {
     edges_.reserve(2 * few);
   }
 
+  //! [run]
   // `outputs` hold the graph together while it is walked: nodes are known by the handle of whoever led to them.
   void run(std::span<const Tensor> outputs, std::span<const Tensor> given) {
     const Autocast off(false);  // rules go by what was kept; a parameter's gradient is float32
@@ -35,6 +36,7 @@ class Pass : private Kept::Sums {
       finish(next, ready);
     }
   }
+  //! [run]
 
   std::vector<Tensor> captured() { return std::move(captured_); }
 

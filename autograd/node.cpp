@@ -35,6 +35,7 @@ Node::~Node() {
   doomed = nullptr;
 }
 
+//! [restore]
 Tensor Node::restore(size_t index, const std::shared_ptr<Node>& place) const {
   const Saved& s = saved[index];
   if (!s.storage) return Tensor();
@@ -44,6 +45,7 @@ Tensor Node::restore(size_t index, const std::shared_ptr<Node>& place) const {
         ", expected ", s.version, ")");
   return Tensor(s.storage, s.layout, place);
 }
+//! [restore]
 
 Tensor Kept::input(int i) const {
   return node_->restore(size_t(i), grad_enabled() ? node_->inputs[size_t(i)] : nullptr);

@@ -59,6 +59,9 @@ std::string origin_of(const Options& o) {
 inline void check_adaptation(const Adaptation& o, const std::string& more = "") {
   const std::string what = o.lora > 0 ? "--lora" : !o.freeze.empty() ? "--freeze" : more;
   gradus::check(what.empty() || !o.from.empty(), what, " needs a trained model: --from");
+  const Adaptation usual;
+  gradus::check(o.lora > 0 || (o.lora_alpha == usual.lora_alpha && o.lora_on == usual.lora_on),
+                "--lora-alpha and --lora-on say how, but not of what rank: --lora");
   gradus::check(o.lora == 0 || o.freeze.empty(),
                 "--lora freezes all that was there: --freeze has no place beside it");
 }
@@ -127,6 +130,16 @@ inline std::vector<gradus::nn::Module*> frozen_modules(gradus::nn::Module& model
     if (!trained) frozen.push_back(module);
   }
   return frozen;
+}
+
+// Makes a new model what --from, --freeze and --lora ask for, before it is trained: load() gives the model of --from.
+// Returns the frozen modules.
+template <class Options, class Load>
+std::vector<gradus::nn::Module*> adapt(gradus::nn::Module& model, const Options& o, Load load) {
+  if (!o.from.empty() && o.resume.empty()) load_base(model, *load(), o);
+  freeze(model, o);
+  add_lora(model, o);
+  return frozen_modules(model);
 }
 
 // After a run with --lora: OUT/adapter.safetensors, all that it changed. With the checkpoint of --from it makes the

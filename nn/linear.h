@@ -9,6 +9,7 @@ struct LinearOptions {
   bool bias = true;
 };
 
+//! [Linear]
 // x weight^T + bias: (..., in_features) to (..., out_features).
 struct Linear : Module {
   Tensor weight;  // (out_features, in_features)
@@ -30,5 +31,6 @@ struct Linear : Module {
   const char* type() const override { return "Linear"; }
   std::string describe() const override;
 };
+//! [Linear]
 
 }  // namespace gradus::nn

@@ -161,6 +161,8 @@ TEST_F(Adapt, ImagesSayWhatIsWrong) {
        {from + "--freeze nowhere", "--freeze nowhere: the model has no such part"},
        {from + "--freeze '*'", "everything is frozen"},
        {from + "--lora 2 --freeze '*'", "--freeze has no place beside it"},
+       {from + "--lora-alpha 8", "--lora-alpha and --lora-on say how, but not of what rank: --lora"},
+       {"train --size 32", "--size and --grey are for the images of a folder; those of digits are as they are"},
        {from + "--lora 2 --lora-on classifier --head new", "but for the new head, 'classifier' matches no linear"},
        {from + "--lora 2 --prune 0.5", "--prune changes weights, --lora leaves them as they are"},
        {from + "--prune 0.5 --prune-updates 4 --ema 0.9", "--ema would remember weights"},

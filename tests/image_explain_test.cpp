@@ -35,12 +35,9 @@ class Toy : public Classifier {
     return tokens ? images.flatten(2).transpose(1, 2) : images;
   }
   Tensor features(const Tensor& maps) const override { return tokens ? maps.mean({1}) : maps.mean({2, 3}); }
-  nn::Linear& head() override { return linear; }
+  const nn::Linear& head() const override { return linear; }
   void visit(nn::Visitor& v) override { v("linear", linear); }
   const char* type() const override { return "Toy"; }
-
- protected:
-  const nn::Linear& head() const override { return linear; }
 };
 
 // Two channels: the first speaks for class 0 and against class 1, the second does the opposite, twice as loud.

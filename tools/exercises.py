@@ -162,8 +162,9 @@ def variants(source, folder):
     folder.mkdir(parents=True, exist_ok=True)
     solution = source.text(lambda region: [f"#line {region.first}", *region.lines])
     # In JSON a string is written as in C++.
-    rows = [f"    {{{json.dumps(task)}, {{" + ", ".join(json.dumps(m.cause, ensure_ascii=False) for m in mistakes) + "}},"
-            for task, mistakes in source.mistakes.items()]
+    quoted = {task: ", ".join(json.dumps(mistake.cause, ensure_ascii=False) for mistake in mistakes)
+              for task, mistakes in source.mistakes.items()}
+    rows = [f'    {{"{task}", {{{causes}}}}},' for task, causes in quoted.items()]
     causes = ["// Made by tools/exercises.py.", '#include "tutorials/grading/grading.h"', "",
               "static const grading::Mistakes mistakes({", *rows, "});"]
     for name, lines in (("solution", solution), ("stub", source.text(stub)), ("mistake_1", with_mistakes(source, 0)),

@@ -69,34 +69,40 @@ def program(name, *arguments):
     return done.stdout
 
 
-def use_chinese_font():
-    """Puts a font with Chinese letters behind the usual one, which stays for the others."""
-    known = {font.name: font for font in font_manager.fontManager.ttflist}
+def use_chinese_font(figure):
+    """Puts a font with Chinese letters behind that of each text."""
+    manager = font_manager.fontManager
+    listed = {font.fname for font in manager.ttflist}
+    for path in font_manager.findSystemFonts():
+        if path not in listed and re.search("cjk|han|wqy|droid", path, re.I):
+            manager.addfont(path)  # installed since matplotlib made its list
+    known = {font.name: font.fname for font in manager.ttflist}
     name = next((name for name in CHINESE_FONTS if name in known), None)
     if not name:
         sys.exit("error: no font has Chinese letters: ./run packages fonts-noto-cjk, and once more")
-    if known[name].fname.endswith(".ttc") and not name.endswith(" SC"):
-        name = simplified(known[name].fname) or name
-    plt.rcParams["font.sans-serif"] = ["DejaVu Sans", name]
+    if name == "Noto Sans CJK JP":
+        name = simplified(pathlib.Path(known[name]).parent / "NotoSansCJK-Regular.ttc")
+    for text in figure.findobj(Text):
+        mono = "monospace" in text.get_fontfamily()
+        text.set_fontfamily(["DejaVu Sans Mono" if mono else "DejaVu Sans", name])
 
 
 def simplified(collection):
-    """Adds the simplified Chinese of a collection of fonts, of which matplotlib sees only the first: Japanese."""
+    """Of a collection of fonts matplotlib sees the first, Japanese; this takes the simplified Chinese one out of it."""
     from fontTools.ttLib import TTCollection  # matplotlib depends on it
-    for font in TTCollection(collection).fonts:
-        name = font["name"].getDebugName(1)
-        if name.endswith("Sans CJK SC"):
-            path = pathlib.Path(tempfile.mkdtemp()) / "chinese.otf"
-            font.save(path)
-            font_manager.fontManager.addfont(path)
-            return name
-    return None
+    path = ROOT / "build/chinese.otf"
+    if not path.exists():
+        fonts = {font["name"].getDebugName(1): font for font in TTCollection(collection).fonts}
+        path.parent.mkdir(exist_ok=True)
+        fonts["Noto Sans CJK SC"].save(path)
+    font_manager.fontManager.addfont(path)
+    return "Noto Sans CJK SC"
 
 
 def save(figure, name):
     """Writes it beside the chapter's text and closes it."""
     if any(CHINESE.search(text.get_text()) for text in figure.findobj(Text)):
-        use_chinese_font()
+        use_chinese_font(figure)
     path = options.folder / name
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
     plt.close(figure)
@@ -107,7 +113,8 @@ def graph(source, name, engine="dot"):
     """Draws a graph in Graphviz's language as SVG; its text becomes outlines, too."""
     path = options.folder / name
     try:
-        drawn = subprocess.run([engine, "-Tsvg:cairo"], input=source, stdout=subprocess.PIPE, encoding="utf-8", check=True)
+        drawn = subprocess.run([engine, "-Tsvg:cairo"], input=source, stdout=subprocess.PIPE, encoding="utf-8",
+                               check=True)
     except FileNotFoundError:
         sys.exit("error: there is no Graphviz: ./run packages graphviz")
     path.write_text(drawn.stdout, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Numbers in the text of a chapter that nothing keeps true, and links that lead nowhere: part of tools/weave.py --check.
+"""Numbers in the text of a chapter that nothing keeps true, and links that lead nowhere: a part of weave.py --check.
 
 Numbers in what is woven may be named anywhere in the chapter, rounded (0.73 for 0.7311) or in percent (73% for 0.7311).
 Free are words, what stands in code, links and headings, subscripts and exponents and one-digit whole numbers in
@@ -13,7 +13,8 @@ import re
 
 ONE = r"\d+(?:\.\d+)*[a-z]?"
 LIST = rf"{ONE}(?:(?:\s*[-–,]\s*(?:and\s+)?|\s+(?:and|to|or)\s+){ONE})*"
-CITED = r"sections?|sect?\.|§+|tables?|figures?|fig\.|equations?|eqs?\.|algorithms?|appendix|theorems?|pages?|pp?\.|volumes?|vol\."
+CITED = (r"sections?|sect?\.|§+|tables?|figures?|fig\.|equations?|eqs?\.|algorithms?|appendix|theorems?|pages?|pp?\.|"
+         r"volumes?|vol\.")
 FREE = [
     re.compile(r"^ {0,3}#+ .*$", re.M),  # headings
     re.compile(r"!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\([^()\s]*(?:\([^()]*\))?[^()]*\)"),  # links and images
@@ -28,7 +29,8 @@ FREE = [
 NUMBER = re.compile(r"(?<![\w.])(?<![A-Za-z]-)\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(\s?%)?")
 WOVEN_NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 POWER_OF_TEN = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(?:\\cdot|\\times|×|·)\s*)?\b10\^(?:\{(-?\d+)\}|(\d))")
-FORMULA = re.compile(r"^```math\n.*?^```$|\$\$.+?\$\$|(?<![\\\w$])\$(?!\s)(?:[^$\n\\]|\\.|\n(?!\s*\n))+?\$(?!\d)", re.S | re.M)
+FORMULA = re.compile(r"^```math\n.*?^```$|\$\$.+?\$\$|(?<![\\\w$])\$(?!\s)(?:[^$\n\\]|\\.|\n(?!\s*\n))+?\$(?!\d)",
+                     re.S | re.M)
 FEWEST_WORDS, MOST_WORDS = 1500, 2500
 
 
@@ -40,21 +42,20 @@ def blank(match):
 def formula(match):
     """What of a formula counts: all but subscripts, exponents, one-digit numbers, and what commands are given."""
     def power(found):
-        value = f"{float(found[1] or 1) * 10.0 ** int(found[2] or found[3]):g}"
-        return value.ljust(len(found[0])) if len(value) <= len(found[0]) else blank(found)
+        return f"{float(found[1] or 1) * 10.0 ** int(found[2] or found[3]):.12g}".ljust(len(found[0]))
     text = POWER_OF_TEN.sub(power, match[0])
     text = re.sub(r"\\(?:tag|hspace|vspace|phantom|label|color)\*?\{[^{}]*\}", blank, text)
     text = re.sub(r"[_^](?:\{(?:[^{}]|\{[^{}]*\})*\}|[^\s{\\])", blank, text)
     text = re.sub(r"(\\[dt]?frac)\d\d|\\[a-zA-Z]+", blank, text)
-    return re.sub(r"(?<![\d.,])\d(?![\d.]|,\d{3})", " ", text)
+    return re.sub(r"\d+(?:,\d{3})*(?:\.\d+)?", lambda m: " " if len(m[0]) == 1 else m[0], text)
 
 
 def without_code(text):
     # Blocks of mathematics are matched, too, and stay: else their ends would look like beginnings.
     text = re.sub(r"^(`{3,})([^\n]*)\n.*?^\1`*$", lambda m: m[0] if m[2].strip() == "math" else blank(m), text,
                   flags=re.S | re.M)
-    return re.sub(r"(`+)(?!`)(?:(?!\n\s*\n).)+?(?<!`)\1(?!`)", lambda m: m[0] if m[0].startswith("```math") else blank(m),
-                  text, flags=re.S)
+    return re.sub(r"(`+)(?!`)(?:(?!\n\s*\n).)+?(?<!`)\1(?!`)",
+                  lambda m: m[0] if m[0].startswith("```math") else blank(m), text, flags=re.S)
 
 
 def number(text):
@@ -65,7 +66,7 @@ def stands_for(text, woven):
     """Whether this numeral is one of those numbers, perhaps rounded or in percent."""
     value, plain = number(text), text.rstrip("% ").replace(",", "")
     half = 0.0
-    if "e" not in plain.lower() and len(plain.replace(".", "").lstrip("0")) >= 2:
+    if "e" not in plain.lower() and len(plain) > 1:
         half = 0.5 * 10.0 ** -len(plain.partition(".")[2])
     for other in woven:
         for scale in (1, 100) if "%" in text else (1,):
@@ -98,9 +99,12 @@ def own_exercises(folder):
     return re.compile(rf"(?<![\w.]){chapter}\.(?:{'|'.join(str(i) for i in range(1, count + 2))})(?![\w%]|\.\d)")
 
 
-def slug(heading):
-    """The anchor that GitHub gives it."""
-    return re.sub(r"[^\w\- ]", "", re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()).replace(" ", "-")
+def anchors(text):
+    """Those that GitHub gives headings."""
+    pairs = zip(text.splitlines(), without_code(text).splitlines())
+    headings = [line.lstrip("# ") for line, without in pairs if without.startswith("#")]
+    plain = [re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower() for heading in headings]
+    return [re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain]
 
 
 def check_links(text, folder, problem):
@@ -115,8 +119,7 @@ def check_links(text, folder, problem):
         if not path.exists():
             problem(line, f"broken link: {found[1]}")
         elif anchor and path.suffix == ".md":
-            headings = re.findall(r"^#+ (.*)$", without_code(path.read_text(encoding="utf-8")), re.M)
-            if anchor not in map(slug, headings):
+            if anchor not in anchors(path.read_text(encoding="utf-8")):
                 problem(line, f"broken link: {found[1]}: there is no such heading")
 
 
@@ -143,11 +146,12 @@ def check(text, woven_text, folder):
         if value not in values and not stands_for(found[0], woven):
             line = prose[:found.start()].count("\n")
             column = found.start() - prose.rfind("\n", 0, found.start()) - 1
-            problem(line, f'{found[0].strip()} is neither woven nor explained: "{lines[line][max(0, column - 30):column + 30].strip()}"')
+            around = lines[line][max(0, column - 30):column + 30].strip()
+            problem(line, f'{found[0].strip()} is neither woven nor explained: "{around}"')
     for numeral, line in known.items():
         if number(numeral) not in seen:
             problem(line, f"{numeral} is explained but does not occur")
     warnings = []
     if not FEWEST_WORDS <= words <= MOST_WORDS:
         warnings.append(f"{words} words, not {FEWEST_WORDS} to {MOST_WORDS}")
-    return sorted(problems), warnings
+    return sorted(problems, key=lambda problem: problem[0]), warnings

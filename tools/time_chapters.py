@@ -31,7 +31,8 @@ def machine():
 
 def programs(folder):
     """Those that its CMakeLists.txt names."""
-    found = re.search(r"chapter\(ch\d\d\s+PROGRAMS\s+([^)]*?)(?:\s+LIBRARIES[^)]*)?\)", (folder / "CMakeLists.txt").read_text())
+    text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
+    found = re.search(r"chapter\(ch\d\d\s+PROGRAMS\s+([^)]*?)(?:\s+LIBRARIES[^)]*)?\)", text)
     return [file.rpartition(".")[0] for file in found[1].split()] if found else []
 
 
@@ -42,7 +43,7 @@ def seconds(path):
         if done.returncode != 0:
             sys.exit(f"error: {path} ended with {done.returncode}")
         taken = time.monotonic() - start
-    return f"{taken:.1f}" if taken < 9.95 else f"{taken:.0f}"
+    return f"{taken:.2g}" if taken < 9.95 else f"{taken:.0f}"
 
 
 def main():

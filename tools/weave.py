@@ -137,7 +137,8 @@ class Weaver:
             else:
                 arguments = [str(self.root / a) if "/" in a and (self.root / a).exists() else a for a in arguments]
                 with tempfile.TemporaryDirectory() as empty:
-                    done = subprocess.run([path, *arguments], cwd=empty, capture_output=True, encoding="utf-8", timeout=600)
+                    done = subprocess.run([path, *arguments], cwd=empty, capture_output=True, encoding="utf-8",
+                                          timeout=600)
                 if done.returncode != 0:
                     raise Wrong(f"the program ended with {done.returncode}: {done.stderr.strip()[-300:]}")
                 self.printed[command] = done.stdout
@@ -231,7 +232,8 @@ def weave(chapter, weaver, check, programs):
                 fresh = weaver.fresh(block, chapter)
                 stale = difference(block, body, fresh)
                 if check and stale:
-                    chapter.problem(block.first, f"stale {block.kind}: {block.argument}: {stale}; ./run weave {chapter.name}")
+                    what = f"stale {block.kind}: {block.argument}: {stale}; ./run weave {chapter.name}"
+                    chapter.problem(block.first, what)
                 if not check:
                     body = fresh
             except (Wrong, subprocess.TimeoutExpired, ValueError) as wrong:

@@ -65,11 +65,13 @@ KeepMask padding_mask(const Tensor& lengths, int64_t keys) {
   return KeepMask((arange(0, double(keys), 1, lengths.options()) < lengths.unsqueeze(1)).unsqueeze(1).unsqueeze(1));
 }
 
+//! [masked_softmax]
 Tensor masked_softmax(const Tensor& scores, const KeepMask& keep) {
   const Tensor drop = logical_not(keep.kept);
   // Where nothing is kept the softmax is of equal numbers; the second fill makes its output and gradient zero.
   return softmax(scores.masked_fill(drop, hidden), -1).masked_fill(drop, 0);
 }
+//! [masked_softmax]
 
 namespace {
 

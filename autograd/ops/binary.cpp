@@ -16,12 +16,14 @@ Tensor sum_to(const Tensor& g, const Shape& shape) {
 
 Tensor as_floating(const Tensor& x) { return is_floating(x.dtype()) ? x : x.to(float32); }
 
+//! [align]
 std::pair<Tensor, Tensor> align(const char* op, const Tensor& a, const Tensor& b) {
   check(a.device() == b.device(), op, ": one tensor is on ", a.device(), ", the other on ", b.device());
   DType dtype = promote(a.dtype(), b.dtype());
   Shape shape = broadcast_shapes(op, a.shape(), b.shape());
   return {a.to(dtype).expand(shape), b.to(dtype).expand(shape)};
 }
+//! [align]
 
 namespace {
 

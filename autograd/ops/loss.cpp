@@ -61,6 +61,7 @@ Tensor shares(const CrossEntropy& c, const Tensor& target, const Tensor& weight,
   return q.masked_fill((target == double(c.ignore_index)).unsqueeze(1), 0);
 }
 
+//! [row_losses]
 // The losses of rows of logits (rows, classes). Neither they nor their gradient ever write a probability down.
 Tensor row_losses(const Tensor& x, const Tensor& target, const Tensor& weight, const CrossEntropy& c) {
   Tensor in = plain(x), loss = empty({c.rows}, statistics_options(x)),
@@ -81,6 +82,7 @@ Tensor row_losses(const Tensor& x, const Tensor& target, const Tensor& weight, c
   const KeepInBfloat16 whole(false);  // the rule's exponentials would magnify what rounding takes
   return record("cross_entropy", {x}, loss, Keep::inputs, rule, {target, weight, log_sum});
 }
+//! [row_losses]
 
 }  // namespace
 

@@ -222,6 +222,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   if (x.dim() == 1) return linear(x.unsqueeze(0), w, b).squeeze(0);
   auto packed = packed_weight(w, x.numel() / std::max<int64_t>(1, x.size(-1)));
   Tensor y = product(x, plain_transposed(w), b.is_contiguous() ? b : plain(b), packed.get());
+  //! [linear_rule]
   return record("linear", {x, w, b}, y, Keep::inputs, [](const Tensor& g, const Kept& k) {
     Tensor dx, db;
     Gradient dw;
@@ -230,6 +231,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     if (k.needs(2)) db = sum_of_rows(g);
     return grads(dx, std::move(dw), db);
   });
+  //! [linear_rule]
 }
 
 // --- einsum --------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ Tensor drop(const Tensor& x, const Dims& dims, bool keepdim) {
   return x.reshape(shape);
 }
 
+//! [reduce]
 // The numbers alone: x reduced over `dims`, which stay as size 1.
 Tensor reduce(Reduce op, const Tensor& x, const Dims& dims) {
   Tensor y = empty(kept_shape(x.shape(), dims), x.options());
@@ -39,6 +40,7 @@ Tensor reduce(Reduce op, const Tensor& x, const Dims& dims) {
   kernels(x).reduce(op, x.raw(), to);
   return y;
 }
+//! [reduce]
 
 void check_not_empty(const char* op, const Tensor& x, const Dims& dims) {
   check(count_over(x.shape(), dims) > 0, op, ": there is nothing to choose from in shape ", x.shape());

@@ -166,6 +166,7 @@ Tensor Tensor::permute(const Dims& order) const {
   return view_of("permute", *this, l, [inverse](const Tensor& g, const Kept&) { return grads(g.permute(inverse)); });
 }
 
+//! [transpose]
 Tensor Tensor::transpose(int64_t d0, int64_t d1) const {
   int a = wrap_dim("transpose", d0, dim()), b = wrap_dim("transpose", d1, dim());
   if (a == b) return *this;
@@ -174,6 +175,7 @@ Tensor Tensor::transpose(int64_t d0, int64_t d1) const {
   std::swap(l.strides[a], l.strides[b]);
   return view_of("transpose", *this, l, [a, b](const Tensor& g, const Kept&) { return grads(g.transpose(a, b)); });
 }
+//! [transpose]
 
 Tensor Tensor::t() const {
   check(dim() == 2, "t: expected a matrix, got shape ", shape());

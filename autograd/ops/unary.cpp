@@ -92,11 +92,13 @@ Tensor reciprocal(const Tensor& x) {
                [](const Tensor& g, const Kept& k) { return grads(-(g * square(k.output()))); });
 }
 
+//! [tanh]
 Tensor tanh(const Tensor& x) {
   return unary("tanh", Unary::tanh, as_floating(x), Keep::output, [](const Tensor& g, const Kept& k) {
     return grads(grad_enabled() ? g * (1.0 - square(k.output())) : fused(Unary::tanh, k.output(), g));
   });
 }
+//! [tanh]
 
 Tensor sigmoid(const Tensor& x) {
   return unary("sigmoid", Unary::sigmoid, as_floating(x), Keep::output, [](const Tensor& g, const Kept& k) {

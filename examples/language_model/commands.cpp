@@ -149,13 +149,8 @@ void train(const Options& o, Device device) {
 
   manual_seed(o.seed);
   const Model model = make_model(o, tokenizer->size());
-  if (!o.from.empty() && o.resume.empty()) {
-    Trained base(o.from);
-    examples::load_base(*model.module, *base.model.module, o);
-  }
-  examples::freeze(*model.module, o);
-  examples::add_lora(*model.module, o);
-  const std::vector<nn::Module*> frozen = examples::frozen_modules(*model.module);
+  const std::vector<nn::Module*> frozen =
+      examples::adapt(*model.module, o, [&] { return Trained(o.from).model.module; });
   model.module->to(device);
   // Epochs of one length, each with a look at the held-out text behind it.
   const int64_t epochs = (o.steps + o.evaluate_every - 1) / o.evaluate_every;

@@ -213,13 +213,8 @@ void train(const Options& given, Device device) {
 
   manual_seed(o.seed);
   const Model model = make_model(o, *t.source, *t.target);
-  if (!o.from.empty() && o.resume.empty()) {
-    Trained base(o.from);
-    examples::load_base(*model.module, *base.model.module, o);
-  }
-  examples::freeze(*model.module, o);
-  examples::add_lora(*model.module, o);
-  const std::vector<nn::Module*> frozen = examples::frozen_modules(*model.module);
+  const std::vector<nn::Module*> frozen =
+      examples::adapt(*model.module, o, [&] { return Trained(o.from).model.module; });
   model.module->to(device);
   const data::Specials specials = t.source->specials();
   const auto encoded = data::encode_pairs(pairs.train, *t.source, *t.target, longest_learnt);

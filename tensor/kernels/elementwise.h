@@ -173,6 +173,7 @@ struct SgdUpdate {  // Sutskever et al. 2013, section 2, in the form p -= lr (mo
   }
 };
 
+//! [AdamUpdate]
 template <class V>
 struct AdamUpdate {  // Kingma and Ba 2015, algorithm 1; decoupled: Loshchilov and Hutter 2019, algorithm 2
   V rate, beta1, rest1, beta2, rest2, eps, root2, decay, shrink;
@@ -193,6 +194,7 @@ struct AdamUpdate {  // Kingma and Ba 2015, algorithm 1; decoupled: Loshchilov a
     p = p * shrink - rate * m / fma(sqrt(v), root2, eps);
   }
 };
+//! [AdamUpdate]
 
 template <class V>
 struct RmspropUpdate {  // Tieleman and Hinton 2012, lecture 6e; centered: Graves 2013, equations 38 to 45

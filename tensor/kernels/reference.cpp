@@ -466,6 +466,7 @@ double share(const CrossEntropy& c, const void* weight, int64_t target, int64_t 
   return scale_at<T>(weight, at) * (at == target ? 1 - c.label_smoothing + even : even);
 }
 
+//! [cross_entropy]
 template <Floating T>
 void cross_entropy(const CrossEntropy& c, const void* x, const int64_t* target, const void* weight, void* loss,
                    void* log_sum) {
@@ -481,7 +482,9 @@ void cross_entropy(const CrossEntropy& c, const void* x, const int64_t* target, 
     out<T>(log_sum)[r] = T(largest + log(total));
   }
 }
+//! [cross_entropy]
 
+//! [cross_entropy_grad]
 template <Floating T>
 void cross_entropy_grad(const CrossEntropy& c, const void* x, const int64_t* target, const void* weight,
                         const void* log_sum, const void* g, void* dx) {
@@ -495,6 +498,7 @@ void cross_entropy_grad(const CrossEntropy& c, const void* x, const int64_t* tar
     }
   }
 }
+//! [cross_entropy_grad]
 
 template <Floating T>
 void layer_norm(const void* x, const void* weight, const void* bias, double eps, int64_t rows, int64_t n, void* y,

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nn/linear.h"
@@ -26,10 +27,8 @@ class Classifier : public gradus::nn::Module {
   virtual gradus::Tensor maps(const gradus::Tensor& images, Seen* seen = nullptr) const = 0;
   // What the head is given: (batch, features).
   virtual gradus::Tensor features(const gradus::Tensor& maps) const = 0;
-  virtual gradus::nn::Linear& head() = 0;
-
- protected:
   virtual const gradus::nn::Linear& head() const = 0;
+  gradus::nn::Linear& head() { return const_cast<gradus::nn::Linear&>(std::as_const(*this).head()); }
 };
 
 inline const std::vector<std::string> model_names = {

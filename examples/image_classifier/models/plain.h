@@ -13,12 +13,9 @@ class SoftmaxRegression : public Classifier {
   SoftmaxRegression(const gradus::Shape& image, int64_t classes);
   gradus::Tensor maps(const gradus::Tensor& images, Seen*) const override { return images.flatten(1, -1); }
   gradus::Tensor features(const gradus::Tensor& maps) const override { return maps; }
-  gradus::nn::Linear& head() override { return linear_; }
+  const gradus::nn::Linear& head() const override { return linear_; }
   void visit(gradus::nn::Visitor& v) override { v("linear", linear_); }
   const char* type() const override { return "SoftmaxRegression"; }
-
- protected:
-  const gradus::nn::Linear& head() const override { return linear_; }
 
  private:
   gradus::nn::Linear linear_;
@@ -30,12 +27,9 @@ class Mlp : public Classifier {
   Mlp(const gradus::Shape& image, int64_t classes);
   gradus::Tensor maps(const gradus::Tensor& images, Seen*) const override { return images.flatten(1, -1); }
   gradus::Tensor features(const gradus::Tensor& maps) const override { return hidden_(maps); }
-  gradus::nn::Linear& head() override { return classifier_; }
+  const gradus::nn::Linear& head() const override { return classifier_; }
   void visit(gradus::nn::Visitor& v) override;
   const char* type() const override { return "Mlp"; }
-
- protected:
-  const gradus::nn::Linear& head() const override { return classifier_; }
 
  private:
   gradus::nn::Sequential hidden_;
@@ -51,12 +45,9 @@ class LeNet : public Classifier {
   LeNet(const gradus::Shape& image, int64_t classes);
   gradus::Tensor maps(const gradus::Tensor& images, Seen*) const override;
   gradus::Tensor features(const gradus::Tensor& maps) const override;
-  gradus::nn::Linear& head() override { return fc3_; }
+  const gradus::nn::Linear& head() const override { return fc3_; }
   void visit(gradus::nn::Visitor& v) override;
   const char* type() const override { return "LeNet"; }
-
- protected:
-  const gradus::nn::Linear& head() const override { return fc3_; }
 
  private:
   gradus::nn::Conv2d conv1_, conv2_;
@@ -69,12 +60,9 @@ class Cnn : public Classifier {
   Cnn(const gradus::Shape& image, int64_t classes);
   gradus::Tensor maps(const gradus::Tensor& images, Seen*) const override { return features_(images); }
   gradus::Tensor features(const gradus::Tensor& maps) const override { return hidden_(maps); }
-  gradus::nn::Linear& head() override { return classifier_; }
+  const gradus::nn::Linear& head() const override { return classifier_; }
   void visit(gradus::nn::Visitor& v) override;
   const char* type() const override { return "Cnn"; }
-
- protected:
-  const gradus::nn::Linear& head() const override { return classifier_; }
 
  private:
   gradus::nn::Sequential features_, hidden_;

@@ -33,12 +33,9 @@ class ResNet : public Classifier {
   // (batch, channels of the last stage, h, w).
   gradus::Tensor maps(const gradus::Tensor& images, Seen* seen) const override;
   gradus::Tensor features(const gradus::Tensor& maps) const override;
-  gradus::nn::Linear& head() override { return *fc_; }
+  const gradus::nn::Linear& head() const override { return *fc_; }
   void visit(gradus::nn::Visitor& v) override;
   const char* type() const override { return "ResNet"; }
-
- protected:
-  const gradus::nn::Linear& head() const override { return *fc_; }
 
  private:
   bool large_stem_;

@@ -69,12 +69,9 @@ class VisionTransformer : public Classifier {
   // after row.
   gradus::Tensor maps(const gradus::Tensor& images, Seen* seen) const override;
   gradus::Tensor features(const gradus::Tensor& maps) const override;
-  gradus::nn::Linear& head() override { return head_; }
+  const gradus::nn::Linear& head() const override { return head_; }
   void visit(gradus::nn::Visitor& v) override;
   const char* type() const override { return "VisionTransformer"; }
-
- protected:
-  const gradus::nn::Linear& head() const override { return head_; }
 
  private:
   void initialize();
