@@ -16,7 +16,7 @@ for i, (name, first, second) in enumerate(rows):
               label="from beyond it" if i == 0 else None)
 axes.set(xscale="log", xlabel="operations per byte", yticks=range(len(rows), 0, -1), ylim=(0.5, len(rows) + 0.8))
 axes.set_yticklabels([name for name, _, _ in rows])
-axes.legend(fontsize=8, loc="upper left")
+axes.legend(fontsize=8, loc="lower left")
 save(fig, "operations_per_byte.svg")
 
 save(draw(pathlib.Path(__file__).parent), "roofline.svg")

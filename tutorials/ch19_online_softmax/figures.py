@@ -38,7 +38,7 @@ for i, name in enumerate(dict.fromkeys(row["rung"] for row in measured)):
     for axes, column in ((left, "ms"), (right, "extra KB")):
         some = [p for p in points if float(p[column]) > 0]
         axes.plot([int(p["n"]) for p in some], [float(p[column]) for p in some], "os^Dv<>"[i] + "-", label=name,
-                  color=(palette + ["black"])[i], markersize=4)
+                  color=(palette[:6] + ["black"])[i], markersize=4)
 for axes, label in ((left, "ms"), (right, "KB besides q, k, v and the output")):
     axes.set(xscale="log", yscale="log", xlabel="n", ylabel=label)
     if measured:

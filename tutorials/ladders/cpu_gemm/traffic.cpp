@@ -75,10 +75,10 @@ void add_tile(int64_t steps, const float* a, const float* b, float* c, int64_t c
 #undef float
 // clang-format on
 
-using Traced = void(int64_t m, int64_t n, int64_t k, const Number* a, const Number* b, Number* c);
-constexpr Traced* rung_functions[traced_rungs] = {one::gradus::ladder::naive, two::gradus::ladder::reordered,
-                                                  three::gradus::ladder::blocked, four::gradus::ladder::packed,
-                                                  five::multiply};
+using TracedGemm = void(int64_t m, int64_t n, int64_t k, const Number* a, const Number* b, Number* c);
+constexpr TracedGemm* rung_functions[traced_rungs] = {one::gradus::ladder::naive, two::gradus::ladder::reordered,
+                                                      three::gradus::ladder::blocked, four::gradus::ladder::packed,
+                                                      five::multiply};
 
 }  // namespace
 
