@@ -219,6 +219,7 @@ Attended MultiheadAttention::operator()(const Tensor& query, const KeyValueCache
   return a;
 }
 
+//! [combine]
 Attended MultiheadAttention::combine(const Tensor& q, const Tensor& k, const Tensor& v,
                                      const MultiheadCall& options) const {
   const AttentionOptions o = {.keep = options.keep,
@@ -233,6 +234,7 @@ Attended MultiheadAttention::combine(const Tensor& q, const Tensor& k, const Ten
   a.output = out_proj(a.output.transpose(1, 2).flatten(2, 3));
   return a;
 }
+//! [combine]
 
 void MultiheadAttention::visit(Visitor& v) {
   v("in_proj_weight", in_proj_weight);

@@ -50,6 +50,8 @@ else
   skip "pinned dependencies" "GRADUS_SOURCES is not set and github.com does not answer"
 fi
 step "texts" tests/texts.sh
+step "the site, in a browser" ./run docs --check
+step "what the check of the site finds" build/docs-venv/bin/python tools/docs/check_test.py
 if [ -e "${GRADUS_DATA:-../shared/data}/fashion-mnist" ]; then
   step "real data" tests/real_data.sh
 else

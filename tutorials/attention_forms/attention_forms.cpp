@@ -39,6 +39,7 @@ LowRankAttention::LowRankAttention(int64_t embed_dim, int64_t heads, int64_t len
   mix_values = xavier_uniform_(empty({rank, length}, {.requires_grad = true}));
 }
 
+//! [low rank]
 Attended LowRankAttention::operator()(const Tensor& x, bool need_weights) const {
   Call call(*this);
   const int64_t n = x.size(1);
@@ -49,6 +50,7 @@ Attended LowRankAttention::operator()(const Tensor& x, bool need_weights) const 
   a.output = call(a.output);
   return a;
 }
+//! [low rank]
 
 void LowRankAttention::visit(Visitor& v) {
   v("attention", attention);
@@ -61,6 +63,7 @@ HardAttention::HardAttention(int64_t query_dim, int64_t memory_dim, double tempe
   check(tau > 0, "HardAttention: temperature ", tau, " must be positive");
 }
 
+//! [hard attention]
 Attended HardAttention::operator()(const Tensor& query, const Tensor& memory,
                                    const std::optional<KeepMask>& keep) const {
   Call call(*this);
@@ -70,5 +73,6 @@ Attended HardAttention::operator()(const Tensor& query, const Tensor& memory,
   if (keep) weights = weights.masked_fill(logical_not(keep->kept), 0);
   return {call(matmul(weights, memory)), weights};
 }
+//! [hard attention]
 
 }  // namespace gradus::attention_forms
