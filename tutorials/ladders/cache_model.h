@@ -10,9 +10,9 @@
 namespace gradus::ladder {
 
 //! [cache]
-// A cache of `lines` lines in sets of `ways`: each line of memory has its set, which gives up the line that was not used
-// for longest. A line that was written goes back to `next` when it leaves. Nothing is fetched ahead of time. The number
-// of sets and line_bytes are powers of 2.
+// A cache of `lines` lines in sets of `ways`: each line of memory has its set, which gives up the line that was not
+// used for longest. A line that was written goes back to `next` when it leaves. Nothing is fetched ahead of time. The
+// number of sets and line_bytes are powers of 2.
 class Cache {
  public:
   Cache(int64_t lines, int64_t ways, int64_t line_bytes, Cache* next = nullptr)
