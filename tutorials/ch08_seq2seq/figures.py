@@ -32,7 +32,7 @@ def length():
         words = line.replace("%", "").split()
         if line.startswith("a vector of"):
             rows = models[words[3]] = []
-        elif len(words) == 6 and words[1].isdigit():
+        elif line.count("%") == 4:
             rows.append([words[0], *map(float, words[1:])])
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
     for (features, rows), colour in zip(models.items(), palette):
