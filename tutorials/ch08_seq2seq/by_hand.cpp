@@ -42,6 +42,7 @@ std::string wide(const std::string& text, size_t width) {
   return text + std::string(width - std::min(width, text.size() - size_t(more)), ' ');
 }
 
+//! [model]
 // The table as a model that nn::beam_search can drive. It notes which sentences the search goes on with.
 struct Model : nn::TokenStream {
   std::vector<Words> rows = {{}};
@@ -63,6 +64,7 @@ struct Model : nn::TokenStream {
     rows = moved;
   }
 };
+//! [model]
 
 // The best sentence that a beam of this width finds; what it goes on with is added to `kept`.
 nn::Hypothesis search(int64_t width, std::set<Words>& kept) {

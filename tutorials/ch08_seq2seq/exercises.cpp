@@ -55,9 +55,9 @@ Tensor last_states(const Tensor& outputs, const Tensor& lengths) {
   // + const Tensor last = lengths;
 }
 
-// 8.3 ★★ Cross-entropy of logits (batch, places, words) for targets (batch, places) int64: the mean over all tokens that
-// are not `pad`, each counting the same. Gradients have to flow, none of them to padding. Build it from log_softmax,
-// gather and arithmetic, without cross_entropy and nll_loss. There is at least one token.
+// 8.3 ★★ Cross-entropy of logits (batch, places, words) for targets (batch, places) int64: the mean over all tokens
+// that are not `pad`, each counting the same. Gradients have to flow, none of them to padding. Build it from
+// log_softmax, gather and arithmetic, without cross_entropy and nll_loss. There is at least one token.
 Tensor token_loss(const Tensor& logits, const Tensor& targets, int64_t pad) {
   // BEGIN SOLUTION 8.3
   const Tensor right = log_softmax(logits, -1).gather(-1, targets.unsqueeze(-1)).squeeze(-1);  // (batch, places)
@@ -94,11 +94,11 @@ Ids greedy(const NextWord& next, int64_t eos, int64_t max_length) {
   // + while (true) {
 }
 
-// 8.5 ★★★ Begin with one sentence of no words and score 0. At each step go on with each sentence by each word; the score
-// is that of the sentence plus the log probability of the word. Sort all of these, best first. Those among the first
-// `width` that end in `eos` are finished; of those that do not end in it, the best `width` go on. Sentences of
-// max_length words that would go on are finished, too; next(written) must not be asked about them. When none is left to
-// go on, return the `width` best of all that finished, best first, without `eos`. No two scores are equal.
+// 8.5 ★★★ Begin with one sentence of no words and score 0. At each step go on with each sentence by each word; the
+// score is that of the sentence plus the log probability of the word. Sort all of these, best first. Those among the
+// first `width` that end in `eos` are finished; of those that do not end in it, the best `width` go on. Sentences of
+// max_length words that would go on are finished, too; next(written) must not be asked about them. When none is left
+// to go on, return the `width` best of all that finished, best first, without `eos`. No two scores are equal.
 std::vector<Found> beam_search(const NextWord& next, int64_t width, int64_t eos, int64_t max_length) {
   // BEGIN SOLUTION 8.5
   const auto is_better = [](const Found& a, const Found& b) { return a.score > b.score; };

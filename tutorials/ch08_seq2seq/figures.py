@@ -1,4 +1,4 @@
-"""Draws the chapter's figures: beam.svg, the worked example's search, and length.svg, how good translations are by length."""
+"""Draws the chapter's figures: beam.svg, the search of the worked example, and length.svg, what is right by length."""
 from figures import graph, palette, plt, program, save
 
 

@@ -1,4 +1,4 @@
-// Judges the exercises of chapter 08: against plain loops, and beam search of full width against all sentences there are.
+// Judges the exercises of chapter 08 against plain loops, and beam search of full width against all sentences.
 #include <algorithm>
 #include <cmath>
 

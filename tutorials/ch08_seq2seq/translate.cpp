@@ -217,6 +217,7 @@ int main(int argc, char** argv) {
     if (argc > 1) continue;
     check(said == "我 是 一只 狗", "I am a dog: ", said);
     check(groups[0].greedy > 0.75 * groups[0].sentences, "short sentences should be learnt");
+    check(totals[0].overlooked < 0.5 * (totals[0].sentences - totals[0].beam), "most mistakes should be the model's");
     check(groups[5].greedy < 0.1 * groups[5].sentences, "long sentences should fail");
   }
   if (argc == 1) check(totals[1].greedy < 0.6 * totals[0].greedy, "a smaller vector should hold less");
