@@ -1,4 +1,4 @@
-# chapter(ch03 PROGRAMS softmax.cpp linear_classifier.cpp [LIBRARIES made_up ...])
+# chapter(ch03 PROGRAMS softmax.cpp linear_classifier.cpp [SLOW training.cpp] [LIBRARIES made_up ...])
 #
 # Each program becomes a target ch03_softmax, the executable tutorials/ch03/softmax of the build, and a test
 # ch03.softmax that runs it without arguments in an empty folder; ch03 builds all of them. The test ch03.text compares
@@ -7,7 +7,8 @@
 #   prove_ch03   the grader with the solution, the stub and both mistakes of each task; the test ch03.graders
 #   grade_ch03   the grader with exercises/ch03/exercises.cpp, once ./run exercises ch03 has written that
 #
-# All these tests have the label ch03. LIBRARIES are linked to all of it, and all of it knows where checkpoints are:
+# All these tests have the label ch03. Programs that take more than ten seconds are SLOW: their tests, and that of the
+# text, which quotes them, also have the label slow, and are left to the night. LIBRARIES are linked to all of it, and all of it knows where checkpoints are:
 # GRADUS_CHECKPOINTS is tutorials/checkpoints. With AddressSanitizer only the solutions are judged, with
 # others nothing of it is built.
 find_package(Python3 COMPONENTS Interpreter QUIET)
@@ -34,15 +35,15 @@ endfunction()
 function(chapter_test name)
   if(GRADUS_TESTS)
     add_test(NAME ${chapter}.${name} COMMAND ${ARGN})
-    set_tests_properties(${chapter}.${name} PROPERTIES LABELS ${chapter} TIMEOUT 240)
+    set_tests_properties(${chapter}.${name} PROPERTIES LABELS "${chapter}" TIMEOUT 240)
   endif()
 endfunction()
 
 function(chapter chapter)
-  cmake_parse_arguments(PARSE_ARGV 1 own "" "" "PROGRAMS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 own "" "" "PROGRAMS;SLOW;LIBRARIES")
   add_custom_target(${chapter})
   set(tests)
-  foreach(file ${own_PROGRAMS})
+  foreach(file ${own_PROGRAMS} ${own_SLOW})
     get_filename_component(name ${file} NAME_WE)
     set(target ${chapter}_${name})
     add_executable(${target} ${file})
@@ -62,6 +63,16 @@ function(chapter chapter)
     chapter_test(text ${Python3_EXECUTABLE} ${tools}/weave.py --check ${chapter}
                  --build ${PROJECT_BINARY_DIR} --outputs ${CMAKE_CURRENT_BINARY_DIR})
     set_tests_properties(${chapter}.text PROPERTIES DEPENDS "${tests}")
+  endif()
+  if(own_SLOW AND tests)
+    set(slow ${own_SLOW} text)
+    list(TRANSFORM slow REPLACE "^(.+)[.]cpp$" "\\1")
+    list(TRANSFORM slow PREPEND ${chapter}.)
+    foreach(test ${slow})
+      if(TEST ${test})
+        set_tests_properties(${test} PROPERTIES LABELS "${chapter};slow")
+      endif()
+    endforeach()
   endif()
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/grader.cpp AND Python3_FOUND AND NOT GRADUS_SANITIZE STREQUAL thread)
     chapter_grader()
