@@ -70,7 +70,6 @@ void print(const std::vector<Column>& columns, int decimals) {
   std::printf("\n");
 }
 
-//! [channels]
 void channels() {
   const Tensor x = tensor({{{{1, 3}, {1, 3}}, {{0, 0}, {0, 4}}}}, wide);  // (1, 2, 2, 2): one picture, two channels
   const Tensor w1 = tensor({{1, -1}}, wide), w2 = tensor({{2}, {-1}}, wide);
@@ -83,11 +82,9 @@ void channels() {
   print({{"means", means}, {"squeezed", hidden}, {"scores", scores}, {"weights", weights}}, 2);
   print({{"channel 0, weighted", y[0][0]}, {"channel 1, weighted", y[0][1]}}, 2);
 }
-//! [channels]
 
 // --- places --------------------------------------------------------------------------------------------------------
 
-//! [places]
 void places() {
   // One channel sees a stroke from top to bottom, the other one from left to right.
   const Tensor x = tensor({{{{0, 2, 0}, {0, 2, 0}, {0, 2, 0}}, {{0, 0, 0}, {2, 2, 2}, {0, 0, 0}}}}, wide);
@@ -98,7 +95,6 @@ void places() {
   print({{"channel 0", x[0][0]}, {"channel 1", x[0][1]}, {"mean", mean[0][0]}, {"largest", largest[0][0]}}, 0);
   print({{"scores", scores[0][0]}, {"weights", weights[0][0]}}, 2);
 }
-//! [places]
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-"""Draws the figures of chapter 06 from what its programs print: gradients by depth, and where a network with CBAM looks."""
+"""Draws the figures of chapter 06 from what its programs print: gradients by depth, and where CBAM looks."""
 
 import numpy
 
@@ -8,7 +8,7 @@ from figures import palette, plt, program, save
 def gradients():
     """One line for each stack: how much gradient arrives at each block, on its way from the last to the first."""
     names = ("plain, small weights", "plain, He's weights", "plain, He's weights, normalised", "residual, normalised",
-             "residual")
+             "residual, not normalised")
     colours = (palette[4], palette[1], palette[3], palette[0], palette[5])
     rows = []
     for line in program("ch06/depth", "--all").splitlines():
@@ -23,7 +23,7 @@ def gradients():
              ylabel="norm of the gradient")
     axes.set_xticks([24, 20, 16, 12, 8, 4, 1])
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower right")
     save(fig, "gradients.svg")
 
 
@@ -34,7 +34,7 @@ def places():
         shape, _, numbers = line.partition("[")[2].partition("]")
         maps.append(numpy.array(numbers.split(), dtype=float).reshape([int(size) for size in shape.split(",")]))
     blocks, digits = (1, 2, 4, 5, 7, 8, 14), (0, 1, 4, 7, 8)
-    fig, axes = plt.subplots(len(digits), len(blocks) + 1, figsize=(7.6, 4.9))
+    fig, axes = plt.subplots(len(digits), len(blocks) + 1, figsize=(7.6, 4.2), gridspec_kw={"hspace": 0.05})
     for row, digit in zip(axes, digits):
         row[0].imshow(maps[0][digit, 0], cmap="gray")
         for axis, block in zip(row[1:], blocks):

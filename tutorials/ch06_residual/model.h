@@ -14,7 +14,6 @@ using namespace gradus;
 enum class Kind { plain, residual, se, cbam };
 inline const std::vector<std::string> names = {"plain", "residual", "SE", "CBAM"};
 
-//! [plain]
 // What a nn::ResidualBlock of two 3x3 convolutions is without its shortcut: relu(f(x)).
 struct PlainBlock : nn::Module {
   nn::Conv2d conv1, conv2;
@@ -34,9 +33,7 @@ struct PlainBlock : nn::Module {
   }
   const char* type() const override { return "PlainBlock"; }
 };
-//! [plain]
 
-//! [net]
 // Grey pictures (batch, 1, 28, 28) to scores (batch, 10): a convolution, two stages of blocks, the mean over all places
 // and a linear layer. The first stage has 8 channels on 14 x 14 places, the second 16 on 7 x 7.
 struct Net : nn::Module {
@@ -73,7 +70,6 @@ struct Net : nn::Module {
     }
     return call(fc(x.mean({2, 3})));
   }
-  //! [net]
 
   void visit(nn::Visitor& v) override {
     v("conv1", conv1);
