@@ -26,26 +26,20 @@ def beam():
 
 
 def length():
-    """Tokens and whole sentences that are right, by the number of English words, for both sizes of the vector."""
-    models = {}
+    """Tokens and whole sentences that are right, by the number of English words."""
+    rows = []
     for line in program("ch08/translate").splitlines():
-        words = line.replace("%", "").split()
-        if line.startswith("a vector of"):
-            rows = models[words[3]] = []
-        elif line.count("%") == 4:
-            rows.append([words[0], *map(float, words[1:])])
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
-    for (features, rows), colour in zip(models.items(), palette):
-        names, _, tokens, even, greedy, _ = zip(*rows)
-        left.plot(names, tokens, "o-", color=colour, label=f"{features} features")
-        right.plot(names, greedy, "o-", color=colour, label=f"{features} features")
-        if colour == palette[0]:
-            right.plot(names, even, "--", color="#777777", label=f"{features}, if all tokens were equally hard")
-    left.set(title="tokens, given the right ones before", xlabel="English words", ylabel="right (%)", ylim=(0, 102))
-    right.set(title="whole sentences, greedy", xlabel="English words", ylim=(0, 102))
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend()
+        if line.count("%") == 4:
+            words, _, *shares = line.replace("%", "").split()
+            rows.append([words, *map(float, shares)])
+    names, tokens, even, greedy, _ = zip(*rows)
+    fig, axes = plt.subplots(figsize=(6.4, 3.6))
+    axes.plot(names, tokens, "s-", color=palette[2], label="tokens, given the right ones before")
+    axes.plot(names, greedy, "o-", color=palette[0], label="whole sentences, greedy")
+    axes.plot(names, even, "--", color="#777777", label="whole sentences, if all tokens were equally hard")
+    axes.set(xlabel="English words", ylabel="right (%)", ylim=(0, 102))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
     save(fig, "length.svg")
 
 
