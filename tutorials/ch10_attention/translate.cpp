@@ -211,14 +211,15 @@ int run(int argc, char** argv) {
   const std::vector<Group> with = by_length(model, corpus);
   print(without, with);
 
-  const auto longest = std::max_element(
-      corpus.pairs.test.begin(), corpus.pairs.test.end(),
-      [](const SentencePair& a, const SentencePair& b) { return a.source.size() < b.source.size(); });
-  const auto translated = [&](const Seq2Seq& by) {
-    return corpus.target.decode(translate(by, corpus, {longest->source})[0].tokens);
-  };
-  std::printf("\na long one  %s\nright       %s\nwithout     %s\nwith        %s\n", longest->source.c_str(),
-              longest->target.c_str(), translated(blind).c_str(), translated(model).c_str());
+  const auto sample = std::find_if(corpus.pairs.test.begin(), corpus.pairs.test.end(),
+                                   [](const SentencePair& pair) { return data::split(pair.source).size() == 14; });
+  if (sample != corpus.pairs.test.end()) {
+    const auto translated = [&](const Seq2Seq& by) {
+      return corpus.target.decode(translate(by, corpus, {sample->source})[0].tokens);
+    };
+    std::printf("\na long one  %s\nright       %s\none vector  %s\nattention   %s\n", sample->source.c_str(),
+                sample->target.c_str(), translated(blind).c_str(), translated(model).c_str());
+  }
 
   if (s.sentences.empty() && s.data.empty())
     s.sentences = {"I am a dog", "the teacher bought three red books yesterday"};
