@@ -123,7 +123,10 @@ std::vector<Found> beam_search(const NextWord& next, int64_t width, int64_t eos,
         finished.push_back(sentence);
       }
     }
-    if (length == max_length) finished.insert(finished.end(), going.begin(), going.end()), going.clear();
+    if (length == max_length) {
+      finished.insert(finished.end(), going.begin(), going.end());
+      going.clear();
+    }
   }
   std::sort(finished.begin(), finished.end(), is_better);
   if (int64_t(finished.size()) > width) finished.resize(size_t(width));
