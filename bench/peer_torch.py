@@ -659,7 +659,7 @@ item(
 
 
 def time_calls(call, seconds, clock):
-    """As time_calls in serve.cpp."""
+    """As time_calls in time_calls.cpp."""
     now = time.thread_time if clock == "processor" else time.perf_counter
     start, calls = now(), 0
     while True:

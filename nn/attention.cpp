@@ -33,6 +33,7 @@ ScoredAttention::ScoredAttention(int64_t query_dim, int64_t memory_dim, const Sc
   }
 }
 
+//! [scores]
 Tensor ScoredAttention::prepare(const Tensor& memory) const {
   if (score_ == Score::general) return matmul(memory, weight.t());
   return score_ == Score::additive ? (*key_)(memory) : memory;
@@ -50,7 +51,9 @@ Tensor ScoredAttention::scores(const Tensor& query, const Tensor& memory, const 
   const double scale = score_ == Score::scaled_dot ? 1 / std::sqrt(double(query.size(-1))) : 1;
   return matmul(query * scale, keys.transpose(-2, -1));
 }
+//! [scores]
 
+//! [scored_attention]
 Attended ScoredAttention::operator()(const Tensor& query, const Tensor& memory, const std::optional<KeepMask>& keep,
                                      const Tensor& prepared, const Tensor& coverage) const {
   Call call(*this);
@@ -58,6 +61,7 @@ Attended ScoredAttention::operator()(const Tensor& query, const Tensor& memory, 
   const Tensor weights = keep ? masked_softmax(s, *keep) : softmax(s, -1);
   return {call(matmul(weights, memory)), weights};
 }
+//! [scored_attention]
 
 void ScoredAttention::visit(Visitor& v) {
   if (score_ == Score::general) v("weight", weight);

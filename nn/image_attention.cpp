@@ -9,16 +9,19 @@ void ChannelLayers::visit(Visitor& v) {
   v("fc2", fc2);
 }
 
+//! [channels]
 Tensor SqueezeExcitation::operator()(const Tensor& x) const {
   Call call(*this);
   return call(x * sigmoid(layers(x.mean({2, 3}, true))));
 }
+//! [channels]
 
 Tensor ChannelAttention::operator()(const Tensor& x) const {
   Call call(*this);
   return call(sigmoid(layers(x.mean({2, 3}, true)) + layers(x.amax({2, 3}, true))));
 }
 
+//! [places]
 Tensor SpatialAttention::operator()(const Tensor& x) const {
   Call call(*this);
   return call(sigmoid(conv(cat({x.mean({1}, true), x.amax({1}, true)}, 1))));
@@ -30,6 +33,7 @@ Tensor CBAM::operator()(const Tensor& x, Tensor* map) const {
   if (map) *map = places;
   return call(weighted * places);
 }
+//! [places]
 
 void CBAM::visit(Visitor& v) {
   v("channel", channel);

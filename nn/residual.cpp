@@ -35,6 +35,7 @@ ResidualBlock::ResidualBlock(int64_t in_channels, int64_t width, const ResidualO
   if (o.attention == BlockAttention::cbam) cbam_.emplace(out, squeezed);
 }
 
+//! [forward]
 Tensor ResidualBlock::operator()(const Tensor& x, Tensor* map) const {
   Call call(*this);
   const bool pre = options_.preactivation;
@@ -50,6 +51,7 @@ Tensor ResidualBlock::operator()(const Tensor& x, Tensor* map) const {
   y = std::move(y) + (downsample_.size() ? downsample_(shortcut) : shortcut);
   return call(pre ? y : relu(std::move(y)));
 }
+//! [forward]
 
 void ResidualBlock::visit(Visitor& v) {
   for (int64_t i = 0; i < convs_.size(); ++i) {

@@ -20,7 +20,7 @@ clang_build() {
     ctest --test-dir build/clang --output-on-failure --parallel "$(nproc)" --no-tests=error
 }
 
-step "release" ./run test
+step "release" ./run check release
 step "every float through the vector mathematics" build/release/tests/vecmath_test --gtest_also_run_disabled_tests \
   --gtest_filter='*EveryFloat*'
 step "debug" ./run check debug

@@ -1,4 +1,4 @@
-# chapter(ch03 PROGRAMS softmax.cpp linear_classifier.cpp [LIBRARIES made_up ...])
+# chapter(ch03 PROGRAMS softmax.cpp linear_classifier.cpp [SLOW training.cpp] [LIBRARIES made_up ...])
 #
 # Each program becomes a target ch03_softmax, the executable tutorials/ch03/softmax of the build, and a test
 # ch03.softmax that runs it without arguments in an empty folder; ch03 builds all of them. The test ch03.text compares
@@ -7,9 +7,10 @@
 #   prove_ch03   the grader with the solution, the stub and both mistakes of each task; the test ch03.graders
 #   grade_ch03   the grader with exercises/ch03/exercises.cpp, once ./run exercises ch03 has written that
 #
-# All these tests have the label ch03. LIBRARIES are linked to all of it, and all of it knows where checkpoints are:
-# GRADUS_CHECKPOINTS is tutorials/checkpoints. With AddressSanitizer only the solutions are judged, with
-# others nothing of it is built.
+# All these tests have the label ch03. Programs that take more than ten seconds are SLOW: their tests, and that of the
+# text, which quotes them, also have the label slow, and are left to the night. LIBRARIES are linked to all of it, and
+# all of it knows where checkpoints are: GRADUS_CHECKPOINTS is tutorials/checkpoints. Sanitizers' builds have nothing of
+# it: what can go wrong with memory is in the library, which they test.
 find_package(Python3 COMPONENTS Interpreter QUIET)
 if(NOT Python3_FOUND)
   message(STATUS "gradus: no Python 3, so the tutorials' graders and the checks of their text are left out")
@@ -34,36 +35,42 @@ endfunction()
 function(chapter_test name)
   if(GRADUS_TESTS)
     add_test(NAME ${chapter}.${name} COMMAND ${ARGN})
-    set_tests_properties(${chapter}.${name} PROPERTIES LABELS ${chapter} TIMEOUT 240)
+    set_tests_properties(${chapter}.${name} PROPERTIES LABELS "${chapter}" TIMEOUT 240)
   endif()
 endfunction()
 
 function(chapter chapter)
-  cmake_parse_arguments(PARSE_ARGV 1 own "" "" "PROGRAMS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 own "" "" "PROGRAMS;SLOW;LIBRARIES")
   add_custom_target(${chapter})
   set(tests)
-  foreach(file ${own_PROGRAMS})
+  foreach(file ${own_PROGRAMS} ${own_SLOW})
     get_filename_component(name ${file} NAME_WE)
     set(target ${chapter}_${name})
     add_executable(${target} ${file})
     chapter_options(${target} ${own_LIBRARIES} gradus_flags gradus_cli11)
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
     add_dependencies(${chapter} ${target})
-    if(GRADUS_SANITIZE)
-      set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL TRUE)
-    else()
-      # What it prints is kept, so that ch03.text need not run it again.
-      chapter_test(${name} ${PROJECT_SOURCE_DIR}/tutorials/run_program.sh $<TARGET_FILE:${target}>
-                   ${CMAKE_CURRENT_BINARY_DIR}/empty_${name} ${CMAKE_CURRENT_BINARY_DIR}/${chapter}.${name}.txt)
-      list(APPEND tests ${chapter}.${name})
-    endif()
+    # What it prints is kept, so that ch03.text need not run it again.
+    chapter_test(${name} ${PROJECT_SOURCE_DIR}/tutorials/run_program.sh $<TARGET_FILE:${target}>
+                 ${CMAKE_CURRENT_BINARY_DIR}/empty_${name} ${CMAKE_CURRENT_BINARY_DIR}/${chapter}.${name}.txt)
+    list(APPEND tests ${chapter}.${name})
   endforeach()
-  if(GRADUS_TESTS AND NOT GRADUS_SANITIZE AND Python3_FOUND AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/README.md)
+  if(GRADUS_TESTS AND Python3_FOUND AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/README.md)
     chapter_test(text ${Python3_EXECUTABLE} ${tools}/weave.py --check ${chapter}
                  --build ${PROJECT_BINARY_DIR} --outputs ${CMAKE_CURRENT_BINARY_DIR})
     set_tests_properties(${chapter}.text PROPERTIES DEPENDS "${tests}")
   endif()
-  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/grader.cpp AND Python3_FOUND AND NOT GRADUS_SANITIZE STREQUAL thread)
+  if(own_SLOW AND GRADUS_TESTS)
+    set(slow ${own_SLOW} text)
+    list(TRANSFORM slow REPLACE "^(.+)[.]cpp$" "\\1")
+    list(TRANSFORM slow PREPEND ${chapter}.)
+    foreach(test ${slow})
+      if(TEST ${test})
+        set_tests_properties(${test} PROPERTIES LABELS "${chapter};slow")
+      endif()
+    endforeach()
+  endif()
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/grader.cpp AND Python3_FOUND)
     chapter_grader()
   endif()
 endfunction()
@@ -73,17 +80,12 @@ macro(chapter_grader)
   add_library(grader_${chapter} OBJECT EXCLUDE_FROM_ALL grader.cpp)
   chapter_options(grader_${chapter} ${own_LIBRARIES} gradus_flags)
 
-  set(proof --prove)
   set(variants solution stub mistake_1 mistake_2)
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/variants)
   list(TRANSFORM variants REPLACE "(.+)" "${folder}/\\1.cpp" OUTPUT_VARIABLE files)
   add_custom_command(OUTPUT ${files} ${folder}/causes.cpp VERBATIM
     COMMAND ${Python3_EXECUTABLE} ${tools}/exercises.py variants ${CMAKE_CURRENT_SOURCE_DIR} ${folder}
     DEPENDS ${tools}/exercises.py ${CMAKE_CURRENT_SOURCE_DIR}/exercises.cpp)
-  if(GRADUS_SANITIZE)
-    set(proof --variant solution)
-    set(variants solution)
-  endif()
   add_executable(prove_${chapter} $<TARGET_OBJECTS:grader_${chapter}> ${folder}/causes.cpp)
   foreach(variant ${variants})
     target_sources(prove_${chapter} PRIVATE ${folder}/${variant}.cpp)
@@ -95,7 +97,10 @@ macro(chapter_grader)
     endif()
   endforeach()
   chapter_options(prove_${chapter} ${own_LIBRARIES} gradus_flags grading)
-  chapter_test(graders prove_${chapter} ${proof})
+  foreach(target grader_${chapter} prove_${chapter})  # their five files run for milliseconds
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O0>)
+  endforeach()
+  chapter_test(graders prove_${chapter} --prove)
   if(GRADUS_TESTS)
     set_tests_properties(${chapter}.graders PROPERTIES LABELS "${chapter};graders")
   endif()

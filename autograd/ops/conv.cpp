@@ -15,6 +15,7 @@ void count_flops(const Conv2d& c) {
       2 * c.batch * c.out_channels * c.out_h * c.out_w * (c.in_channels / c.groups) * c.kernel_h * c.kernel_w;
 }
 
+//! [conv]
 Tensor conv(const Conv2d& c, const Tensor& x, const Tensor& w, const Tensor& bias = {}) {
   Tensor y = empty({c.batch, c.out_channels, c.out_h, c.out_w}, x.options());
   Tensor b = bias.defined() ? plain(bias) : bias;
@@ -28,6 +29,7 @@ Tensor conv(const Conv2d& c, const Tensor& x, const Tensor& w, const Tensor& bia
     return grads(dx, dw, db);
   });
 }
+//! [conv]
 
 Tensor conv_input(const Conv2d& c, const Tensor& g, const Tensor& w) {
   Tensor dx = empty({c.batch, c.in_channels, c.height, c.width}, g.options());

@@ -78,6 +78,13 @@ void add_train(CLI::App& command, Options& o) {
   examples::add_run_options(command, o);
 }
 
+// Options that mean nothing beside the data are not passed over.
+void check_size(const CLI::App& command, const Options& o) {
+  gradus::check(o.data.starts_with("folder:") || command.count("--size") + command.count("--grey") == 0,
+                "--size and --grey are for the images of a folder; those of ", gradus::printable(o.data),
+                " are as they are");
+}
+
 // What makes the model is that of --from; images of a folder are brought to what it knows.
 void take_model(const CLI::App& command, Options& o) {
   examples::take_model(
@@ -196,6 +203,7 @@ int run(int argc, char** argv) {
   if (*train_app) {
     examples::restore_options(
         *train_app, a.train, [](auto f) { each_option(f); }, options_from);
+    check_size(*train_app, a.train);
     take_model(*train_app, a.train);
     train(a.train, device);
   }

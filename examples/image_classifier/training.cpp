@@ -128,8 +128,6 @@ Tensor loss_of(const Tensor& logits, const Target& target, double label_smoothin
 }  // namespace
 
 void train(const Options& options, Device device) {
-  check(options.data.starts_with("folder:") || (options.size == 0 && !options.grey),
-        "--size and --grey are for the images of a folder; those of ", printable(options.data), " are as they are");
   const DataSets sets = open_data(options.data, {options.samples, options.size, options.grey, options.skip_bad});
   const Parts parts = split(sets.train, options);
   // The images of a folder have to be decoded for this; some of a large one will do.

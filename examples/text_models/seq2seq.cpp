@@ -58,6 +58,7 @@ Seq2Seq::Work Seq2Seq::encode(const Tensor& source) const {
   return w;
 }
 
+//! [decode]
 Attended Seq2Seq::decode(const Tensor& tokens, Work& work) const {
   Tensor x = dropout(target_embedding_(tokens), options_.dropout, training());
   if (options_.input_feeding) x = cat({x, work.seen}, -1);
@@ -74,6 +75,7 @@ Attended Seq2Seq::decode(const Tensor& tokens, Work& work) const {
   if (options_.input_feeding) work.seen = seen;
   return {seen, looked.weights};
 }
+//! [decode]
 
 Tensor Seq2Seq::operator()(const Tensor& source, const Tensor& target, Tensor* weights) const {
   Call call(*this);

@@ -92,6 +92,8 @@ def read_xml(folder):
                     continue
                 seen.add(member.get("id"))
                 qualified = member.findtext("qualifiedname") or member.findtext("name")
+                if "operator" not in qualified:
+                    qualified = qualified.split("<")[0].strip()  # a specialisation has the template's name
                 file, found = entity(member, kind, qualified)
                 (members[name] if name in classes else files[file]).append(found)
     for name, (file, found) in classes.items():
@@ -269,6 +271,10 @@ def render(entities, header, level, line):
 
 def page(path, found, header, facts):
     return f"# {path}\n\n{prose(header.intro())}\n{' · '.join(facts)}\n\n{render(found, header, 2, 0)}"
+
+
+def first_sentence(lines):
+    return re.split(r"(?<=[.?])(?<!al\.) (?=[A-Z])", " ".join(" ".join(lines).split()))[0]
 
 
 def namespaces(entities):

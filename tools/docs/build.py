@@ -6,6 +6,7 @@ Pages keep the places of their files, so that links between them hold; links to 
 (hooks.py). All that the site shows is copied into it: no page asks the network for anything.
 """
 import argparse
+import html
 import os
 import pathlib
 import re
@@ -81,9 +82,11 @@ def title_of(text, otherwise):
 
 
 def first_comment(code):
-    """What a file says of itself, as Markdown."""
-    match = re.match(r"(?:#!.*\n)?(?:// |# |\"\"\")(\w.*)", code)
-    return " – " + re.sub(r"([\[\]<>*_`|\\$])", r"\\\1", match[1].rstrip('"')) if match else ""
+    """What a file says of itself, as Markdown: the first sentence of its first comment."""
+    match = re.match(r'(?:#!.*\n)?(?:"""([\s\S]*?)"""|((?:(?://|#(?!\w)).*\n)+))', code)
+    lines = re.sub(r"^(//|#) ?", "", match[1] or match[2], flags=re.MULTILINE).split("\n") if match else []
+    text = api.first_sentence(lines[:lines.index("")] if "" in lines else lines)
+    return " – " + re.sub(r"([\[\]<>*_`|\\$])", r"\\\1", text) if text else ""
 
 
 def front(**meta):
@@ -171,7 +174,7 @@ class Site:
                 facts.append("read about it in " + ", ".join(link(self.titles[text], text, page)
                                                              for text in self.links[path]))
             self.write(page, front(title=path) + api.page(path, found, header, facts))
-            intro = re.split(r"(?<=[.:]) ", " ".join(header.intro()))[0].rstrip(":").replace("|", "\\|")
+            intro = html.escape(api.first_sentence(header.intro())).replace("|", "\\|")
             rows.setdefault(path.split("/")[0], []).append((path, intro))
             for entity in found:
                 if place := api.anchor(entity):

@@ -74,7 +74,7 @@ LOOK = r"""
       ({written: e.getAttribute("href") || e.getAttribute("src"), url: e.href || e.src, link: e.matches("a[href]")})),
     anchors: [...document.querySelectorAll("[id], a[name]")].map(e => e.id || e.name),
     next: !!document.querySelector(".md-footer__link--next, .md-footer__link--prev"),
-    chapter: /\/tutorials\/ch\d\d_[^/]*\//.test(location.pathname),
+    chapter: /\/tutorials\/ch\d\d_[^/]*\/index.html$/.test(location.pathname),
   }
 })()
 """

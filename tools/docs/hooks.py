@@ -1,6 +1,5 @@
 """What MkDocs does to each page besides: links lead to pages, code names files, sources are shown."""
 import html
-import os
 import pathlib
 import posixpath
 import re
@@ -44,7 +43,7 @@ def relative(url, page):
 def on_page_markdown(markdown, page, config, files):
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]
-    if page.file.src_uri.startswith("tutorials/ch"):
+    if re.fullmatch(r"tutorials/ch\d\d_[^/]+/README.md", page.file.src_uri):
         page.meta["search"] = {"boost": 2}  # the search shows them first
     return markdown
 

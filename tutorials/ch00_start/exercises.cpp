@@ -1,4 +1,5 @@
-// Chapter 00: three small functions, to see that everything works. tensor/tensor.h and autograd/ops.h say what there is.
+// Chapter 00: three small functions, to see that everything works. tensor/tensor.h and autograd/ops.h say what there
+// is.
 #include "exercises.h"
 
 #include "autograd/ops.h"

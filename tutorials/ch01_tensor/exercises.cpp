@@ -85,8 +85,8 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   // + Layout layout{shape, Dims::filled(shape.size(), 0), 0};
 }
 
-// 1.5 ★★★ Every element of x is added to one element of the result. With a stride of 0 along d, the result can be walked
-// in step with x. ch01::distance and ch01::next_index in exercises.h help.
+// 1.5 ★★★ Every element of x is added to one element of the result. With a stride of 0 along d, the result can be
+// walked in step with x. ch01::distance and ch01::next_index in exercises.h help.
 Tensor sum(const Tensor& x, int d) {
   // BEGIN SOLUTION 1.5
   Shape shape = x.shape();

@@ -9,7 +9,10 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
+#include <fstream>
+#include <string>
 
+#include "tensor/error.h"
 #include "tensor/kernels/cpu/threads.h"
 
 namespace gradus::ladder {
@@ -41,16 +44,61 @@ inline bool parse(const char* text, int most, int& value) {
   return error == std::errc() && stop == end && value >= 1 && value <= most;
 }
 
-// The program NAME [SIZE [THREADS]]: climb(size).
-inline int run(const char* name, int argc, char** argv, void (*climb)(int64_t size)) {
+// The processor's name, as it calls itself.
+inline std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+// A table that programs can read: `row` writes a line of it.
+class Csv {
+ public:
+  Csv(const std::string& path, const std::string& head) : path_(path), file_(path) { file_ << head << '\n'; }
+  ~Csv() noexcept(false) {
+    file_.close();
+    if (std::uncaught_exceptions() == 0) check(file_.good(), "cannot write ", path_);
+  }
+  template <class... Cells>
+  void row(const std::string& first, const Cells&... cells) {
+    file_ << first;
+    ((file_ << ',' << cells), ...);
+    file_ << '\n';
+  }
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+// With so many digits as are worth showing.
+inline std::string digits(double value, int after = 1) {
+  char text[40];
+  std::snprintf(text, sizeof(text), "%.*f", after, value);
+  return text;
+}
+
+// The program NAME [SIZE [THREADS]]: climb(size), or with --csv FOLDER behind that write(size, folder).
+inline int run(const char* name, int argc, char** argv, void (*climb)(int64_t size),
+               void (*write)(int64_t size, const std::string& folder) = nullptr) {
   int size = 1024, threads = num_threads();
+  const char* folder = nullptr;
+  if (write && argc > 2 && std::string(argv[argc - 2]) == "--csv") {
+    folder = argv[argc - 1];
+    argc -= 2;
+  }
   if (argc > 3 || (argc > 1 && !parse(argv[1], 1 << 14, size)) || (argc > 2 && !parse(argv[2], 1024, threads))) {
-    std::fprintf(stderr, "error: usage: %s [SIZE [THREADS]], SIZE at most 16384, THREADS at most 1024\n", name);
+    std::fprintf(stderr, "error: usage: %s [SIZE [THREADS]]%s, SIZE at most 16384, THREADS at most 1024\n", name,
+                 write ? " [--csv FOLDER]" : "");
     return 2;
   }
   try {
     set_num_threads(threads);
-    climb(size);
+    if (folder)
+      write(size, folder);
+    else
+      climb(size);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -23,4 +23,9 @@ inline constexpr Rung rungs[] = {
 // nothing can be faster. Returns the number of operations; 0 where the instruction set in use has no vectors.
 double multiply_adds(int64_t rounds);
 
+// Ceilings of what is compiled for any processor of its kind (ceilings.cpp): sums that wait for themselves, and as many
+// beside each other as fit into registers. Both return the number of operations.
+double one_sum(int64_t rounds);
+double many_sums(int64_t rounds);
+
 }  // namespace gradus::ladder
