@@ -35,7 +35,7 @@ struct Exercises {
   BlockGradients (*residual_gradients)(const gradus::Tensor& g, const gradus::Tensor& x, const gradus::Tensor& w1,
                                        const gradus::Tensor& w2);
 
-  // 6.4 ★★ Each place times its weight. x: (batch, channels, h, w), filter: (1, 2, k, k), k odd. Returns the shape of x.
+  // 6.4 ★★ Each place times its weight. x: (batch, channels, h, w), filter: (1, 2, k, k), k odd. Returns x's shape.
   gradus::Tensor (*spatial_attention)(const gradus::Tensor& x, const gradus::Tensor& filter);
 
   // 6.5 ★★★ The gradient of squeeze-and-excitation with respect to x. g and x: (batch, channels, h, w).

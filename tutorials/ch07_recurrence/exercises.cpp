@@ -16,8 +16,8 @@ using ch07::StepLoss;
 
 namespace {
 
-// 7.1 ★ Think of all gradients as one long vector; its norm is the root of the sum of all squares of all elements. Where
-// it is above max_norm, multiply every gradient by max_norm / norm. Where it is not, give them back as they are.
+// 7.1 ★ Think of all gradients as one long vector; its norm is the root of the sum of all squares of all elements.
+// Where it is above max_norm, multiply every gradient by max_norm / norm. Where it is not, give them back as they are.
 std::vector<Tensor> clip(const std::vector<Tensor>& gradients, double max_norm) {
   // BEGIN SOLUTION 7.1
   double squares = 0;
@@ -38,8 +38,8 @@ std::vector<Tensor> clip(const std::vector<Tensor>& gradients, double max_norm) 
   // + for (const Tensor& g : gradients) clipped.push_back(g * (max_norm / norm));
 }
 
-// 7.2 ★★ The GRU of the text, as the library has it: rows of the weights are the reset gate, the update gate and the new
-// state, in this order. from_input.chunk(3, -1) cuts (batch, 3 hidden) into three of (batch, hidden).
+// 7.2 ★★ The GRU of the text, as the library has it: rows of the weights are the reset gate, the update gate and the
+// new state, in this order. from_input.chunk(3, -1) cuts (batch, 3 hidden) into three of (batch, hidden).
 Tensor gru_step(const CellWeights& w, const Tensor& x, const Tensor& h) {
   // BEGIN SOLUTION 7.2
   const Tensor from_input = linear(x, w.ih, w.bias_ih), from_state = linear(h, w.hh, w.bias_hh);
