@@ -205,16 +205,16 @@ double join(const Translator& model, const Corpus& corpus) {
     const bool is_first = data::Ids(said.begin(), middle) == a.target;
     const bool is_second = middle != said.end() && data::Ids(middle + 1, said.end()) == b.target;
     //! [join]
-    if (i == 0)
-      std::printf("\nenglish %s\nright   %s ， %s\nmodel   %s\n", corpus.english.decode(a.source).c_str(),
-                  corpus.chinese.decode(a.target).c_str(), corpus.chinese.decode(b.target).c_str(),
-                  corpus.chinese.decode(said).c_str());
     sentences += 1, first += is_first, second += is_second, both += is_first && is_second;
   }
   std::printf("\n%zu short statements are translated right on their own; of %.0f made of two of them,\n",
               known.size(), sentences);
-  std::printf("%.0f%% are right as a whole, %.0f%% in the first half, %.0f%% in the second\n", 100 * both / sentences,
-              100 * first / sentences, 100 * second / sentences);
+  const auto percent = [&](double count) {  // of few, how many is a matter of rounding errors
+    const double share = 100 * count / sentences;
+    return share < 5 ? std::string("under 5%") : std::to_string(std::lround(share)) + "%";
+  };
+  std::printf("right as a whole: %s, in the first half: %s, in the second: %s\n", percent(both).c_str(),
+              percent(first).c_str(), percent(second).c_str());
   return both / sentences;
 }
 
