@@ -33,7 +33,7 @@ def programs(folder):
     """Those that its CMakeLists.txt names."""
     text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
     found = re.search(r"chapter\(ch\d\d\s+PROGRAMS\s+([^)]*?)(?:\s+LIBRARIES[^)]*)?\)", text)
-    return [file.rpartition(".")[0] for file in found[1].split()] if found else []
+    return [file[:-4] for file in found[1].split() if file.endswith(".cpp")] if found else []
 
 
 def seconds(path):
