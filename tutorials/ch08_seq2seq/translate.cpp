@@ -180,7 +180,7 @@ void show(const Translator& model, const Corpus& corpus, int64_t width) {
 // Short statements that the model translates right, two at a time in one sentence: "A and B". Returns the share of
 // these that it translates right, too.
 double join(const Translator& model, const Corpus& corpus) {
-  const int64_t and_ = corpus.english.encode("and")[0], comma = corpus.chinese.encode("，")[0];
+  const int64_t joint = corpus.english.encode("and")[0], comma = corpus.chinese.encode("，")[0];
   const auto ask = [&](data::Ids source) {
     source.push_back(special.eos);
     return translate(model, data::pad_rows({source}, special.pad), 1)[0].tokens;
@@ -198,7 +198,7 @@ double join(const Translator& model, const Corpus& corpus) {
     //! [join]
     PairIds a = known[i];
     const PairIds& b = known[i + 1];
-    a.source.push_back(and_);
+    a.source.push_back(joint);
     a.source.insert(a.source.end(), b.source.begin(), b.source.end());
     const data::Ids said = ask(a.source);
     const auto middle = std::find(said.begin(), said.end(), comma);
