@@ -141,12 +141,10 @@ Tensor orthogonal_(Tensor weight, double scale, Generator* generator) {
   return weight;
 }
 
-//! [default]
 void default_weight_and_bias_(const Tensor& weight, const Tensor& bias, Generator* generator) {
   kaiming_uniform_(weight, {.a = std::sqrt(5.0)}, generator);
   double bound = 1 / std::sqrt(double(fans(weight).in));
   if (bias.defined()) uniform_(bias, -bound, bound, generator);
 }
-//! [default]
 
 }  // namespace gradus::nn

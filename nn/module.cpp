@@ -64,7 +64,6 @@ void convert_all(Module& module, const std::function<bool(const Tensor&)>& wante
 
 }  // namespace
 
-//! [named_parameters]
 std::vector<NamedTensor> Module::named_parameters() const {
   std::vector<NamedTensor> found;
   std::unordered_set<const Storage*> seen;
@@ -73,7 +72,6 @@ std::vector<NamedTensor> Module::named_parameters() const {
   });
   return found;
 }
-//! [named_parameters]
 
 std::vector<Tensor> Module::parameters() const {
   std::vector<Tensor> found;

@@ -51,7 +51,7 @@ else
 fi
 step "texts" tests/texts.sh
 step "the site, in a browser" ./run docs --check
-step "what the check of the site finds" build/docs-venv/bin/python tools/docs/check_test.py
+step "what the check of the site finds" build/docs-venv/bin/python tests/site_check.py
 if [ -e "${GRADUS_DATA:-../shared/data}/fashion-mnist" ]; then
   step "real data" tests/real_data.sh
 else

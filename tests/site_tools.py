@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Tests of the list of chapters (tools/chapters.py), of points (tools/points.py), and of how comments become
-documentation (tools/docs/comments.py). What the site looks like, tools/docs/check_test.py says."""
+documentation (tools/docs/comments.py). What the site looks like, tests/site_check.py says."""
 import pathlib
 import shutil
 import subprocess

@@ -14,7 +14,6 @@ struct Errors {
   double one_sided = 0, central = 0;
 };
 
-//! [errors]
 template <class Real>
 Errors errors(double step) {
   const auto cube = [](Real x) { return x * x * x; };
@@ -30,7 +29,6 @@ Errors errors(double step) {
   }
   return worst;
 }
-//! [errors]
 
 void steps() {
   std::printf("                  float64             float32\n");

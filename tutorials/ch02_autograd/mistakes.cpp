@@ -1,35 +1,15 @@
 // What people get wrong with gradients, and what the library does about it.
 #include <cstdio>
-#include <string>
 
 #include "autograd/ops.h"
+#include "tutorials/refused.h"
 
 using namespace gradus;
+using tutorials::refused;
 
 namespace {
 
 Tensor number(double value) { return tensor(value, {.dtype = float64, .requires_grad = true}); }
-
-// With line breaks, so that long messages fit a page.
-std::string folded(std::string text) {
-  for (size_t space, start = 0; text.size() - start > 100; start = space) {
-    space = text.rfind(' ', start + 100);
-    text.replace(space, 1, "\n    ");
-  }
-  return text;
-}
-
-// Runs f, which has to throw, and prints why it did.
-template <class F>
-void refused(const char* what, F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    std::printf("%s\n  error: %s\n", what, folded(error.what()).c_str());
-    return;
-  }
-  check(false, what, ": this ought to be refused");
-}
 
 void gradients_add_up() {
   const Tensor w = number(3);
@@ -51,7 +31,6 @@ void backward_twice() {
   loss.backward();
 }
 
-//! [update]
 void weight_changed_in_between() {
   Tensor w = number(3);
   const Tensor loss = square(w);
@@ -61,7 +40,6 @@ void weight_changed_in_between() {
   }
   loss.backward();
 }
-//! [update]
 
 void in_place_change() {
   Tensor w = number(3);

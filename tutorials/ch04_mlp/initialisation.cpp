@@ -21,7 +21,6 @@ struct Passed {
 
 double root_mean_square(const Tensor& x) { return std::sqrt(square(x).mean().item()); }
 
-//! [pass]
 // Sends random inputs through layers of ReLUs whose weights have the given standard deviation.
 Passed pass(double deviation, Generator& generator) {
   const Tensor input = randn({batch, width}, {.dtype = float64, .requires_grad = true}, &generator);
@@ -36,7 +35,6 @@ Passed pass(double deviation, Generator& generator) {
   passed.backward = root_mean_square(grad({x}, {input}, {.grad_outputs = {g}})[0]);
   return passed;
 }
-//! [pass]
 
 // Trains for a while from weights that are all the same. Gives how many of the first layer's units differ from the
 // first of them.

@@ -54,7 +54,6 @@ std::vector<Tensor> parameters(Module& module) {
   return found;
 }
 
-//! [optimisers]
 // SGD with momentum; without, where mu is 0.
 struct Momentum {
   std::vector<Tensor> parameters, velocity;
@@ -73,7 +72,6 @@ struct Momentum {
     }
   }
 };
-//! [optimisers]
 
 //! [adam]
 struct Adam {

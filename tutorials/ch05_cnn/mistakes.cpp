@@ -4,22 +4,12 @@
 
 #include "model.h"
 #include "tensor/io/safetensors.h"
+#include "tutorials/refused.h"
 
 using namespace ch05;
+using tutorials::refused;
 
 namespace {
-
-// Runs f, which has to throw, and prints why it did.
-template <class F>
-void refused(const char* what, const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    std::printf("%s\n  error: %s\n", what, error.what());
-    return;
-  }
-  check(false, what, ": this ought to be refused");
-}
 
 void shapes() {
   const nn::Sequential model = make_cnn();
@@ -28,7 +18,6 @@ void shapes() {
   refused("pictures of another size", [&] { model(zeros({64, 1, 32, 32})); });
 }
 
-//! [forgotten]
 double accuracy_in_training_mode(const data::ImageSet& set, int64_t batch, const Pictures& pictures) {
   const NoGrad guard;
   nn::Sequential model = make_cnn();
@@ -38,7 +27,6 @@ double accuracy_in_training_mode(const data::ImageSet& set, int64_t batch, const
   for (auto& [images, labels] : loader) matrix.add(model(images), labels);  // model.eval() was forgotten
   return matrix.accuracy();
 }
-//! [forgotten]
 
 void forgotten_eval() {
   const Pictures pictures(examples::digits(5400, 1));

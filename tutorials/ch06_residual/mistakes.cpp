@@ -1,33 +1,13 @@
 // What people get wrong with shortcuts and with attention in networks on images.
 #include <cstdio>
-#include <string>
 
 #include "nn/residual.h"
+#include "tutorials/refused.h"
 
 using namespace gradus;
+using tutorials::refused;
 
 namespace {
-
-// With line breaks, so that long messages fit a page.
-std::string folded(std::string text) {
-  for (size_t space, start = 0; text.size() - start > 100; start = space) {
-    space = text.rfind(' ', start + 100);
-    text.replace(space, 1, "\n    ");
-  }
-  return text;
-}
-
-// Runs f, which has to throw, and prints why it did.
-template <class F>
-void refused(const char* what, F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    std::printf("%s\n  error: %s\n", what, folded(error.what()).c_str());
-    return;
-  }
-  check(false, what, ": this ought to be refused");
-}
 
 double spread(const Tensor& x) { return x.std().item(); }
 

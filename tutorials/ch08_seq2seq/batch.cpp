@@ -37,13 +37,11 @@ int main() {
   const auto source_words = VocabularyTokenizer::train(data::TokenUnit::word, english);
   const auto target_words = VocabularyTokenizer::train(data::TokenUnit::word, chinese);
 
-  //! [batch]
   const std::vector<data::PairIds> ids = data::encode_pairs(pairs, source_words, target_words);
   const data::PairBatch batch = data::make_pair_batch(ids, std::vector<int64_t>{0, 1}, special);
   print("source", batch.source, source_words);
   print("target_in", batch.target_in, target_words);
   print("target_out", batch.target_out, target_words);
-  //! [batch]
 
   manual_seed(8);
   const NoGrad guard;

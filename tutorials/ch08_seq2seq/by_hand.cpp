@@ -18,7 +18,6 @@ using Words = std::vector<int64_t>;
 const std::vector<std::string> names = {"一只", "狗", "end"};
 constexpr int64_t end = 2, begin = 3;
 
-//! [table]
 // What may follow what was written so far, in the order 一只, 狗, end. After two words there is only the end.
 const std::map<Words, std::vector<double>> table = {
     {{}, {0.4, 0.5, 0.1}},
@@ -29,7 +28,6 @@ std::vector<double> next(const Words& written) {
   const auto found = table.find(written);
   return found == table.end() ? std::vector<double>{0, 0, 1} : found->second;
 }
-//! [table]
 
 std::string text(const Words& words, const std::string& nothing = "begin") {
   std::string joined;

@@ -49,12 +49,10 @@ int main() {
   const Tensor apart = model(tokens.narrow(0, 1, 1).narrow(1, 0, 3), target.narrow(0, 1, 1))[0];  // (3, 10)
   row("model", "its logits differ from those of the sentence alone by " + text(difference(together, apart)));
 
-  //! [empty]
   const Tensor scores = randn({2, 3}).requires_grad_();  // (2, 3): two queries, three places
   const KeepMask none_for_the_first(tensor({{0, 0, 0}, {1, 1, 0}}) != 0.0);
   const Tensor weights = masked_softmax(scores, none_for_the_first);
   const Tensor slopes = grad({(weights * tensor({1, 2, 3})).sum()}, {scores})[0];
-  //! [empty]
   row("empty row", "weights " + text(weights[0], 2) + ", gradient " + text(slopes[0], 2));
   row("other row", "weights " + text(weights[1], 2) + ", gradient " + text(slopes[1], 2));
 

@@ -19,13 +19,11 @@ int64_t multiplications(const F& f) {
 }
 
 void describe(nn::Score score, int64_t memory_features) {
-  //! [cost]
   const nn::ScoredAttention layer(d, memory_features, {.score = score});
   const Tensor memory = randn({batch, places, memory_features}), state = randn({batch, 1, d});
   Tensor prepared, scores;
   const int64_t once = multiplications([&] { prepared = layer.prepare(memory); });
   int64_t each = multiplications([&] { scores = layer.scores(state, memory, prepared); });
-  //! [cost]
   // Of the additive score that is W h; the kernel behind the rest, v . tanh, does not count.
   const int64_t bends = score == nn::Score::additive ? places * prepared.size(-1) : 0;
   each += bends;

@@ -44,22 +44,18 @@ int main() {
   show("output", output);
   check(allclose(output, scaled_dot_product_attention(q, k, v)), "the library's attention is another");
 
-  //! [order]
   const Tensor order = from_vector<int64_t>({2, 0, 1}, {3});  // the third word first
   const Tensor shuffled = x.index_select(0, order);
   const Tensor shuffled_output =
       scaled_dot_product_attention(matmul(shuffled, w_query), matmul(shuffled, w_key), matmul(shuffled, w_value));
-  //! [order]
   show("\noutput when the third word comes first", shuffled_output);
   check(allclose(shuffled_output, output.index_select(0, order)), "order is seen");
 
-  //! [two heads]
   const Tensor heads_q = q.unflatten(-1, {2, 1}).transpose(0, 1);  // (3, 2) to (3 words, 2 heads, 1) to (2, 3, 1)
   const Tensor heads_k = k.unflatten(-1, {2, 1}).transpose(0, 1);
   const Tensor heads_v = v.unflatten(-1, {2, 1}).transpose(0, 1);
   const Attended heads = attend(heads_q, heads_k, heads_v);            // a head is one more batch
   const Tensor joined = heads.output.transpose(0, 1).flatten(-2, -1);  // (3 words, 2)
-  //! [two heads]
   show("\nweights of the first of two heads", heads.weights[0]);
   show("weights of the second", heads.weights[1]);
   show("their outputs side by side", joined);

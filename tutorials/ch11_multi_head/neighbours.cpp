@@ -58,7 +58,6 @@ Tensor asked(const Tensor& logits, const Example& e) {
   return logits.narrow(1, 1, e.answers.size(1)).narrow(2, 0, e.answers.size(2));
 }
 
-//! [train]
 void train(Neighbours& model, int64_t sides) {
   optim::Adam optimizer(model.parameters(), {.lr = 0.01});
   for (int step = 0; step < 400; ++step) {
@@ -69,7 +68,6 @@ void train(Neighbours& model, int64_t sides) {
     optimizer.step();
   }
 }
-//! [train]
 
 double accuracy(const Neighbours& model, int64_t n, int64_t sides) {
   const NoGrad guard;

@@ -11,7 +11,6 @@ using nn::PositionKind;
 
 namespace {
 
-//! [blind]
 // How far attention of the words in another order is from its output for the old order, put in that order.
 double order_seen(const nn::MultiheadAttention& attention, const nn::Positions& positions) {
   const Tensor x = randn({1, 6, 16}, {.dtype = float64});  // (batch, words, features)
@@ -20,7 +19,6 @@ double order_seen(const nn::MultiheadAttention& attention, const nn::Positions& 
   const Tensor before = attention(positions(x)).output.index_select(1, order);
   return abs(after - before).max().item();
 }
-//! [blind]
 
 }  // namespace
 
@@ -45,7 +43,6 @@ int main() {
     check(kind == "none" ? change < 1e-12 : change > 0.01, name, ": a change of ", change);
   }
 
-  //! [sinusoidal]
   const Tensor table = nn::sinusoidal_positions(200, 64).to(float64);  // (places, features)
   std::printf("\nproduct of the sinusoidal vectors of two places\n  distance");
   for (const int64_t distance : {0, 1, 2, 5, 20}) std::printf("%9d", int(distance));
@@ -54,9 +51,7 @@ int main() {
     for (const int64_t distance : {0, 1, 2, 5, 20})
       std::printf("%9.3f", dot(table[first], table[first + distance]).item());
   }
-  //! [sinusoidal]
 
-  //! [rotary]
   const Tensor query = randn({1, 64}, whole), key = randn({1, 64}, whole);  // (places, features)
   std::printf("\n\nproduct of one query and one key, rotated to their places\n  distance");
   for (const int64_t distance : {0, 1, 2, 5, 20}) std::printf("%9d", int(distance));
@@ -65,7 +60,6 @@ int main() {
     for (const int64_t distance : {0, 1, 2, 5, 20})
       std::printf("%9.3f", (rotary(query, first + distance) * rotary(key, first)).sum().item());
   }
-  //! [rotary]
   const double near = (rotary(query, 5) * rotary(key, 0)).sum().item();
   const double far = (rotary(query, 10005) * rotary(key, 10000)).sum().item();
   check(std::abs(near - far) < 1e-8, "the place is seen");

@@ -15,7 +15,6 @@ struct Size {
   int64_t m, n, k;
 };
 
-//! [bound]
 // C = A B, each element a sum of k products that a rung may add in any order, each operation rounding by at most one
 // part in 2^24. The largest error as a share of what that allows: k + 1 roundings of the sum of the terms' magnitudes.
 double worst_error(ladder::Gemm* gemm, const Size& s, const std::vector<float>& a, const std::vector<float>& b) {
@@ -37,7 +36,6 @@ double worst_error(ladder::Gemm* gemm, const Size& s, const std::vector<float>& 
   }
   return worst;
 }
-//! [bound]
 
 }  // namespace
 

@@ -13,14 +13,12 @@ using gradus::ladder::Cache;
 using gradus::ladder::rungs;
 using gradus::ladder::Traffic;
 
-//! [example]
 // Matrices of 4 x 4, and a cache of 3 lines, each of which holds a row: how many lines come in?
 int64_t lines_fetched(size_t rung) {
   Cache cache(3, 3, 4 * sizeof(float));
   gradus::ladder::trace(rung, 4, 4, 4, cache, false);
   return cache.fetched;
 }
-//! [example]
 
 void small_example() {
   const int64_t naive = lines_fetched(0), reordered = lines_fetched(1);

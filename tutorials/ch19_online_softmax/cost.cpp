@@ -18,7 +18,6 @@ using namespace gradus;
 
 namespace {
 
-//! [memory]
 // Bytes that a call takes from the allocator and gives back.
 template <class F>
 int64_t extra_memory(const F& call) {
@@ -27,7 +26,6 @@ int64_t extra_memory(const F& call) {
   call();
   return memory_stats().peak - before;
 }
-//! [memory]
 
 constexpr int64_t features = 64;
 

@@ -12,7 +12,6 @@ namespace {
 using gradus::check;
 using Numbers = std::vector<double>;
 
-//! [two_passes]
 // softmax(scores) values, as it is defined: all scores are gone through for the largest, before the first weight.
 double two_passes(const Numbers& scores, const Numbers& values) {
   const double largest = *std::max_element(scores.begin(), scores.end());
@@ -24,7 +23,6 @@ double two_passes(const Numbers& scores, const Numbers& values) {
   }
   return output / sum;
 }
-//! [two_passes]
 
 //! [state]
 // What is known of some keys: the largest score, and sums of exp(score - largest) and of that times the values.

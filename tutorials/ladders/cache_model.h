@@ -99,7 +99,6 @@ class Trace {
   Trace* before_;
 };
 
-//! [traced]
 // A number that reports when it is read and written; otherwise it is used like a T.
 template <class T>
 class Traced {
@@ -125,6 +124,5 @@ class Traced {
   }
   T value_;
 };
-//! [traced]
 
 }  // namespace gradus::ladder

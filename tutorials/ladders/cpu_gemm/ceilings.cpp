@@ -13,7 +13,6 @@ float keep(float x) {
 
 }  // namespace
 
-//! [ceilings]
 // Sums that wait for themselves, as in rung 1: an addition begins when the one before has ended.
 double one_sum(int64_t rounds) {
   float a[count], b[count], sum = 0;
@@ -37,6 +36,5 @@ double many_sums(int64_t rounds) {
   for (int64_t i = 0; i < width; ++i) keep(sum[i]);
   return 2.0 * double(count) * double(rounds);
 }
-//! [ceilings]
 
 }  // namespace gradus::ladder

@@ -97,7 +97,6 @@ void trace(size_t rung, int64_t m, int64_t n, int64_t k, Cache& cache, bool with
   memory = nullptr;
 }
 
-//! [count]
 Traffic count_traffic(size_t rung, int64_t m, int64_t n, int64_t k) {
   Cache second(second_cache / line_bytes, second_ways, line_bytes);
   Cache first(first_cache / line_bytes, first_ways, line_bytes, &second);
@@ -106,7 +105,6 @@ Traffic count_traffic(size_t rung, int64_t m, int64_t n, int64_t k) {
   second.flush();
   return {2 * double(m) * double(n) * double(k), first.bytes(), second.bytes()};
 }
-//! [count]
 
 std::array<Traffic, traced_rungs> count_traffic(int64_t m, int64_t n, int64_t k) {
   std::array<Traffic, traced_rungs> all;

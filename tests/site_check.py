@@ -10,9 +10,10 @@ import sys
 import tempfile
 import unittest
 
-from check import Check
+TOOLS = pathlib.Path(__file__).resolve().parent.parent / "tools/docs"
+sys.path.insert(0, str(TOOLS))
+from check import Check  # noqa: E402
 
-HERE = pathlib.Path(__file__).resolve().parent
 GOOD = r"""# Chapter 01: softmax
 
 **Goal.** Weights from scores, $p_i = e^{x_i} / \sum_j e^{x_j}$, shape $(n)$; on the phone, too. 我是一只狗。
@@ -118,7 +119,7 @@ def write(root, files):
 
 
 def build(root):
-    subprocess.run([sys.executable, HERE / "build.py", "--root", root], check=True)
+    subprocess.run([sys.executable, TOOLS / "build.py", "--root", root], check=True)
     return root / "build/site"
 
 
