@@ -106,7 +106,15 @@ class Weave(Tree):
         self.assertEqual(status, 0, said)
         self.assertIn("warning: ch90: 8 words", said)
         self.assertEqual(self.woven(), text)
-        self.assertEqual(self.weave("--targets")[1], "ch90_train\n")
+        self.assertEqual(self.weave("--targets", "release")[1], "ch90_train\n")
+
+    def test_a_chapter_about_kernels_runs_on_the_emulator(self):
+        self.write("tutorials/ch90_twice/CMakeLists.txt", "chapter(ch90 CUDA PROGRAMS train.cu)\n")
+        self.assertEqual(self.weave("--targets", "release")[1], "\n")
+        self.assertEqual(self.weave("--targets", "simt")[1], "ch90_train\n")
+        self.assertIn("build/simt; ./run weave builds it", self.weave()[1])
+        (self.root / "build/release").rename(self.root / "build/simt")
+        self.woven()
 
     def test_a_changed_line_of_a_quoted_function_names_the_chapter(self):
         self.woven()

@@ -31,6 +31,8 @@ import matplotlib.pyplot as plt  # chapters take it from here
 from matplotlib import font_manager
 from matplotlib.text import Text
 
+from presets import preset
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LARGEST_SVG = 150_000  # bytes
 # Okabe and Ito's colours, which the colour-blind can tell apart: blue, orange, green, red, purple, light blue, yellow.
@@ -53,15 +55,16 @@ plt.rcParams.update({
     "svg.hashsalt": "gradus",
 })
 warnings.filterwarnings("error", message="Glyph .* missing")
-options = argparse.Namespace(build=ROOT / "build/release", folder=pathlib.Path("."))
+options = argparse.Namespace(build=None, folder=pathlib.Path("."))
 
 
 def program(name, *arguments):
     """What a program of a chapter ("ch03/softmax") or of examples/ prints, run in an empty folder."""
-    places = [options.build / folder / name for folder in ("tutorials", "examples")]
+    build = options.build or ROOT / "build" / preset(options.folder.name)
+    places = [build / folder / name for folder in ("tutorials", "examples")]
     path = next((place for place in places if place.is_file()), None)
     if not path:
-        sys.exit(f"error: there is no program {name} in {options.build}; ./run figures builds those of the chapter")
+        sys.exit(f"error: there is no program {name} in {build}; ./run figures builds those of the chapter")
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run([path, *map(str, arguments)], cwd=empty, stdout=subprocess.PIPE, encoding="utf-8")
     if done.returncode != 0:
@@ -134,10 +137,10 @@ def finish(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=options.build)
+    parser.add_argument("--build", type=pathlib.Path, help="where programs are (build/release, or build/simt)")
     parser.add_argument("chapters", nargs="+", metavar="chNN")
     parser.parse_args(namespace=options)
-    options.build = options.build.resolve()
+    options.build = options.build and options.build.resolve()
     sys.modules["figures"] = sys.modules[__name__]  # else a chapter's figures.py would import itself
     for name in options.chapters:
         scripts = list(ROOT.glob(f"tutorials/{name}_*/figures.py"))

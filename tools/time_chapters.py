@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+from presets import preset
+
 COLUMNS = ["chapter", "program", "seconds", "machine"]
 
 
@@ -32,8 +34,9 @@ def machine():
 def programs(folder):
     """Those that its CMakeLists.txt names."""
     text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
-    found = re.search(r"chapter\(ch\d\d\s+PROGRAMS\s+([^)]*?)(?:\s+LIBRARIES[^)]*)?\)", text)
-    return [file[:-4] for file in found[1].split() if file.endswith(".cpp")] if found else []
+    found = re.search(r"chapter\(ch\d\d\s+(?:CUDA\s+)?PROGRAMS\s+([^)]*?)(?:\s+LIBRARIES[^)]*)?\)", text)
+    files = [pathlib.Path(word) for word in found[1].split()] if found else []
+    return [file.stem for file in files if file.suffix in (".cpp", ".cu")]
 
 
 def seconds(path):
@@ -57,7 +60,7 @@ def main():
     for name in options.chapters:
         for folder in options.root.glob(f"tutorials/{name}_*"):
             for program in programs(folder):
-                taken = seconds(options.root / "build/release/tutorials" / name / program)
+                taken = seconds(options.root / "build" / preset(name, options.root) / "tutorials" / name / program)
                 print(f"{name} {program}: {taken} s", flush=True)
                 rows.append({"chapter": name, "program": program, "seconds": taken, "machine": machine()})
     rows.sort(key=lambda row: row["chapter"])  # within a chapter as it names them

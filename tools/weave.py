@@ -11,7 +11,8 @@ In tutorials/ch03_NAME/README.md, whatever stands between two such lines is writ
         the lines between two lines "//! [tanh]" of that file (in Python, shell and CMake "## [tanh]"), at most 30
     <!-- output: ch03/softmax --steps 5 | from step | to loss | tolerance 0.05 -->
     <!-- /output -->
-        what build/release/tutorials/ch03/softmax prints, or a program of examples/, run in an empty folder (arguments
+        what build/release/tutorials/ch03/softmax prints, or a program of examples/, or for a chapter about CUDA
+        build/simt/tutorials/ch20/threads, run in an empty folder (arguments
         that are paths of this tree are found all the same): from the first line that contains "step" to the next that
         contains "loss". A check compares words exactly, and numbers to a relative tolerance, 0.001 unless it says.
     <!-- table: timings.csv | where chapter=ch03 | columns program, seconds -->
@@ -31,6 +32,7 @@ import sys
 import tempfile
 
 import numerals
+from presets import preset
 
 OPEN = re.compile(r"<!-- (snippet|output|table): (\S.*?) -->$")
 CLOSE = re.compile(r"<!-- /(snippet|output|table) -->$")
@@ -99,7 +101,8 @@ class Chapter:
 
 class Weaver:
     def __init__(self, root, build, outputs):
-        self.root, self.build, self.outputs, self.printed = root, build, outputs, {}
+        """`build`: where programs are, or None for what tools/presets.py says of each chapter."""
+        self.root, self.build, self.outputs, self.printed = root, build and build.resolve(), outputs, {}
 
     def fresh(self, block, chapter):
         """The lines that belong into the block."""
@@ -121,16 +124,17 @@ class Weaver:
         return fenced(LANGUAGES.get(pathlib.Path(path).suffix, ""), [line[indent:] for line in region])
 
     # --- output
-    def program(self, name):
+    def program(self, name, chapter):
+        build = self.build or self.root / "build" / preset(chapter.name, self.root)
         for folder in ("tutorials", "examples", "."):
-            if (self.build / folder / name).is_file():
-                return self.build / folder / name
-        raise Wrong(f"there is no program {name} in {self.build}; ./run weave builds it")
+            if (build / folder / name).is_file():
+                return build / folder / name
+        raise Wrong(f"there is no program {name} in {build}; ./run weave builds it")
 
-    def stdout(self, command):
+    def stdout(self, command, chapter):
         if command not in self.printed:
             name, *arguments = shlex.split(command)
-            path = self.program(name)
+            path = self.program(name, chapter)
             kept = self.outputs / (name.replace("/", ".") + ".txt") if self.outputs and not arguments else None
             if kept and kept.exists() and kept.stat().st_mtime >= path.stat().st_mtime:
                 self.printed[command] = kept.read_text(encoding="utf-8")
@@ -145,7 +149,7 @@ class Weaver:
         return [line.rstrip() for line in self.printed[command].splitlines()]
 
     def output(self, block, chapter):
-        lines = self.stdout(block.parts[0])
+        lines = self.stdout(block.parts[0], chapter)
         start, end = block.option("from"), block.option("to")
         if start:
             lines = lines[first_with(start, lines, 0):]
@@ -266,8 +270,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if anything is to be changed")
     parser.add_argument("--no-programs", action="store_true", help="leave out what programs print")
-    parser.add_argument("--targets", action="store_true", help="only say what has to be built")
-    parser.add_argument("--build", type=pathlib.Path, help="where programs are (build/release)")
+    parser.add_argument("--targets", metavar="PRESET", help="only say what has to be built with this preset")
+    parser.add_argument("--build", type=pathlib.Path, help="where programs are (build/release, or build/simt)")
     parser.add_argument("--outputs", type=pathlib.Path, help="what programs printed lately: ch03.softmax.txt")
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent)
     parser.add_argument("chapters", nargs="*", metavar="chNN")
@@ -279,9 +283,10 @@ def main():
             sys.exit(f"error: there is no chapter {name} in {options.root / 'tutorials'}")
     chapters = [Chapter(folder) for folder in folders if not names or folder.name[:4] in names]
     if options.targets:
-        print(" ".join(sorted(set().union(*(targets(c) for c in chapters)))) if not options.no_programs else "")
+        chapters = [c for c in chapters if not options.no_programs and preset(c.name, options.root) == options.targets]
+        print(" ".join(sorted(set().union(*map(targets, chapters)))))
         return
-    weaver = Weaver(options.root, (options.build or options.root / "build/release").resolve(), options.outputs)
+    weaver = Weaver(options.root, options.build, options.outputs)
     problems = 0
     for chapter in chapters:
         weave(chapter, weaver, options.check, not options.no_programs)

@@ -11,6 +11,9 @@
 # text, which quotes them, also have the label slow, and are left to the night. LIBRARIES are linked to all of it, and
 # all of it knows where checkpoints are: GRADUS_CHECKPOINTS is tutorials/checkpoints. Sanitizers' builds have nothing of
 # it: what can go wrong with memory is in the library, which they test.
+#
+# chapter(ch20 CUDA PROGRAMS threads.cu ...) is a chapter whose files contain kernels. It is built where these run on the
+# emulator and are looked after, in the preset simt, and no other chapter is; ./run check simt tests it.
 find_package(Python3 COMPONENTS Interpreter QUIET)
 if(NOT Python3_FOUND)
   message(STATUS "gradus: no Python 3, so the tutorials' graders and the checks of their text are left out")
@@ -40,13 +43,18 @@ function(chapter_test name)
 endfunction()
 
 function(chapter chapter)
-  cmake_parse_arguments(PARSE_ARGV 1 own "" "" "PROGRAMS;SLOW;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 own "CUDA" "" "PROGRAMS;SLOW;LIBRARIES")
+  set(kernel_flags)
+  if(own_CUDA)
+    set(kernel_flags ${gradus_emulated_flags})
+  endif()
   add_custom_target(${chapter})
   set(tests)
   foreach(file ${own_PROGRAMS} ${own_SLOW})
     get_filename_component(name ${file} NAME_WE)
     set(target ${chapter}_${name})
     add_executable(${target} ${file})
+    set_source_files_properties(${file} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "${kernel_flags}")
     chapter_options(${target} ${own_LIBRARIES} gradus_flags gradus_cli11)
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
     add_dependencies(${chapter} ${target})
@@ -62,7 +70,7 @@ function(chapter chapter)
   endif()
   if(own_SLOW AND GRADUS_TESTS)
     set(slow ${own_SLOW} text)
-    list(TRANSFORM slow REPLACE "^(.+)[.]cpp$" "\\1")
+    list(TRANSFORM slow REPLACE "^(.+)[.](cpp|cu)$" "\\1")
     list(TRANSFORM slow PREPEND ${chapter}.)
     foreach(test ${slow})
       if(TEST ${test})
@@ -73,11 +81,18 @@ function(chapter chapter)
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/grader.cpp AND Python3_FOUND)
     chapter_grader()
   endif()
+  if(own_CUDA AND TARGET cuda_tests)
+    add_dependencies(cuda_tests ${chapter})
+    if(TARGET prove_${chapter})
+      add_dependencies(cuda_tests prove_${chapter})
+    endif()
+  endif()
 endfunction()
 
-# What grades the exercises of a chapter, and the proof of it. A macro: it reads chapter() and own_LIBRARIES.
+# What grades the exercises of a chapter, and the proof of it. A macro: it reads what chapter() knows.
 macro(chapter_grader)
   add_library(grader_${chapter} OBJECT EXCLUDE_FROM_ALL grader.cpp)
+  set_source_files_properties(grader.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
   chapter_options(grader_${chapter} ${own_LIBRARIES} gradus_flags)
 
   set(variants solution stub mistake_1 mistake_2)
@@ -91,10 +106,11 @@ macro(chapter_grader)
     target_sources(prove_${chapter} PRIVATE ${folder}/${variant}.cpp)
     set_source_files_properties(${folder}/${variant}.cpp PROPERTIES
       COMPILE_DEFINITIONS GRADING_VARIANT="${variant}" INCLUDE_DIRECTORIES ${CMAKE_CURRENT_SOURCE_DIR})
+    set(idle)
     if(NOT variant STREQUAL "solution")  # what the solution used may lie idle
-      set_source_files_properties(${folder}/${variant}.cpp PROPERTIES
-        COMPILE_OPTIONS "-Wno-unused;-Wno-unused-parameter")
+      set(idle -Wno-unused -Wno-unused-parameter)
     endif()
+    set_source_files_properties(${folder}/${variant}.cpp PROPERTIES COMPILE_OPTIONS "${kernel_flags};${idle}")
   endforeach()
   chapter_options(prove_${chapter} ${own_LIBRARIES} gradus_flags grading)
   foreach(target grader_${chapter} prove_${chapter})  # their five files run for milliseconds
@@ -113,7 +129,7 @@ macro(chapter_grader)
     set_target_properties(grade_${chapter} PROPERTIES EXCLUDE_FROM_ALL TRUE)
     # For the source, since options of sources come last, behind what the libraries bring.
     set_source_files_properties(${written} PROPERTIES COMPILE_OPTIONS
-      "-Wall;-Wextra;-Wno-error;-Wno-sign-compare;-Wno-unused-parameter;-ffp-contract=off")
+      "${kernel_flags};-Wall;-Wextra;-Wno-error;-Wno-sign-compare;-Wno-unused-parameter;-ffp-contract=off")
   endif()
 endmacro()
 
