@@ -43,6 +43,7 @@ Tensor Node::restore(size_t index, const std::shared_ptr<Node>& place) const {
   check(s.storage->version() == s.version, op, ": a tensor of shape ", s.layout.shape,
         " that its gradient needs was changed in place after the forward pass (version ", s.storage->version(),
         ", expected ", s.version, ")");
+  if (s.remake) return Tensor(s.remake(Tensor(s.storage, s.layout)), place);
   return Tensor(s.storage, s.layout, place);
 }
 //! [restore]
