@@ -105,7 +105,7 @@ struct Node {
   // How to make the result of the one input once more, where that costs little: rules that need the result then keep
   // the input in its place, which this node keeps anyway, and the result goes when its last handle does.
   Remake remake = nullptr;
-  Shape shape;              // of the result
+  Shape shape;  // of the result
   DType dtype;
   Device device;
   Tensor grad;                    // leaves only

@@ -216,10 +216,8 @@ TEST(Memory, CheapResultsAreMadeAgain) {
 
     // Twice in a row, and gradients of gradients.
     const Tensor a = randn({7}, {.dtype = float64}).requires_grad_(), w = randn({7}, {.dtype = float64});
-    gradcheck([&](const std::vector<Tensor>& in) { return f(f(in[0])) * in[1]; },
-                          {a, w.clone().requires_grad_()});
-    gradgradcheck([&](const std::vector<Tensor>& in) { return f(in[0]) * in[1]; },
-                              {a, w.clone().requires_grad_()});
+    gradcheck([&](const std::vector<Tensor>& in) { return f(f(in[0])) * in[1]; }, {a, w.clone().requires_grad_()});
+    gradgradcheck([&](const std::vector<Tensor>& in) { return f(in[0]) * in[1]; }, {a, w.clone().requires_grad_()});
 
     // Of a result that was changed in place, what it has become; of an input that was changed later, nothing.
     const Tensor b = ones({3}).requires_grad_();
