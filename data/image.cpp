@@ -3,9 +3,11 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -114,18 +116,27 @@ void check_png(const std::string& bytes, const std::string& who) {
   }
 }
 
+// Width, height and largest value of a PGM or PPM file; `at` is left behind them. stb 2.27 adds up digits until they
+// overflow.
+std::array<int64_t, 3> pnm_header(const std::string& bytes, size_t& at, const std::string& who) {
+  std::array<int64_t, 3> numbers = {};
+  at = 2;
+  for (int64_t& number : numbers) {
+    while ((at = bytes.find_first_not_of(" \t\n\v\f\r", at)) < bytes.size() && bytes[at] == '#')
+      at = bytes.find_first_of("\n\r", at);
+    for (; at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9'; ++at) {
+      number = 10 * number + (bytes[at] - '0');
+      check(number <= std::numeric_limits<int>::max(), who, ": damaged image (a number of many digits)");
+    }
+  }
+  return numbers;
+}
+
 // The PGM or PPM file with values up to 255: stb 2.27 does not scale others, and takes the lower half of 16 bits. Nor
 // does it always tell where the file ends too early.
 std::string pnm_up_to_255(const std::string& bytes, const Shape& shape, const std::string& who) {
-  size_t at = 2;
-  int64_t largest = 0;
-  for (int i = 0; i < 3; ++i) {  // of width, height and the largest value, the last
-    while ((at = bytes.find_first_not_of(" \t\n\v\f\r", at)) < bytes.size() && bytes[at] == '#')
-      at = bytes.find_first_of("\n\r", at);
-    largest = 0;
-    for (; at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9' && largest <= 65535; ++at)
-      largest = 10 * largest + (bytes[at] - '0');
-  }
+  size_t at = 0;
+  const int64_t largest = pnm_header(bytes, at, who)[2];
   check(largest > 0 && largest <= 65535, who, ": values up to ", largest, ", expected 1 to 65535");
   const int64_t values = numel(shape), each = largest > 255 ? 2 : 1;
   check(at < bytes.size() && int64_t(bytes.size() - at) > values * each, who,
@@ -173,6 +184,7 @@ Shape image_shape_of(const std::string& bytes, const std::string& name) {
   const std::string who = printable(name);
   check(!bytes.empty(), who, ": the file is empty");
   if (bytes.starts_with('\xff')) check_jpeg(bytes, who);  // the first marker may be stretched, as all may: ff ff d8
+  if (size_t at = 0; bytes[0] == 'P') pnm_header(bytes, at, who);
   int width = 0, height = 0, channels = 0;
   Source header{bytes};
   check(stbi_info_from_callbacks(&callbacks, &header, &width, &height, &channels), who,

@@ -240,6 +240,7 @@ TEST(Image, BadFilesAreErrors) {
       {"huge", huge, "damaged"},
       {"cut pgm", "P5 30 20 255\nabcdef", "truncated"},
       {"cut large pgm", "P5 30 20 255\n" + std::string(599, 'a'), "truncated"},
+      {"pgm of many digits", "P6 " + std::string(30, '7') + " 3 255\nabc", "many digits"},
       {"pgm of 17 bits", "P5 1 1 65536\nabcd", "x.png"},
       {"cut pgm of 16 bits", "P5 2 1 65535\nabc", "truncated"},
       // A table of more codes than there are, behind a first marker that is one byte longer than it need be.
