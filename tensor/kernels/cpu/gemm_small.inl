@@ -250,7 +250,7 @@ inline Way way_of(const Product& x) {
   const int64_t across = (x.n + lanes - 1) / lanes, turning = across * x.k * 5;
   // A tile of less than eight sums waits for them.
   const int64_t tiles = most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
-  const int64_t to_turn = x.n <= 4 ? 30 : (x.n + 7) / 8 * 80;  // lanes rows of C
+  const int64_t to_turn = x.n <= 8 ? 30 : 20 + (x.n + 7) / 8 * 40;  // lanes rows of C
   if (x.a_row == 1 && x.n <= most_turned && x.m > x.n &&
       (x.m + lanes - 1) / lanes * (most(x.n, 8) * x.k / 2 + to_turn) * 10 < tiles * 9)
     return Way::turned;
