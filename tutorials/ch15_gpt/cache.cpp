@@ -10,7 +10,7 @@ using text_models::Gpt;
 
 namespace {
 
-constexpr int64_t vocabulary = 22, features = 32, heads = 4, block = 64;
+constexpr int64_t vocabulary = 23, features = 32, heads = 4, block = 64;
 
 Gpt make(bool rotary, DType dtype) {
   manual_seed(15);

@@ -31,7 +31,7 @@ struct Parameters {
 };
 //! [parameters]
 
-const GptOptions here = {.vocabulary = 22, .block = 64, .layers = 2, .heads = 4, .d_model = 32};
+const GptOptions here = {.vocabulary = 23, .block = 64, .layers = 2, .heads = 4, .d_model = 32};
 const GptOptions gpt2 = {.vocabulary = 50257, .block = 1024, .layers = 12, .heads = 12, .d_model = 768};
 
 void parameters() {

@@ -94,23 +94,29 @@ double lowest_loss(const Corpus& corpus) {
 
 // --- what is measured ------------------------------------------------------------------------------------------------
 
-double held_out_loss(const nn::LanguageModel& model, const Corpus& corpus) {
+// Every row behind `lead`, which does not count.
+double held_out_loss(const nn::LanguageModel& model, const Corpus& corpus, const std::string& lead = "") {
   const NoGrad guard;
-  return cross_entropy(model(corpus.held).flatten(0, 1), corpus.held_next.flatten()).item();
+  Tensor read = corpus.held, next = corpus.held_next;
+  if (!lead.empty()) {
+    const Tensor first = corpus.encode(lead).expand({read.size(0), int64_t(lead.size())});
+    read = cat({first, read}, 1);
+    next = cat({full(first.shape(), double(ignored), {.dtype = int64}), next}, 1);
+  }
+  return cross_entropy(model(read).flatten(0, 1), next.flatten()).item();
 }
 
 //! [write]
-// What the model writes behind `prompt`, up to the end of a line or of the window.
-std::string write(const nn::LanguageModel& model, const Corpus& corpus, const std::string& prompt,
+// What the model writes behind `prompt`: at most so many characters, up to the first `end`.
+std::string write(const nn::LanguageModel& model, const Corpus& corpus, const std::string& prompt, size_t most,
                   const nn::SampleOptions& how, Generator& random, char end = '\n') {
   const std::unique_ptr<nn::TokenStream> stream = model.start();  // keeps keys and values, or an LSTM's state
   std::string text;
-  Tensor next = corpus.encode(prompt);  // (1, characters): at first all of the prompt, then one at a time
-  while (int64_t(prompt.size() + text.size()) < window) {
+  Tensor next = corpus.encode(prompt);  // (1, characters): first all of the prompt, then one at a time
+  while (text.size() < most && !text.ends_with(end)) {
     const Tensor scores = stream->step(next);  // (1, characters of the alphabet)
     const int64_t token = nn::sample_token(scores[0], how, random);
     text += corpus.alphabet[size_t(token)];
-    if (text.back() == end) break;
     next = from_vector<int64_t>({token}, {1, 1});
   }
   return text;
@@ -118,12 +124,13 @@ std::string write(const nn::LanguageModel& model, const Corpus& corpus, const st
 //! [write]
 
 // The share of long sentences whose verb the model writes on, letter by letter, as the first noun wants it.
-double verbs_right(const nn::LanguageModel& model, const Corpus& corpus) {
+double verbs_right(const nn::LanguageModel& model, const Corpus& corpus, const std::string& lead = "") {
   Generator random(3);
   int right = 0;
-  for (const ch07::Sentence& s : corpus.longest)
-    right +=
-        write(model, corpus, "\n" + s.text.substr(0, s.verb), {.temperature = 0}, random) == s.text.substr(s.verb);
+  for (const ch07::Sentence& s : corpus.longest) {
+    const std::string prompt = lead + "\n" + s.text.substr(0, s.verb), verb = s.text.substr(s.verb);
+    right += write(model, corpus, prompt, verb.size(), {.temperature = 0}, random) == verb;
+  }
   return double(right) / double(corpus.longest.size());
 }
 
@@ -131,16 +138,20 @@ struct Measured {
   int64_t step;
   double loss, verbs;
   std::string text;
+  bool marked;  // shown in the chapter: with twice as many updates as the one before
 };
 
-Measured measure(const Gpt& model, const Corpus& corpus, int64_t step) {
+Measured measure(const Gpt& model, const Corpus& corpus, int64_t step, const Settings& s) {
   Generator random(9);
-  const bool is_made_up = !corpus.sentences.empty();
-  Measured m = {.step = step, .loss = held_out_loss(model, corpus), .verbs = 0, .text = {}};
-  if (is_made_up) m.verbs = verbs_right(model, corpus);
-  m.text =
-      write(model, corpus, is_made_up ? "\n" : corpus.alphabet.substr(0, 1), {}, random, is_made_up ? '\n' : '\0');
-  if (is_made_up && m.text.ends_with('\n')) m.text.pop_back();
+  const bool lines = s.data.empty();
+  const auto times = uint64_t(step / s.every);
+  Measured m = {.step = step,
+                .loss = held_out_loss(model, corpus),
+                .verbs = lines ? verbs_right(model, corpus) : 0,
+                .text = write(model, corpus, lines ? "\n" : corpus.alphabet.substr(0, 1), size_t(window - 1), {},
+                              random, lines ? '\n' : '\0'),
+                .marked = (times & (times - 1)) == 0 || step == s.steps};
+  if (lines && m.text.ends_with('\n')) m.text.pop_back();
   std::replace(m.text.begin(), m.text.end(), '\n', ' ');
   return m;
 }
@@ -171,7 +182,7 @@ std::vector<Measured> train(Gpt& model, const Corpus& corpus, const Settings& s)
   std::vector<Measured> measured;
   for (int64_t step = 0; step <= s.steps; ++step) {
     if (step % s.every == 0 || step == s.steps) {
-      measured.push_back(measure(model, corpus, step));
+      measured.push_back(measure(model, corpus, step, s));
       const Measured& m = measured.back();
       std::printf("%5lld  %.3f  %10.0f%%  %s\n", static_cast<long long>(step), m.loss, 100 * m.verbs, m.text.c_str());
       std::fflush(stdout);
@@ -207,14 +218,14 @@ RecurrentLm chapter_07() {
 
 void write_csv(const std::string& path, const std::vector<Measured>& measured) {
   std::ofstream file(path);
-  file << "step,loss,verbs right,writes\n";
+  file << "step,loss,verbs right,writes,marked\n";
   for (const Measured& m : measured) {
     std::string quoted;
     for (const char c : m.text) quoted += c == '"' ? "\"\"" : std::string(1, c);
     char numbers[64];
     std::snprintf(numbers, sizeof(numbers), "%lld,%.3f,%.0f%%", static_cast<long long>(m.step), m.loss,
                   100 * m.verbs);
-    file << numbers << ",\"" << quoted << "\"\n";
+    file << numbers << ",\"" << quoted << (m.marked ? "\",yes\n" : "\",no\n");
   }
   file.close();
   check(file.good(), "cannot write ", path);
@@ -256,7 +267,8 @@ int run(int argc, char** argv) {
     return 0;
   }
   const RecurrentLm lstm = chapter_07();
-  const double lstm_loss = held_out_loss(lstm, corpus), lstm_verbs = verbs_right(lstm, corpus);
+  const std::string lead = "the cat purrs.";  // it has seen all lines but one behind others
+  const double lstm_loss = held_out_loss(lstm, corpus, lead), lstm_verbs = verbs_right(lstm, corpus, lead);
   std::printf("LSTM of chapter 07    %7lld  %.3f  %10.0f%%\n", static_cast<long long>(lstm.parameter_count()),
               lstm_loss, 100 * lstm_verbs);
   std::printf("GPT                   %7lld  %.3f  %10.0f%%\n", static_cast<long long>(model.parameter_count()),
