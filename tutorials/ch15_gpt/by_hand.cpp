@@ -82,22 +82,24 @@ void decode() {
   const Tensor x = tensor({{1, 0}, {0, 1}, {1, 1}}, whole);  // the three words of chapter 11
   const Tensor w_query = tensor({{1, 0}, {0, 1}}, whole), w_key = tensor({{0, 1}, {1, 0}}, whole);
   const Tensor w_value = tensor({{1, 0}, {0, 2}}, whole);
-  std::vector<Tensor> outputs;
-  std::printf("\nword  keys kept         weights                   output\n");
   //! [decode]
   Tensor keys = zeros({0, 2}, whole), values = zeros({0, 2}, whole);  // of the words so far
+  std::vector<Tensor> weights, outputs;
   for (int64_t word = 0; word < 3; ++word) {
     const Tensor now = x.narrow(0, word, 1);                         // (1, 2): the newest word alone
     keys = cat({keys, matmul(now, w_key)}, 0);                       // (word + 1, 2)
     values = cat({values, matmul(now, w_value)}, 0);                 // (word + 1, 2)
     const Tensor products = matmul(matmul(now, w_query), keys.t());  // (1, word + 1)
-    const Tensor weights = softmax(products / std::sqrt(2.0), -1);   // (1, word + 1)
-    outputs.push_back(matmul(weights, values));                      // (1, 2)
-    //! [decode]
+    weights.push_back(softmax(products / std::sqrt(2.0), -1));       // (1, word + 1)
+    outputs.push_back(matmul(weights.back(), values));               // (1, 2)
+  }
+  //! [decode]
+  std::printf("\nword  keys kept         weights                   output\n");
+  for (int64_t word = 0; word < 3; ++word) {
     std::string kept;
     for (int64_t i = 0; i <= word; ++i) kept += (i ? " |" : "") + row(keys[i], " %.0f");
-    std::printf("%4d %-17s %-25s %s\n", int(word) + 1, kept.c_str(), row(weights[0], " %.4f").c_str(),
-                row(outputs.back()[0], "  %.4f").c_str());
+    std::printf("%4d %-17s %-25s %s\n", int(word) + 1, kept.c_str(), row(weights[size_t(word)][0], " %.4f").c_str(),
+                row(outputs[size_t(word)][0], "  %.4f").c_str());
   }
   const Tensor at_once = scaled_dot_product_attention(matmul(x, w_query), matmul(x, w_key), matmul(x, w_value),
                                                       {.is_causal = true});  // (3, 2)

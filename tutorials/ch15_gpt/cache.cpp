@@ -21,6 +21,12 @@ Gpt make(bool rotary, DType dtype) {
   return model;
 }
 
+void show(const Tensor& now, const Tensor& output, const nn::KeyValueCache& cache) {
+  std::printf("read %-11s  output %-11s  keys %-13s  values %s\n", to_string(now.shape()).c_str(),
+              to_string(output.shape()).c_str(), to_string(cache.all().first.shape()).c_str(),
+              to_string(cache.all().second.shape()).c_str());
+}
+
 void shapes() {
   manual_seed(15);
   const NoGrad guard;
@@ -34,13 +40,11 @@ void shapes() {
   for (const int64_t n : {6, 1, 1, 1}) {  // a prompt, and then one word after another
     const Tensor now = x.narrow(1, read, n);
     const Tensor output = attention(now, {.is_causal = true, .cache = &cache}).output;  // (1, n, features)
+    show(now, output, cache);
     check(allclose(output, at_once.narrow(1, read, n), 1e-5, 1e-5), "the cache changed what comes out");
     read += n;
-    //! [layer]
-    std::printf("read %-14s output %-11s keys %-13s values %s\n", to_string(now.shape()).c_str(),
-                to_string(output.shape()).c_str(), to_string(cache.all().first.shape()).c_str(),
-                to_string(cache.all().second.shape()).c_str());
   }
+  //! [layer]
 }
 
 //! [compare]

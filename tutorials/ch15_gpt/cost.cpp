@@ -155,9 +155,7 @@ void times(const std::string& path) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("Counts parameters, operations and memory of a GPT.");
   std::string csv;
   app.add_option("--times", csv, "measure the time of the next token instead, on one thread, into this CSV file");
@@ -170,4 +168,16 @@ int main(int argc, char** argv) {
   training();
   kept();
   next_token();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
 }

@@ -23,7 +23,7 @@ def loss():
     left.plot(steps, losses, color=palette[0], label="GPT")
     for (name, value), style in zip(lines.items(), (":", "--", "-")):
         left.axhline(value, color="0.35", linestyle=style, linewidth=1, label=name)
-    left.set(yscale="log", xlabel="updates", ylabel="loss on unseen sentences")
+    left.set(yscale="log", xlabel="updates", ylabel="loss on sentences drawn anew")
     left.set_yticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
     left.minorticks_off()
     right.axis("off")
@@ -36,7 +36,7 @@ def loss():
         y = 0.87 - 0.11 * i
         right.text(0.12, y, row["step"], ha="right", fontsize=8, color=palette[3])
         right.text(0.2, y, row["writes"], fontsize=7.5, family="monospace")
-    left.legend(fontsize=8, loc="upper right")
+    left.legend(fontsize=8, loc="center right")
     save(fig, "loss.svg")
 
 

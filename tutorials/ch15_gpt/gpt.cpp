@@ -33,7 +33,7 @@ struct Settings {
 struct Corpus {
   std::string alphabet;
   Tensor training;                           // (characters) int64
-  Tensor held, held_next;                    // (rows, places): unseen text; what follows each character, or `ignored`
+  Tensor held, held_next;                    // (rows, places): other text; what follows each character, or `ignored`
   std::vector<ch07::Sentence> sentences;     // those of `held`, where the text is made up
   std::vector<ch07::Sentence> longest = {};  // others, with as many phrases as there can be
 
@@ -137,6 +137,7 @@ double verbs_right(const nn::LanguageModel& model, const Corpus& corpus, const s
 struct Measured {
   int64_t step;
   double loss, verbs;
+  std::string percent;  // of verbs, if there are any
   std::string text;
   bool marked;  // shown in the chapter: with twice as many updates as the one before
 };
@@ -148,9 +149,11 @@ Measured measure(const Gpt& model, const Corpus& corpus, int64_t step, const Set
   Measured m = {.step = step,
                 .loss = held_out_loss(model, corpus),
                 .verbs = lines ? verbs_right(model, corpus) : 0,
+                .percent = "-",
                 .text = write(model, corpus, lines ? "\n" : corpus.alphabet.substr(0, 1), size_t(window - 1), {},
                               random, lines ? '\n' : '\0'),
                 .marked = (times & (times - 1)) == 0 || step == s.steps};
+  if (lines) m.percent = std::to_string(std::lround(100 * m.verbs)) + "%";
   if (lines && m.text.ends_with('\n')) m.text.pop_back();
   std::replace(m.text.begin(), m.text.end(), '\n', ' ');
   return m;
@@ -184,7 +187,7 @@ std::vector<Measured> train(Gpt& model, const Corpus& corpus, const Settings& s)
     if (step % s.every == 0 || step == s.steps) {
       measured.push_back(measure(model, corpus, step, s));
       const Measured& m = measured.back();
-      std::printf("%5lld  %.3f  %10.0f%%  %s\n", static_cast<long long>(step), m.loss, 100 * m.verbs, m.text.c_str());
+      std::printf("%5lld  %.3f  %11s  %s\n", static_cast<long long>(step), m.loss, m.percent.c_str(), m.text.c_str());
       std::fflush(stdout);
     }
     //! [train]
@@ -223,8 +226,8 @@ void write_csv(const std::string& path, const std::vector<Measured>& measured) {
     std::string quoted;
     for (const char c : m.text) quoted += c == '"' ? "\"\"" : std::string(1, c);
     char numbers[64];
-    std::snprintf(numbers, sizeof(numbers), "%lld,%.3f,%.0f%%", static_cast<long long>(m.step), m.loss,
-                  100 * m.verbs);
+    std::snprintf(numbers, sizeof(numbers), "%lld,%.3f,%s", static_cast<long long>(m.step), m.loss,
+                  m.percent.c_str());
     file << numbers << ",\"" << quoted << (m.marked ? "\",yes\n" : "\",no\n");
   }
   file.close();
