@@ -80,6 +80,11 @@ int wrap_dim(const char* op, int64_t dim, int ndim) {
   return int(dim < 0 ? dim + count : dim);
 }
 
+int existing_dim(const char* op, int64_t dim, int ndim) {
+  check(ndim > 0, op, ": a scalar has no dimensions");
+  return wrap_dim(op, dim, ndim);
+}
+
 Dims wrap_dims(const char* op, const Dims& dims, int ndim) {
   Dims wrapped;
   for (int i = 0; i < (dims.empty() ? ndim : dims.size()); ++i) {

@@ -62,6 +62,7 @@ Strides contiguous_strides(const Shape& shape);
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
 // `dim` in [-ndim, ndim) to [0, ndim); throws Error naming `op` otherwise. A scalar counts as one dimension.
 int wrap_dim(const char* op, int64_t dim, int ndim);
+int existing_dim(const char* op, int64_t dim, int ndim);  // the same, but a scalar has none
 // Each wrapped and sorted, none twice; an empty list means all of them.
 Dims wrap_dims(const char* op, const Dims& dims, int ndim);
 

@@ -44,7 +44,7 @@ class Tensor {
   const Strides& strides() const { return layout_.strides; }
   const Layout& layout() const { return layout_; }
   int dim() const { return layout_.shape.size(); }
-  int64_t size(int64_t d) const { return layout_.shape[wrap_dim("size", d, dim())]; }
+  int64_t size(int64_t d) const { return layout_.shape[existing_dim("size", d, dim())]; }
   int64_t numel() const { return gradus::numel(layout_.shape); }
   DType dtype() const { return storage_->dtype(); }
   Device device() const { return storage_->device(); }

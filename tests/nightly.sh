@@ -27,7 +27,7 @@ step "debug" ./run check debug
 step "the same bits from debug and release" tests/same_bits.sh
 if command -v clang++ >/dev/null; then
   step "address and undefined behaviour sanitizers" ./run check asan
-  step "readers of files, a minute each" ./run fuzz
+  step "readers of files, and programs of ops, a minute each" ./run fuzz
   step "thread sanitizer" ./run check tsan
   step "clang" clang_build
 else

@@ -117,6 +117,8 @@ TEST(Views, SaysWhatDoesNotFit) {
   says(error_of([&] { x.select(1, 3); }), {"select", "3"});
   says(error_of([&] { x[-3]; }), {"select", "-3"});
   says(error_of([&] { x.narrow(1, 2, 2); }), {"narrow"});
+  says(error_of([&] { zeros({}).size(0); }), {"size: a scalar has no dimensions"});
+  says(error_of([&] { zeros({}).unflatten(0, {1, 1}); }), {"unflatten: a scalar has no dimensions"});
   says(error_of([&] { x.slice(0, 0, 1, 0); }), {"slice"});
   says(error_of([&] { x.permute({0, 1}); }), {"permute"});
   says(error_of([&] { x.permute({0, 1, 1}); }), {"permute"});

@@ -116,7 +116,7 @@ Tensor Tensor::flatten(int64_t first, int64_t last) const {
 }
 
 Tensor Tensor::unflatten(int64_t d, const Shape& sizes) const {
-  int at = wrap_dim("unflatten", d, dim());
+  int at = existing_dim("unflatten", d, dim());
   Shape inner = infer("unflatten", sizes, size(at), {size(at)}), to = shape();
   to.erase(at);
   for (int i = 0; i < inner.size(); ++i) to.insert(at + i, inner[i]);

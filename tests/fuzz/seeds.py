@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a few good files for a reader of readers.cpp into a folder: tests/fuzz/seeds.py READER FOLDER
+"""Writes a few inputs for a reader of readers.cpp, or for programs.cpp, into a folder: tests/fuzz/seeds.py NAME FOLDER
 
 A fuzzer gets further from files that are nearly right than from nothing.
 """
@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import pathlib
+import random
 import struct
 import sys
 import tarfile
@@ -137,6 +138,7 @@ SEEDS = {
                         b"--lr 1e-3 --count=0x10"],
     "optdigits": lambda: [(",".join(["0", "16"] * 32) + ",7\n").encode() * 2],
     "pairs": lambda: texts,
+    "programs": lambda: [random.Random(seed).randbytes(120) for seed in range(20)],
     "safetensors": lambda: [safetensors({"a": ("F32", [2, 1], bytes(8)), "b": ("I64", [], bytes(8))}, {"a": "b"}),
                             safetensors({"h": ("F16", [3], bytes(6)), "n": ("BF16", [0, 2], b"")})],
     "tokenizer": tokenizers,
@@ -146,7 +148,7 @@ SEEDS = {
 
 def main():
     if len(sys.argv) != 3 or sys.argv[1] not in SEEDS:
-        sys.exit(__doc__ + "\nREADER: " + ", ".join(SEEDS))
+        sys.exit(__doc__ + "\nNAME: " + ", ".join(SEEDS))
     for number, content in enumerate(SEEDS[sys.argv[1]]()):
         (pathlib.Path(sys.argv[2]) / f"seed{number}").write_bytes(content)
 
