@@ -1,10 +1,6 @@
-// What the rungs of three ladders move, counted: softmax, layer norm and attention. With --csv, as a table for the
-// figure.
-#include <CLI/CLI.hpp>
+// What the rungs of three ladders move, counted: softmax, layer norm and attention.
 #include <cmath>
 #include <cstdio>
-#include <iterator>
-#include <string>
 #include <vector>
 
 #include "tensor/error.h"
@@ -22,15 +18,17 @@ namespace {
 
 constexpr int64_t rows = 128, n = 512;
 
-// A line of a table: bytes for each of rows * n numbers, barriers for each row.
 struct Line {
   const char* rung;
   Counts counts;
 };
-std::vector<Line> of_rows(const auto& rungs, const auto& call) {
+
+// Bytes for each of rows * n numbers, barriers for each row.
+template <class Rungs, class Call>
+std::vector<Line> of_rows(const Rungs& rungs, const Call& call) {
   std::vector<Line> lines;
   for (const auto& rung : rungs) {
-    Counts c = traffic::count([&] { call(rung), cuda::synchronize(); });
+    const Counts c = traffic::count([&] { call(rung), cuda::synchronize(); });
     const double numbers = double(rows * n);
     lines.push_back({rung.name, {c.asked / numbers, c.sectors / numbers, c.beyond / numbers, c.barriers / rows}});
   }
@@ -75,37 +73,35 @@ std::vector<Line> attention(int64_t queries) {
 }
 
 void print_attention(int64_t queries, const std::vector<Line>& lines) {
+  const double least = 4 * 2 * double(queries * d);  // q, k, v and the output
   std::printf("attention, a head of %d x %d: KB\n", int(queries), int(d));
   std::printf("%-10s %8s %12s %14s\n", "rung", "asked", "in sectors", "beyond cache");
-  std::printf("%-10s %8.0f %12.0f %14.0f\n", "must move", 8e-3 * double(queries * d) / 1.024,
-              8e-3 * double(queries * d) / 1.024, 8e-3 * double(queries * d) / 1.024);
+  std::printf("%-10s %8.0f %12.0f %14.0f\n", "must move", least / 1024, least / 1024, least / 1024);
   for (const Line& line : lines)
     std::printf("%-10s %8.0f %12.0f %14.0f\n", line.rung, line.counts.asked / 1024, line.counts.sectors / 1024,
                 line.counts.beyond / 1024);
   std::printf("\n");
 }
 
-void csv(const char* kernel, const std::vector<Line>& lines) {
-  for (const Line& line : lines)
-    std::printf("%s,%s,%g,%g,%g\n", kernel, line.rung, line.counts.asked, line.counts.sectors, line.counts.beyond);
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  bool as_csv = false;
-  CLI::App app("Counts the bytes that rungs of softmax, layer norm and attention move, on the emulator.");
-  app.add_flag("--csv", as_csv, "Print a table for programs to read");
-  CLI11_PARSE(app, argc, argv);
-
-  const std::vector<Line> s = softmax(), l = layer_norm(), a = attention(128), b = attention(256);
-  if (as_csv) {
-    std::printf("kernel,rung,asked,in sectors,beyond cache\n");
-    csv("softmax", s), csv("layer norm", l), csv("attention", b);
-    return 0;
-  }
+int main() {
+  const std::vector<Line> s = softmax(), l = layer_norm();
   print_rows("softmax", s);
   print_rows("layer norm", l);
-  print_attention(128, a);
-  print_attention(256, b);
+  for (const std::vector<Line>& lines : {s, l}) {
+    check(lines[0].counts.sectors > 5 * lines[1].counts.sectors,
+          "naive: a sector should be handed out for one number");
+    check(lines[0].counts.beyond > 1.9 * lines[1].counts.beyond, "naive: nothing is left for the second pass");
+    for (size_t rung = 1; rung < 4; ++rung)
+      check(lines[rung].counts.beyond < 9, "a row should be read once from beyond the cache, and written once");
+  }
+  check(s[3].counts.asked == 8, "the library should ask for each number once");
+  const std::vector<Line> some = attention(128), more = attention(256);
+  print_attention(128, some);
+  print_attention(256, more);
+  check(more[0].counts.beyond > more[1].counts.beyond, "naive: the matrix should come on top of all else");
+  check(more[1].counts.asked > 3.9 * some[1].counts.asked, "fused: twice n should be four times the bytes");
+  check(more[2].counts.beyond < more[1].counts.beyond / 20, "tiled: keys should be read for 32 queries at once");
+  check(more[3].counts.beyond < more[2].counts.beyond / 2, "library: keys should be read for more queries at once");
 }

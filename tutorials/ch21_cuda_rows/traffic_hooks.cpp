@@ -1,4 +1,5 @@
-// Not compiled as kernels are: nobody counts this file's own accesses.
+// Not compiled as kernels are: nobody counts this file's own accesses. Its containers are of types of its own, for the
+// linker may take those of common types from a kernel's file.
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -18,17 +19,39 @@ namespace {
 
 constexpr unsigned warp = 32, sector = 32, ways = 16;
 
+// Spreads sectors over the sets of the cache, so that rows a power of two apart do not all want the same.
+uintptr_t spread(uintptr_t s) {
+  s ^= s >> 10;
+  return s ^ s >> 5;
+}
+
+struct Sector {
+  uintptr_t number;
+  bool operator<(const Sector& other) const { return number < other.number; }
+  bool operator==(const Sector& other) const { return number == other.number; }
+};
+
+struct Instruction {
+  uintptr_t address;
+  bool operator<(const Instruction& other) const { return address < other.address; }
+};
+
 struct Access {
-  uintptr_t address, instruction;
+  uintptr_t address;
+  Instruction instruction;
   unsigned bytes;
   bool write;
+};
+
+struct Times {
+  size_t count = 0;
 };
 
 // What a warp's lanes do together: one instruction, once.
 struct Request {
   size_t position;  // among what its lanes do
   bool write;
-  std::vector<uintptr_t> sectors;
+  std::vector<Sector> sectors;
 };
 
 class Counter {
@@ -37,7 +60,7 @@ class Counter {
     if (!active_ || !emu::device_memory().holds(p, bytes)) return;
     follow();
     const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-    threads_.at(thread).push_back({uintptr_t(p), uintptr_t(instruction), unsigned(bytes), write});
+    threads_.at(thread).push_back({uintptr_t(p), {uintptr_t(instruction)}, unsigned(bytes), write});
     counts_.asked += double(bytes);
   }
   void barrier() {
@@ -73,24 +96,24 @@ class Counter {
 
   // The requests of a warp, in the order in which it makes them.
   std::vector<Request> requests_of(size_t first) const {
-    std::map<uintptr_t, std::vector<Request>> requests;  // of each instruction, one for each time
+    std::map<Instruction, std::vector<Request>> requests;  // of each instruction, one for each time
     for (size_t thread = first; thread < std::min(first + warp, threads_.size()); ++thread) {
-      std::map<uintptr_t, size_t> times;
+      std::map<Instruction, Times> times;
       for (size_t i = 0; i < threads_[thread].size(); ++i) {
         const Access& a = threads_[thread][i];
-        const size_t time = times[a.instruction]++;
+        const size_t time = times[a.instruction].count++;
         std::vector<Request>& same = requests[a.instruction];
         if (time == same.size()) same.push_back({0, a.write, {}});
         same[time].position = std::max(same[time].position, i);
         for (uintptr_t s = a.address / sector; s <= (a.address + a.bytes - 1) / sector; ++s)
-          if (same[time].sectors.empty() || same[time].sectors.back() != s) same[time].sectors.push_back(s);
+          same[time].sectors.push_back({s});
       }
     }
     std::vector<Request> sorted;
     for (auto& [instruction, some] : requests)
       for (Request& request : some) sorted.push_back(std::move(request));
     for (Request& request : sorted) {
-      std::vector<uintptr_t>& s = request.sectors;
+      std::vector<Sector>& s = request.sectors;
       std::sort(s.begin(), s.end());
       s.erase(std::unique(s.begin(), s.end()), s.end());
     }
@@ -102,14 +125,14 @@ class Counter {
     for (size_t first = 0; first < threads_.size(); first += warp)
       for (Request& request : requests_of(first)) all.push_back(std::move(request));
     std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.position < b.position; });
-    std::set<uintptr_t> written;
+    std::set<Sector> written;
     const int64_t before = cache_.fetched;
     for (const Request& request : all) {
       counts_.sectors += double(request.sectors.size()) * sector;
       if (request.write)
         written.insert(request.sectors.begin(), request.sectors.end());
       else
-        for (const uintptr_t s : request.sectors) cache_.touch(s * sector, false);
+        for (const Sector& s : request.sectors) cache_.touch(spread(s.number) * sector, false);
     }
     counts_.beyond += double(cache_.fetched - before + int64_t(written.size())) * sector;
     threads_.clear();
