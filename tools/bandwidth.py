@@ -28,6 +28,8 @@ def draw(rows):
     kernels = list(dict.fromkeys(row["kernel"] for row in rows))
     rungs = list(dict.fromkeys(row["rung"] for row in rows))
     colours = dict(zip(rungs, palette))
+    copies = {row["device"]: float(row["copy GB/s"]) for row in rows}
+    widest = max(copies.values())
     fig, axes = plt.subplots(figsize=(7, 0.7 + 0.2 * len(rows) + 0.15 * len(kernels)))
     y, ticks = 0.0, []
     for kernel in kernels:
@@ -36,15 +38,16 @@ def draw(rows):
         for row in some:
             value = float(row["GB/s"])
             axes.barh(y, value, height=0.8, color=colours[row["rung"]])
-            axes.text(value, y, f" {value:.0f}", va="center", fontsize=7)
+            inside = value > 0.15 * widest
+            axes.text(value, y, f" {value:.0f} ", va="center", ha="right" if inside else "left", fontsize=7,
+                      color="white" if inside else "black")
             y -= 1
         y -= 0.6
-    copies = {row["device"]: float(row["copy GB/s"]) for row in rows}
-    for device, copy in copies.items():
+    for copy in copies.values():
         axes.axvline(copy, color="0.35", linewidth=0.9)
         axes.text(copy, 0.8, f"a copy, {copy:.0f}", ha="center", fontsize=7, color="0.35")
     axes.set(yticks=ticks, yticklabels=kernels, xlabel=f"GB/s, read and written ({', '.join(copies)})",
-             ylim=(y + 1.2, 0.7), xlim=(0, 1.12 * max(copies.values())))
+             ylim=(y + 1.2, 0.7), xlim=(0, 1.05 * max([widest, *(float(row['GB/s']) for row in rows)])))
     axes.tick_params(axis="y", length=0)
     axes.legend([plt.Rectangle((0, 0), 1, 1, color=colours[rung]) for rung in rungs], rungs, fontsize=8,
                 loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -10,13 +10,19 @@ WHAT = ["asked for by threads", "in sectors of 32 bytes", "from beyond the first
 tables = program("ch21/moved").strip().split("\n\n")
 fig, panels = plt.subplots(1, 3, figsize=(9, 3))
 for axes, table, least in zip(panels, (tables[0], tables[1], tables[3]), (8, 8, 128)):
+    attention = table.startswith("attention")
     title, unit = table.splitlines()[0].split(": ")
     rows = re.findall(r"^(\w+) +([\d.]+) +([\d.]+) +([\d.]+)", table, re.M)
     for i, (rung, *values) in enumerate(rows):
         for j, value in enumerate(values):
-            axes.bar(i + 0.27 * (j - 1), float(value), 0.25, color=palette[j], label=WHAT[j] if i == 0 else None)
+            x = i + 0.27 * (j - 1)
+            axes.bar(x, float(value), 0.25, color=palette[j], label=WHAT[j] if i == 0 else None)
+            if not attention:
+                axes.text(x, float(value) + 1, f"{float(value):.0f}", ha="center", fontsize=6)
     axes.axhline(least, color="0.35", linewidth=0.9, linestyle="--", label="must move" if axes is panels[0] else None)
-    axes.set(title=title, ylabel=unit, yscale="log", xticks=range(len(rows)))
+    axes.set(title=title, ylabel=unit, xticks=range(len(rows)))
+    if attention:
+        axes.set(yscale="log", ylim=(30, None))
     axes.set_xticklabels([rung for rung, *_ in rows])
     axes.title.set_fontsize(9)
 handles, labels = panels[0].get_legend_handles_labels()
