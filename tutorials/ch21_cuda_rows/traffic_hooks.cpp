@@ -60,7 +60,8 @@ class Counter {
     if (!active_ || !emu::device_memory().holds(p, bytes)) return;
     follow();
     const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-    threads_.at(thread).push_back({uintptr_t(p), {uintptr_t(instruction)}, unsigned(bytes), write});
+    if (base_ == 0) base_ = uintptr_t(p) / 512 * 512;
+    threads_.at(thread).push_back({uintptr_t(p) - base_, {uintptr_t(instruction)}, unsigned(bytes), write});
     counts_.asked += double(bytes);
   }
   void barrier() {
@@ -70,6 +71,7 @@ class Counter {
   }
   Counts count(const std::function<void()>& launches) {
     counts_ = {};
+    base_ = 0;
     active_ = true;
     launches();
     active_ = false;
@@ -139,6 +141,7 @@ class Counter {
   }
 
   bool active_ = false;
+  uintptr_t base_ = 0;  // addresses count from here, so that they are the same in each run
   Counts counts_;
   const void* kernel_ = nullptr;
   uint3 block_{};
