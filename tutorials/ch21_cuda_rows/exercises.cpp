@@ -43,8 +43,8 @@ __global__ void warp_sums(int64_t n, const float* x, float* y) {
   // + for (int step = warp / 2; step > 0; step /= 2) value += __shfl_down_sync(everyone, value, unsigned(step));
 }
 
-// 21.3 ★★ A sum for each thread, then for each warp by shuffles, and one number for each warp in shared memory; behind a
-// barrier the first warp adds these up.
+// 21.3 ★★ A sum for each thread, then for each warp by shuffles, and one number for each warp in shared memory; behind
+// a barrier the first warp adds these up.
 __global__ void block_sum(int64_t n, const float* x, float* sum) {
   // BEGIN SOLUTION 21.3
   SIMT_SHARED(float, parts, [warp]);
@@ -88,9 +88,9 @@ __global__ void row_softmax(int64_t rows, int64_t n, int64_t stride, const float
   // - for (int step = warp / 2; step > 0; step /= 2) sum += __shfl_xor_sync(everyone, sum, step);
 }
 
-// 21.5 ★★★ Lane c has column c of the query, of a key, a value and the output. A score is a sum of the warp. Of its keys
-// a warp leaves the largest score, the sum of exp(score - largest), and that of exp(score - largest) value in shared
-// memory; behind a barrier one warp merges what all of them have left.
+// 21.5 ★★★ Lane c has column c of the query, of a key, a value and the output. A score is a sum of the warp. Of its
+// keys a warp leaves the largest score, the sum of exp(score - largest), and that of exp(score - largest) value in
+// shared memory; behind a barrier one warp merges what all of them have left.
 __global__ void attend(int64_t n, int d, float scale, const float* q, const float* k, const float* v, float* output) {
   // BEGIN SOLUTION 21.5
   SIMT_SHARED(float, largest_of, [warp]);

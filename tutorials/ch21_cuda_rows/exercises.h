@@ -7,9 +7,9 @@
 namespace ch21 {
 
 struct Exercises {
-  // 21.1 ★ Which number of a matrix (rows, n), lying without gaps, does a thread read in a step (0, 1 ...)? Each warp of
-  // 32 threads has one row: warp 0 of block 0 has row 0, its next warp row 1, and so on, `warps` of them in each block.
-  // In a step neighbouring threads read neighbouring numbers. Returns the place in the matrix, or -1 if there is
+  // 21.1 ★ Which number of a matrix (rows, n), lying without gaps, does a thread read in a step (0, 1 ...)? Each warp
+  // of 32 threads has one row: warp 0 of block 0 has row 0, its next warp row 1, and so on, `warps` of them in each
+  // block. In a step neighbouring threads read neighbouring numbers. Returns the place in the matrix, or -1 if there is
   // nothing to read: the row has ended, or there is no such row.
   int64_t (*place)(int64_t block, int warps, int thread, int64_t step, int64_t rows, int64_t n);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,9 +58,8 @@ void climb_rows(const char* kernel, const Rungs& rungs, int64_t n, const std::st
   const double copy = speed([&] { cuda::copy_on_device(y.data(), x.data(), x.bytes()); });
   std::printf("%d rows of %d, %s, a copy: %.0f GB/s\n\n", int(rows), int(n), cuda::description().c_str(), copy);
   std::printf("%-10s %8s %14s %18s\n", "rung", "GB/s", "share of copy", "times rung before");
-  std::optional<Csv> csv;
-  if (!folder.empty()) csv.emplace(folder + "/" + kernel + ".csv", "device,kernel,rung,GB/s,copy GB/s");
   double before = 0;
+  std::vector<double> reached;
   for (const auto& rung : rungs) {
     const double now = speed([&] { call(rung, rows, n, x.data(), y.data()); });
     std::printf("%-10s %8.1f %13.1f%% ", rung.name, now, 100 * now / copy);
@@ -70,10 +68,13 @@ void climb_rows(const char* kernel, const Rungs& rungs, int64_t n, const std::st
     else
       std::printf("%18s\n", "-");
     before = now;
-    if (csv)
-      csv->row(cuda::description(), std::string(kernel) + " " + std::to_string(rows) + " x " + std::to_string(n),
-               rung.name, digits(now), digits(copy));
+    reached.push_back(now);
   }
+  if (folder.empty()) return;
+  Csv csv(folder + "/" + kernel + ".csv", "device,kernel,rung,GB/s,copy GB/s");
+  const std::string what = std::string(kernel) + " " + std::to_string(rows) + " x " + std::to_string(n);
+  for (size_t i = 0; i < reached.size(); ++i)
+    csv.row(cuda::description(), what, rungs[i].name, digits(reached[i]), digits(copy));
 }
 
 // The program NAME [SIZE] [--csv FOLDER]: climb(size, folder), 4096 and "" at first, 256 in the emulator.
