@@ -68,6 +68,16 @@ __global__ void guarded(void (*kernel)(P...), P... arguments) {
   }
 }
 
+// What the checker says, without the name of `guarded` in front of each line.
+std::string without_guard(std::string said) {
+  for (size_t begin = said.find("guarded<"); begin != std::string::npos; begin = said.find("guarded<")) {
+    const size_t end = said.find(">: ", begin);
+    if (end == std::string::npos) break;
+    said.erase(begin, end + 3 - begin);
+  }
+  return said;
+}
+
 // The kernel, on the emulator in one of its orders of threads; what the checker says of it is thrown.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 blocks, dim3 threads, A... arguments) {
@@ -75,11 +85,7 @@ void launch(void (*kernel)(P...), dim3 blocks, dim3 threads, A... arguments) {
     cuda::launch(guarded<P...>, blocks, threads, 0, kernel, static_cast<P>(arguments)...);
     cuda::synchronize();
   } catch (const Error& error) {
-    if (!thrown) {  // without the name of `guarded`
-      const std::string said = error.what();
-      const size_t place = said.find("exercises.cpp");
-      throw Error(said.substr(place == std::string::npos ? 0 : place));
-    }
+    if (!thrown) throw Error(without_guard(error.what()));
   }
   if (thrown) std::rethrow_exception(std::exchange(thrown, nullptr));
 }
