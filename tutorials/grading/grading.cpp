@@ -117,6 +117,8 @@ std::string difference(const Tensor& got, const Tensor& expected, double toleran
 
 }  // namespace
 
+NotImplemented::NotImplemented(const std::string& task) : std::runtime_error(task + " is not implemented yet") {}
+
 void Grade::fail(const std::string& message) const { throw Failed(message); }
 
 void Grade::equal(const std::string& what, const Tensor& got, const Tensor& expected, const std::vector<Known>& known,

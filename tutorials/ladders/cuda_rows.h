@@ -47,9 +47,9 @@ double seconds_on_device(const F& call, bool emulated) {
 }
 
 // Times each rung of `rungs` on rows of n numbers, as many as make 2^25 (2^13 in the emulator); `call` runs a rung on
-// (rows, n, x, y).
+// (rows, n, x, y). Into `folder`, unless it is empty, goes KERNEL.csv, which tools/bandwidth.py draws.
 template <class Rungs, class Call>
-void climb_rows(const Rungs& rungs, int64_t n, const Call& call) {
+void climb_rows(const char* kernel, const Rungs& rungs, int64_t n, const std::string& folder, const Call& call) {
   const bool emulated = cuda::description().find("emulat") != std::string::npos;
   const int64_t rows = std::max<int64_t>((int64_t(1) << (emulated ? 13 : 25)) / n, 1);
   const DeviceNumbers x(rows * n), y(rows * n);
@@ -59,6 +59,7 @@ void climb_rows(const Rungs& rungs, int64_t n, const Call& call) {
   std::printf("%d rows of %d, %s, a copy: %.0f GB/s\n\n", int(rows), int(n), cuda::description().c_str(), copy);
   std::printf("%-10s %8s %14s %18s\n", "rung", "GB/s", "share of copy", "times rung before");
   double before = 0;
+  std::vector<double> reached;
   for (const auto& rung : rungs) {
     const double now = speed([&] { call(rung, rows, n, x.data(), y.data()); });
     std::printf("%-10s %8.1f %13.1f%% ", rung.name, now, 100 * now / copy);
@@ -67,11 +68,22 @@ void climb_rows(const Rungs& rungs, int64_t n, const Call& call) {
     else
       std::printf("%18s\n", "-");
     before = now;
+    reached.push_back(now);
   }
+  if (folder.empty()) return;
+  Csv csv(folder + "/" + kernel + ".csv", "device,kernel,rung,GB/s,copy GB/s");
+  const std::string what = std::string(kernel) + " " + std::to_string(rows) + " x " + std::to_string(n);
+  for (size_t i = 0; i < reached.size(); ++i)
+    csv.row(cuda::description(), what, rungs[i].name, digits(reached[i]), digits(copy));
 }
 
-// The program NAME [SIZE]: climb(size), 4096 at first, 256 in the emulator.
-inline int run_rows(const char* name, int argc, char** argv, void (*climb)(int64_t n)) {
+// The program NAME [SIZE] [--csv FOLDER]: climb(size, folder), 4096 and "" at first, 256 in the emulator.
+inline int run_rows(const char* name, int argc, char** argv, void (*climb)(int64_t n, const std::string& folder)) {
+  std::string folder;
+  if (argc > 2 && std::string(argv[argc - 2]) == "--csv") {
+    folder = argv[argc - 1];
+    argc -= 2;
+  }
   try {
     if (!cuda::available()) {
       std::fprintf(stderr, "error: device cuda: %s\n", cuda::description().c_str());
@@ -79,10 +91,10 @@ inline int run_rows(const char* name, int argc, char** argv, void (*climb)(int64
     }
     int size = cuda::description().find("emulat") != std::string::npos ? 256 : 4096;
     if (argc > 2 || (argc > 1 && !parse(argv[1], 1 << 20, size))) {
-      std::fprintf(stderr, "error: usage: %s [SIZE], SIZE at most 1048576\n", name);
+      std::fprintf(stderr, "error: usage: %s [SIZE] [--csv FOLDER], SIZE at most 1048576\n", name);
       return 2;
     }
-    climb(size);
+    climb(size, folder);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -53,7 +53,7 @@ __device__ RowSum<C> row_sum(const T* row, int lane, int64_t begin, int64_t end,
 }
 
 // --- softmax -------------------------------------------------------------------------------------------------------
-
+//! [rows]
 template <class T, class Shape, bool logarithm>
 __global__ void __launch_bounds__(Shape::threads) softmax_rows(const T* x, T* y, int64_t rows, int n, bool packed) {
   using C = Compute<T>;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(Shape::threads) softmax_rows(const T* x, T* y,
   for (int k = 0; k < part.count; ++k) v[k] = logarithm ? v[k] - log_total : v[k] * scale;
   part.store(y + part.row * n, v);
 }
-
+//! [rows]
 // Long rows are divided into `splits` parts of `length`, a block each, where there are fewer rows than multiprocessors.
 template <class T>
 __global__ void __launch_bounds__(long_row_threads)

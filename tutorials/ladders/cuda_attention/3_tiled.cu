@@ -52,6 +52,7 @@ __global__ void __launch_bounds__(threads) attend_tile(int64_t n, int d, const b
       score[s] = j < n && (!causal || j <= i) ? scale * score[s] : -INFINITY;
       top = fmaxf(top, score[s]);
     }
+    //! [running]
     for (int step = 1; step < parts; step *= 2) top = fmaxf(top, __shfl_xor_sync(whole_warp, top, step));
     const float shrink = expf(largest - top);
     largest = top, sum *= shrink;
@@ -67,6 +68,7 @@ __global__ void __launch_bounds__(threads) attend_tile(int64_t n, int d, const b
       out[o] *= shrink;
       for (int j = 0; c < d && j < tile; ++j) out[o] = fmaf(weights[row * tile + j], values[j * pitch + c], out[o]);
     }
+    //! [running]
   }
   for (int step = 1; step < parts; step *= 2) sum += __shfl_xor_sync(whole_warp, sum, step);
   SIMT_UNROLL
