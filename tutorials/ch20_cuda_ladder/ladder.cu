@@ -107,7 +107,7 @@ class Matrix {
 Accesses count(const Rung& rung, int64_t n) {
   const Matrix a(n, 7), b(n, 11), c(n, 2);
   AccessCounter counter;
-  for (const Matrix* matrix : {&a, &b, &c}) counter.watch(matrix->data(), matrix->bytes());
+  for (const Matrix* matrix : {&a, &b}) counter.watch(matrix->data(), matrix->bytes());  // C is written but once
   rung.gemm(n, n, n, a.data(), b.data(), c.data());
   cuda::synchronize();
   const std::vector<float> got = c.from_device();
@@ -129,14 +129,14 @@ int main() {
   std::vector<Accesses> all;
   for (const Rung& rung : rungs) all.push_back(count(rung, n));
 
-  std::printf("%d x %d x %d             global memory                    operations per byte\n", int(n), int(n),
-              int(n));
-  std::printf("rung        requests  transactions       used    as asked for  once for a block\n");
+  std::printf("%d x %d x %d: A and B are read\n", int(n), int(n), int(n));
+  std::printf("            requests    transactions     operations per byte\n");
+  std::printf("rung        of warps   all  a request   as asked for   each once for a block\n");
   for (size_t r = 0; r < all.size(); ++r) {
     const Accesses& a = all[r];
-    std::printf("%-10s %9d %13d %9.0f%% %15.2f %17.2f\n", rungs[r].name, int(a.requests), int(a.sectors),
-                100 * double(a.bytes) / double(32 * a.sectors), 64 * steps / double(32 * a.sectors),
-                64 * steps / double(32 * a.block_sectors));
+    const double operations = 64 * steps, sectors = double(a.sectors);
+    std::printf("%-10s %9d %7d %8.1f %14.2f %14.2f\n", rungs[r].name, int(a.requests), int(a.sectors),
+                sectors / double(a.requests), operations / (32 * sectors), operations / double(32 * a.block_sectors));
   }
 
   std::printf("\nfor 64 multiply-adds of a warp, which take 16 cycles\n");

@@ -34,25 +34,26 @@ Fit resident_blocks(const Multiprocessor& sm, int threads, int registers, int sh
 const Multiprocessor sms[] = {{"8.0", 2048, 32, 65536, 164 << 10}, {"9.0", 2048, 32, 65536, 228 << 10}};
 
 void show(const char* what, int threads, int registers, int shared_bytes) {
-  std::printf("%-34s %7d %9d %8d", what, threads, registers, shared_bytes);
+  std::printf("%-32s %5d %9d %7d", what, threads, registers, shared_bytes);
   for (const Multiprocessor& sm : sms) {
     const Fit fit = resident_blocks(sm, threads, registers, shared_bytes);
-    std::printf("   %2d %3d%%", fit.blocks, 100 * fit.blocks * ((threads + 31) / 32 * 32) / sm.threads);
+    const int resident = fit.blocks * ((threads + 31) / 32 * 32);
+    std::printf("  %d %5.1f%% %-13s", fit.blocks, 100.0 * resident / sm.threads, fit.limit);
   }
-  std::printf("   %s\n", resident_blocks(sms[1], threads, registers, shared_bytes).limit);
+  std::printf("\n");
 }
 
 }  // namespace
 
 int main() {
-  std::printf("a block                            threads registers   shared   on 8.0     on 9.0    limit\n");
+  std::printf("a block                        threads registers   bytes  on 8.0                 on 9.0\n");
   show("naive, if it takes 32 registers", 256, 32, 0);
   show("shared, if it takes 32 registers", 1024, 32, 2 * 32 * 32 * 4);
   show("shared, if it takes 40", 1024, 40, 2 * 32 * 32 * 4);
   show("registers, bounded to 128", 256, 128, 2 * 128 * 8 * 4);
   show("async, bounded to 128", 256, 128, 2 * 2 * 8 * 132 * 4);
   show("the same, unbounded, with 136", 256, 136, 2 * 2 * 8 * 132 * 4);
-  show("tiles of 128 x 64, three stages", 256, 128, 3 * 2 * 128 * 64 * 2);
+  show("three stages of bfloat16 tiles", 256, 128, 3 * 2 * 128 * 64 * 2);
   const auto blocks = [](int registers) { return resident_blocks(sms[1], 256, registers, 0).blocks; };
   gradus::check(blocks(128) == 2 && blocks(136) == 1, "128 registers leave room for two blocks of 256 threads");
 }

@@ -65,7 +65,7 @@ class Floats {
   void* data_;
 };
 
-// What the checker says, in lines of readable length.
+// The first thing that the checker says, in lines of readable length.
 template <class Launch>
 std::string report(const Launch& launch) {
   std::string text = "nothing to report";
@@ -75,17 +75,9 @@ std::string report(const Launch& launch) {
   } catch (const Error& error) {
     text = error.what();
   }
-  constexpr size_t longest = 104;
-  for (size_t line = 0; text.size() - line > longest;) {
-    const size_t end = text.find('\n', line);
-    if (end != std::string::npos && end - line <= longest) {
-      line = end + 1;
-      continue;
-    }
-    const size_t space = text.rfind(' ', line + longest);
-    text.replace(space, 1, "\n    ");
-    line = space + 1;
-  }
+  text = text.substr(0, text.find('\n'));
+  for (const char* part : {" against ", " byte ", " other: "})
+    if (const size_t at = text.find(part); at != std::string::npos) text.replace(at, 1, "\n    ");
   return text;
 }
 

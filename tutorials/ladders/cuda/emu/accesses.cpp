@@ -20,6 +20,7 @@ struct Range {
 
 // What a warp asked for with one instruction.
 struct Request {
+  bool own = false;
   uint64_t address[lanes];
   uint32_t bytes[lanes] = {};  // 0: this lane took no part
 };
@@ -29,7 +30,7 @@ struct Site {
   const void* place;
   bool shared;
   uint32_t times[max_threads] = {};  // that each thread has been there
-  std::vector<Request> of_warp[max_warps];
+  std::vector<Request> of_warp[max_warps]{};
 };
 
 struct Unit {  // a sector, a line or a word, by its number
@@ -74,7 +75,7 @@ struct AccessCounter::State {
     block = now;
   }
 
-  void add(uint64_t address, uint32_t bytes, const void* place) {
+  void add(uint64_t address, uint32_t bytes, bool own, const void* place) {
     enter_block();
     const auto within = [&](const std::vector<Range>& ranges) {
       for (const Range& range : ranges)
@@ -94,19 +95,21 @@ struct AccessCounter::State {
     const uint32_t time = site->times[thread]++;
     std::vector<Request>& requests = site->of_warp[thread / lanes];
     while (requests.size() <= time) requests.push_back({});
-    requests[time].address[thread % lanes] = address;
-    requests[time].bytes[thread % lanes] = bytes;
+    Request& request = requests[time];
+    request.own |= own;
+    request.address[thread % lanes] = address;
+    request.bytes[thread % lanes] = bytes;
   }
 
   void count(const Request& request, bool is_shared) {
     if (is_shared) {
-      ++counts.shared_requests;
+      counts.shared_requests += request.own;
       touched(request, word_bytes, units);
       int64_t of_bank[banks] = {};
       for (const Unit& word : units) ++of_bank[word.number % banks];
       counts.shared_cycles += *std::max_element(of_bank, of_bank + banks);
     } else {
-      ++counts.requests;
+      counts.requests += request.own;
       for (const uint32_t bytes : request.bytes) counts.bytes += bytes;
       touched(request, line_bytes, units);
       counts.lines += int64_t(units.size());
@@ -151,8 +154,8 @@ Accesses AccessCounter::counted() {
   return state_->counts;
 }
 
-void note(const void* p, unsigned bytes) {
-  if (active != nullptr) active->add(uint64_t(p), bytes, __builtin_return_address(0));
+void note(const void* p, unsigned bytes, bool own) {
+  if (active != nullptr) active->add(uint64_t(p), bytes, own, __builtin_return_address(0));
 }
 
 void note_shared(const void* array, size_t bytes) {

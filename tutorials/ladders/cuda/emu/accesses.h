@@ -14,7 +14,7 @@ namespace gradus::ladder {
 //! [accesses]
 struct Accesses {
   int64_t requests = 0;         // of warps, each one instruction: to global memory
-  int64_t bytes = 0;            // that their lanes asked for
+  int64_t bytes = 0;            // that their lanes asked for, together
   int64_t sectors = 0;          // transactions of 32 bytes that these touch
   int64_t lines = 0;            // lines of 128 bytes, of which the first cache finds one in a cycle
   int64_t block_sectors = 0;    // sectors, if a block fetched each but once
@@ -42,8 +42,8 @@ class AccessCounter {
   std::unique_ptr<State> state_;
 };
 
-// What Words and SIMT_SHARED tell.
-void note(const void* p, unsigned bytes);
+// What Words and SIMT_SHARED tell. `own`: it is an instruction of its own, not the second half of a cp.async.
+void note(const void* p, unsigned bytes, bool own = true);
 void note_shared(const void* array, size_t bytes);
 
 //! [word]
@@ -102,7 +102,7 @@ namespace simt {
 template <int bytes>
 EMU_INLINE void counted_cp_async(void* to, const void* from, int valid = bytes) {
   if (valid > 0) gradus::ladder::note(from, unsigned(valid));
-  gradus::ladder::note(to, bytes);
+  gradus::ladder::note(to, bytes, valid == 0);
   cp_async<bytes>(to, from, valid);
 }
 }  // namespace simt
