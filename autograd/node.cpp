@@ -43,11 +43,14 @@ Tensor Node::restore(size_t index, const std::shared_ptr<Node>& place) const {
   check(s.storage->version() == s.version, op, ": a tensor of shape ", s.layout.shape,
         " that its gradient needs was changed in place after the forward pass (version ", s.storage->version(),
         ", expected ", s.version, ")");
+  if (s.remake) return Tensor(s.remake(Tensor(s.storage, s.layout)), place);
   return Tensor(s.storage, s.layout, place);
 }
 //! [restore]
 
 Tensor Kept::input(int i) const {
+  check(node_->keep == Keep::inputs || node_->keep == Keep::both, node_->op,
+        ": its gradient asks for an input, which Keep::inputs or Keep::both would have kept");
   return node_->restore(size_t(i), grad_enabled() ? node_->inputs[size_t(i)] : nullptr);
 }
 
@@ -55,6 +58,8 @@ const Shape& Kept::input_shape(int i) const { return node_->inputs[size_t(i)]->s
 
 Tensor Kept::output() const {
   bool inputs_too = node_->keep == Keep::both;
+  check(node_->keep == Keep::output || inputs_too, node_->op,
+        ": its gradient asks for the output, which Keep::output or Keep::both would have kept");
   return node_->restore(inputs_too ? node_->inputs.size() : 0, grad_enabled() ? node_ : nullptr);
 }
 

@@ -13,6 +13,7 @@
 namespace gradus {
 
 struct Node;
+using Remake = Tensor (*)(const Tensor& input);
 
 bool grad_enabled();  // whether this thread records ops
 // Whether t's handle is the only way to its numbers, all of its storage, so that they may be changed in place.
@@ -23,7 +24,8 @@ struct Saved {
   std::shared_ptr<Storage> storage;
   Layout layout;
   uint64_t version = 0;
-  bool narrowed = false;  // a copy in bfloat16 of what is float32: see KeepInBfloat16
+  bool narrowed = false;    // a copy in bfloat16 of what is float32: see KeepInBfloat16
+  Remake remake = nullptr;  // if set, this makes what is meant of what is saved: see Node
 };
 
 enum class Keep : uint8_t { none = 0, inputs = 1, output = 2, both = 3 };
@@ -100,7 +102,10 @@ struct Node {
   Keep keep = Keep::none;
   bool freed = false;       // a backward pass used and dropped what was saved
   bool shows_leaf = false;  // the result is a leaf, or a view of one's numbers
-  Shape shape;              // of the result
+  // How to make the result of the one input once more, where that costs little: rules that need the result then keep
+  // the input in its place, which this node keeps anyway, and the result goes when its last handle does.
+  Remake remake = nullptr;
+  Shape shape;  // of the result
   DType dtype;
   Device device;
   Tensor grad;                    // leaves only

@@ -24,6 +24,12 @@ bool pays_to_narrow(const Tensor& t, const Node* source) {
 void save(Node& node, const Tensor& t, Node* source = nullptr) {
   if (!t.defined()) return node.saved.emplace_back();
   const uint64_t version = t.storage()->version();
+  // A result that was changed in place is not what would be made again.
+  if (source && source->remake && version == 0 && !source->saved.empty()) {
+    const Saved& input = source->saved[0];
+    if (!input.narrowed && !input.remake)
+      return node.saved.emplace_back(input.storage, input.layout, input.version, false, source->remake);
+  }
   if (!pays_to_narrow(t, source)) return node.saved.emplace_back(t.storage(), t.layout(), version);
   std::shared_ptr<Storage> copy = source->narrow.lock();
   if (!copy || source->narrow_version != version) {

@@ -201,6 +201,43 @@ TEST(Memory, ReluTakesTemporaries) {
   EXPECT_EQ(x.to_vector(), std::vector<double>(6, 1));
 }
 
+// What the next layer needs of these is made again of their input, which they keep anyway.
+TEST(Memory, CheapResultsAreMadeAgain) {
+  const std::vector<std::function<Tensor(const Tensor&)>> functions = {
+      [](const Tensor& x) { return gelu(x); }, [](const Tensor& x) { return gelu(x, "tanh"); }, silu};
+  const Tensor x = randn({64, 30});
+  for (const auto& f : functions) {
+    const Tensor u = randn({500, 30}).requires_grad_(), v = randn({40, 500}).requires_grad_();
+    const int64_t before = memory_stats().live;
+    const Tensor y = linear(f(linear(x, u)), v);
+    EXPECT_LT(memory_stats().live - before, 64 * 500 * 4 * 3 / 2);
+    y.sum().backward();
+    EXPECT_TRUE(allclose(v.grad(), matmul(ones({40, 64}), f(linear(x, u)).detach())));
+
+    // Twice in a row, and gradients of gradients.
+    const Tensor a = randn({7}, {.dtype = float64}).requires_grad_(), w = randn({7}, {.dtype = float64});
+    gradcheck([&](const std::vector<Tensor>& in) { return f(f(in[0])) * in[1]; }, {a, w.clone().requires_grad_()});
+    gradgradcheck([&](const std::vector<Tensor>& in) { return f(in[0]) * in[1]; }, {a, w.clone().requires_grad_()});
+
+    // Of a result that was changed in place, what it has become; of an input that was changed later, nothing.
+    const Tensor b = ones({3}).requires_grad_();
+    Tensor changed = f(randn({3}).requires_grad_() * 1.0);
+    {
+      NoGrad guard;
+      changed.mul_(2);
+    }
+    (changed * b).sum().backward();
+    EXPECT_TRUE(equal(b.grad(), changed.detach()));
+    Tensor input = randn({3}).requires_grad_() * 1.0;
+    const Tensor product = f(input) * b;
+    {
+      NoGrad guard;
+      input.mul_(2);
+    }
+    EXPECT_THROW(product.sum().backward(), Error);
+  }
+}
+
 TEST(Memory, FunctionsHoldTheirCapturesOnce) {
   using Function = InlineFunction<int(int), 16>;
   EXPECT_FALSE(Function());

@@ -464,6 +464,26 @@ TEST(CustomOp, IsAnOpLikeAnyOther) {
   EXPECT_FALSE(cube(x).requires_grad());
 }
 
+TEST(CustomOp, SaysWhatWasNotKept) {
+  const auto backward = [](Keep keep, Tensor (*ask)(const Kept&)) {
+    const Tensor x = leaf({1, -2, 0.5});
+    try {
+      const auto rule = [ask](const Tensor& g, const Kept& k) { return grads(g * ask(k)); };
+      record("halve", {x}, x.detach() * 0.5, keep, rule).sum().backward();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto input = [](const Kept& k) { return k.input(); };
+  const auto output = [](const Kept& k) { return k.output(); };
+  EXPECT_EQ(backward(Keep::inputs, input) + backward(Keep::output, output) + backward(Keep::both, output), "");
+  EXPECT_EQ(backward(Keep::output, input),
+            "halve: its gradient asks for an input, which Keep::inputs or Keep::both would have kept");
+  EXPECT_EQ(backward(Keep::inputs, output),
+            "halve: its gradient asks for the output, which Keep::output or Keep::both would have kept");
+}
+
 // `slope` times the right gradient at one of the elements.
 TensorFunction with_wrong_gradient(double slope, double slope_of_slope = 1) {
   return [=](const std::vector<Tensor>& in) {

@@ -14,6 +14,12 @@ Tensor unary(const char* name, Unary op, const Tensor& x, Keep keep, Rule rule, 
   return record(name, {x}, std::move(y), keep, std::move(rule));
 }
 
+// The result of a function that is cheaper to compute again than to keep beside its input.
+Tensor remade(Tensor y, Remake remake) {
+  if (y.node()) y.node()->remake = remake;
+  return y;
+}
+
 // g op'(kept) in one pass: for when nobody differentiates the result. Rules give the formula for when somebody does.
 // It goes into g itself where only the backward pass holds that, which drops it once its rule has run.
 Tensor fused(Unary op, const Tensor& kept, const Tensor& g, double a = 0, double b = 0) {
@@ -168,13 +174,15 @@ Tensor gelu(const Tensor& x, const std::string& approximate) {
   check(approximate == "none" || approximate == "tanh", "gelu: approximate is '", approximate,
         "', expected none or tanh");
   if (approximate == "none") {
-    return unary("gelu", Unary::gelu, as_floating(x), Keep::inputs, [](const Tensor& g, const Kept& k) {
+    auto rule = [](const Tensor& g, const Kept& k) {
       Tensor at = k.input();
       if (!grad_enabled()) return grads(fused(Unary::gelu, at, g));
       return grads(g * (normal_cdf(at) + at * normal_density(at)));
-    });
+    };
+    return remade(unary("gelu", Unary::gelu, as_floating(x), Keep::inputs, rule),
+                  [](const Tensor& input) { return gelu(input, "none"); });
   }
-  return unary("gelu_tanh", Unary::gelu_tanh, as_floating(x), Keep::inputs, [](const Tensor& g, const Kept& k) {
+  auto rule = [](const Tensor& g, const Kept& k) {
     Tensor at = k.input();
     if (!grad_enabled()) return grads(fused(Unary::gelu_tanh, at, g));
     constexpr double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
@@ -182,16 +190,20 @@ Tensor gelu(const Tensor& x, const std::string& approximate) {
     Tensor t = tanh(at * (at2 * cubic + 1.0) * scale);
     Tensor slope = (at2 * (3 * cubic) + 1.0) * scale;
     return grads(g * ((t + 1.0) * 0.5 + at * (1.0 - square(t)) * slope * 0.5));
-  });
+  };
+  return remade(unary("gelu_tanh", Unary::gelu_tanh, as_floating(x), Keep::inputs, rule),
+                [](const Tensor& input) { return gelu(input, "tanh"); });
 }
 
 Tensor silu(const Tensor& x) {
-  return unary("silu", Unary::silu, as_floating(x), Keep::inputs, [](const Tensor& g, const Kept& k) {
+  auto rule = [](const Tensor& g, const Kept& k) {
     Tensor at = k.input();
     if (!grad_enabled()) return grads(fused(Unary::silu, at, g));
     Tensor s = sigmoid(at);
     return grads(g * s * (at * (1.0 - s) + 1.0));
-  });
+  };
+  return remade(unary("silu", Unary::silu, as_floating(x), Keep::inputs, rule),
+                [](const Tensor& input) { return silu(input); });
 }
 
 Tensor softplus(const Tensor& x, double beta, double threshold) {
