@@ -60,7 +60,7 @@ void copy(int64_t rows, int64_t columns, const Word* x, int64_t x_row, Word* y, 
   // - __syncthreads();
   // + for (int p = 0; p < piece_size && first + p < n && i < m; ++p) sum += a[i * a_row + first + p] * piece[p];
   // + __syncthreads();
-  // MISTAKE the barriers stand where threads without a row do not come by
+  // MISTAKE threads without a row stay out of the loop
   // - for (int64_t first = 0; first < n; first += piece_size) {
   // + for (int64_t first = 0; first < n && i < m; first += piece_size) {
 }

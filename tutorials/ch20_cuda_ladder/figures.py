@@ -10,11 +10,11 @@ from figures import palette, plt, program, save
 fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), constrained_layout=True)
 for axis, pitch in zip(axes, (32, 33)):
     words = np.arange(32)[:, None] * pitch + np.arange(pitch)
-    picture = axis.imshow(words % 32, cmap="twilight", interpolation="nearest", vmin=0, vmax=32)
-    axis.add_patch(plt.Rectangle((6.5, -0.5), 1, 32, fill=False, edgecolor="black", linewidth=1.5))
+    picture = axis.imshow(words % 32, cmap="viridis", interpolation="nearest", vmin=0, vmax=31)
+    axis.add_patch(plt.Rectangle((6.5, -0.5), 1, 32, fill=False, edgecolor="white", linewidth=1.5))
     used = len(set(words[:, 7] % 32))
     axis.set(title=f"rows of {pitch} words: a column in {used} bank{'s' if used > 1 else ''}", xlabel="column",
-             xticks=(0, 7, 31), yticks=(0, 31))
+             xticks=(0, 7, 31), yticks=(0, 31), xlim=(-0.5, 32.5))
     axis.title.set_fontsize(9)
     for spine in axis.spines.values():
         spine.set_visible(False)
@@ -33,10 +33,11 @@ places = np.arange(len(memory))[::-1]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7), sharey=True, constrained_layout=True)
 for y, (_, asked, block) in zip(places, memory):
     left.plot([float(asked), float(block)], [y, y], color=palette[0], linewidth=0.8)
-left.plot([float(asked) for _, asked, _ in memory], places, "o", color=palette[0], label="as warps ask for them")
-left.plot([float(block) for _, _, block in memory], places, "o", color=palette[0], markerfacecolor="white",
+left.plot([float(asked) for _, asked, _ in memory], places, "o", color=palette[0], markersize=8,
+          label="as warps ask for them")
+left.plot([float(block) for _, _, block in memory], places, "o", color=palette[0], markerfacecolor="white", markersize=4.5,
           label="each once for a block")
-left.axvline(ridge, color=palette[3], linestyle="--", linewidth=1, label="what an H100's memory wants")
+left.axvline(ridge, color=palette[3], linestyle="--", linewidth=1, label="peak over bandwidth, H100")
 left.set(xscale="log", xlabel="operations per byte of global memory", yticks=places,
          yticklabels=[name for name, _, _ in memory], ylim=(-0.6, len(memory) + 1.6))
 left.legend(fontsize=7.5, loc="upper left")

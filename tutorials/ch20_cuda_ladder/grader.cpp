@@ -146,7 +146,8 @@ const char* edge = "threads beyond the edge copy, too";
 const char* few_barriers =
     "the checker's two lines are not kept apart by a barrier: perhaps the barrier has moved, and there is still only "
     "one";
-const char* some_barriers = "the barriers stand where threads without a row do not come by";
+const char* stay_out =
+    "threads without a row stay out of the loop: they do not copy their part of x, and do not come by the barriers";
 const char* early = "threads without an element of c return before they have copied";
 
 const std::vector<grading::Task<ch20::Exercises>> tasks = {
@@ -179,8 +180,8 @@ const std::vector<grading::Task<ch20::Exercises>> tasks = {
      .grade =
          [](const ch20::Exercises& student, Grade& grade) {
            grade.known_error("data race in shared memory", few_barriers);
-           grade.known_error("uninitialised shared memory", few_barriers);
-           grade.known_error("divergent barriers", some_barriers);
+           grade.known_error("uninitialised shared memory", stay_out);
+           grade.known_error("divergent barriers", stay_out);
            for (const Size& s : {Size{1, 1}, {64, 64}, {3, 130}, {70, 200}, {129, 65}, {5, 0}, {0, 5}}) {
              const Tensor left = numbers(grade, s.m, s.n), right = numbers(grade, s.n, 1);
              const Stored a(left, 2), x(right, 0);

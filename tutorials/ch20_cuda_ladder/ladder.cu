@@ -14,7 +14,6 @@ using gradus::ladder::make_word4;
 using gradus::ladder::Word;
 using gradus::ladder::Word4;
 
-//! [again]
 #define float Word
 #define float4 Word4
 #define make_float4 make_word4
@@ -28,7 +27,6 @@ using gradus::ladder::Word4;
   using namespace ::gradus::cuda_ladder; \
   }                                      \
   }
-//! [again]
 RUNG(one)
 RUNG(two)
 RUNG(three)

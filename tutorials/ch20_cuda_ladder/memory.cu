@@ -32,7 +32,6 @@ class OnDevice {
   T* data_;
 };
 
-//! [patterns]
 __global__ void load(const Word* x, int first, int stride, float* y) {
   y[threadIdx.x] = x[first + int(threadIdx.x) * stride];
 }
@@ -40,7 +39,6 @@ __global__ void store_shared(int stride) {
   SIMT_SHARED(Word, words, [32 * 36]);
   words[int(threadIdx.x) * stride] = 1;
 }
-//! [patterns]
 
 void global_memory() {
   const OnDevice<Word> x(32 * 1000);

@@ -10,7 +10,6 @@ using namespace gradus;
 
 namespace {
 
-//! [edge]
 template <bool returns_early>
 __global__ void product_by_tiles(int m, int k, const float* a, const float* b, float* c) {  // b (k, 8), c (m, 8)
   SIMT_SHARED(float, a_tile, [8][8]);
@@ -27,9 +26,7 @@ __global__ void product_by_tiles(int m, int k, const float* a, const float* b, f
   }
   if (i < m) c[i * 8 + x] = sum;
 }
-//! [edge]
 
-//! [buffers]
 template <int pending>
 __global__ void double_buffered(int pieces, const float* x, float* y) {
   SIMT_SHARED(float, buffer, [2][64]);
@@ -47,7 +44,6 @@ __global__ void double_buffered(int pieces, const float* x, float* y) {
   }
   y[t] = sum;
 }
-//! [buffers]
 
 class Floats {
  public:

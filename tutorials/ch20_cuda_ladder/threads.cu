@@ -69,7 +69,7 @@ int main() {
   const std::vector<Element> down = elements(first_warp<false>, dim3(32, 8));
   const std::vector<Element> along = elements(first_warp<true>, dim3(32, 8));
   const std::vector<Element> two_rows = elements(first_warp<true>, dim3(16, 16));
-  std::printf("\nlane                       0        1        2        15       16       31\n");
+  std::printf("\nlane of the first warp     0        1        2        15       16       31\n");
   show("32 x 8 threads, x is row", down);
   show("32 x 8, x is column", along);
   show("16 x 16, x is column", two_rows);

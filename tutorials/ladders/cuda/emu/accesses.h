@@ -46,7 +46,6 @@ class AccessCounter {
 void note(const void* p, unsigned bytes, bool own = true);
 void note_shared(const void* array, size_t bytes);
 
-//! [word]
 // In use, a float. Which instruction it was is told by the place that `note` is called from.
 class Word {
  public:
@@ -70,7 +69,6 @@ class Word {
  private:
   float value_;
 };
-//! [word]
 
 // Four of them, moved at once.
 struct alignas(16) Word4 {
