@@ -142,6 +142,13 @@ void judge_transpose(const ch20::Exercises& student, Grade& grade, const Size& s
   grade.equal("y for x of " + name(s), y.tensor(), in_double(from).t().contiguous(), {}, 0);
 }
 
+// What goes wrong with any kernel.
+void expect_errors(Grade& grade) {
+  grade.known_error(
+      "not the device's",
+      "the launch is written, but its kernel still throws NotImplemented; or it has a pointer to the host");
+}
+
 const char* edge = "threads beyond the edge copy, too";
 const char* few_barriers =
     "the checker's two lines are not kept apart by a barrier: perhaps the barrier has moved, and there is still only "
@@ -156,6 +163,7 @@ const std::vector<grading::Task<ch20::Exercises>> tasks = {
      .stars = 1,
      .grade =
          [](const ch20::Exercises& student, Grade& grade) {
+           expect_errors(grade);
            for (const char* words : {"out-of-bounds", "data race in global memory"}) grade.known_error(words, edge);
            for (const Size& s : {Size{1, 1}, {3, 5}, {8, 32}, {9, 33}, {21, 70}, {70, 3}, {0, 7}, {7, 0}})
              judge_copy(student, grade, s, 1);
@@ -179,6 +187,7 @@ const std::vector<grading::Task<ch20::Exercises>> tasks = {
      .stars = 2,
      .grade =
          [](const ch20::Exercises& student, Grade& grade) {
+           expect_errors(grade);
            grade.known_error("data race in shared memory", few_barriers);
            grade.known_error("uninitialised shared memory", stay_out);
            grade.known_error("divergent barriers", stay_out);
@@ -205,6 +214,7 @@ const std::vector<grading::Task<ch20::Exercises>> tasks = {
      .stars = 2,
      .grade =
          [](const ch20::Exercises& student, Grade& grade) {
+           expect_errors(grade);
            for (const Size& s : {Size{1, 1}, {32, 32}, {5, 40}, {40, 5}, {33, 65}, {71, 34}, {0, 3}, {3, 0}})
              judge_transpose(student, grade, s);
            const Stored x(numbers(grade, 64, 96), 0), y(numbers(grade, 96, 64), 0);
@@ -230,6 +240,7 @@ const std::vector<grading::Task<ch20::Exercises>> tasks = {
      .stars = 3,
      .grade =
          [](const ch20::Exercises& student, Grade& grade) {
+           expect_errors(grade);
            grade.known_error("uninitialised shared memory", early);
            grade.known_error("data race in shared memory",
                              "each piece takes two barriers: one when all have copied, one when all have added up");

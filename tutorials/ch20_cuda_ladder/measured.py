@@ -31,9 +31,10 @@ places = range(len(rows), 0, -1)
 shares = [float(share) for _, _, share in rows]
 axes.barh(places, shares, color="#0072b2")
 for y, share, (_, speed, _) in zip(places, shares, rows):
-    axes.text(share + 1, y, f"{share:.0f}%, {float(speed) / 1000:.1f} TFLOP/s", va="center", fontsize=8)
-axes.axvline(100, color="#d55e00", linestyle="--", linewidth=1)
-axes.set(yticks=list(places), yticklabels=[name for name, _, _ in rows], xlim=(0, max(115, 1.35 * max(shares))),
+    axes.text(share + max(shares) / 50, y, f"{share:.0f}%, {float(speed) / 1000:.1f} TFLOP/s", va="center", fontsize=8,
+              bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+axes.axvline(100, color="#d55e00", linestyle="--", linewidth=1, zorder=0)
+axes.set(yticks=list(places), yticklabels=[name for name, _, _ in rows], xlim=(0, max(130, 1.45 * max(shares))),
          xlabel="% of what multiply-adds on registers reach")
 axes.set_title(f"{head[1]}, {head[2]}", fontsize=9)
 fig.savefig(sys.argv[2], bbox_inches="tight")
