@@ -51,6 +51,7 @@ inline __global__ void racing_product(int64_t m, int64_t n, const float* a, int6
 }
 //! [race]
 
+//! [conflict]
 // A block of 32 x 8 threads turns a square of 32 x 32: rows of x come in, rows of y go out.
 inline __global__ void conflicting_transpose(int64_t rows, int64_t columns, const Word* x, int64_t x_row, Word* y,
                                              int64_t y_row) {
@@ -63,5 +64,6 @@ inline __global__ void conflicting_transpose(int64_t rows, int64_t columns, cons
   for (int r = int(threadIdx.y); r < square_size; r += 8)
     if (j + r < columns && i + l < rows) y[(j + r) * y_row + i + l] = square[l][r];
 }
+//! [conflict]
 
 }  // namespace ch20

@@ -53,6 +53,7 @@ class Word {
   template <std::same_as<int> T>
   EMU_INLINE Word(T value) : value_(float(value)) {}
   EMU_INLINE Word(const Word& x) : value_(float(x)) {}
+  //! [word]
   template <std::same_as<float> T>
   EMU_INLINE operator T() const {
     note(this, sizeof *this);
@@ -63,6 +64,7 @@ class Word {
     value_ = value;
     return *this;
   }
+  //! [word]
   EMU_INLINE Word& operator=(const Word& x) { return *this = float(x); }
   EMU_INLINE Word& operator+=(float value) { return *this = float(*this) + value; }
 
