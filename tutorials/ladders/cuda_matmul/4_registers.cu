@@ -1,7 +1,7 @@
 // Rung 4, registers: a thread computes 8 x 8 elements of C, whose sums stay in its registers.
 //
 // In a step of depth it loads 8 numbers of A and 8 of B, and does 64 multiply-adds with them. A block of 16 x 16
-// threads has a tile of 128 x 128 of C, and for 8 steps copies 2 x 128 x 8 numbers: 128 multiply-adds for each float
+// threads has a tile of 128 x 128 of C, and for 8 steps copies 2 x 128 x 8 numbers: 64 multiply-adds for each float
 // that global memory gives, 4 times as many as before.
 //
 // 16 loads of a warp take shared memory 16 cycles, and 64 multiply-adds take the arithmetic units of a multiprocessor
@@ -38,6 +38,7 @@ __global__ void __launch_bounds__(side* side, 2)
       b_tile[e / tile][e % tile] = p < k && j < n ? b[p * n + j] : 0;
     }
     __syncthreads();
+    //! [step]
     SIMT_UNROLL
     for (int p = 0; p < depth; ++p) {
       float of_a[each], of_b[each];
@@ -51,6 +52,7 @@ __global__ void __launch_bounds__(side* side, 2)
         for (int j = 0; j < each; ++j) sums[i][j] = fmaf(of_a[i], of_b[j], sums[i][j]);
       }
     }
+    //! [step]
     __syncthreads();
   }
   SIMT_UNROLL

@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(threads, 2)
     }
     simt::cp_async_commit();
   };
+  //! [loop]
   float sums[8][8] = {};
   copy(0, 0);
   int buffer = 0;
@@ -53,6 +54,7 @@ __global__ void __launch_bounds__(threads, 2)
     multiply_tile(a_tiles[buffer], b_tiles[buffer], sums);
     buffer = 1 - buffer;
   }
+  //! [loop]
   simt::cp_async_wait<0>();
   store_tile(sums, m - row, n - column, c + row * n + column, n);
 }
