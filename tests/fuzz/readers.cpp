@@ -1,5 +1,6 @@
 // Whatever bytes a reader is given, it gives something that holds together, or throws one clear Error: libFuzzer looks
-// for bytes with which it does neither. GRADUS_FUZZ names the reader; without it, their names are printed. run.sh runs them.
+// for bytes with which it does neither. GRADUS_FUZZ names the reader; without it, their names are printed. run.sh runs
+// them.
 #include <fcntl.h>
 #include <unistd.h>
 
