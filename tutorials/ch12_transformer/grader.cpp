@@ -81,9 +81,9 @@ void grade_merge(const Exercises& student, Grade& grade) {
         first.erase(first.begin() + int64_t(i) + 1);
         break;
       }
-    grade.that(got != twice, what + ". The right piece is not taken away: its letters are there twice");
-    grade.that(got != first, what + ". Only the first occurrence is merged");
-    grade.that(data::join(got, "") == data::join(pieces, ""), what + ". Letters were lost or added");
+    grade.that(got != twice, what + ": the right piece is not taken away: its letters are there twice");
+    grade.that(got != first, what + ": only the first occurrence is merged");
+    grade.that(data::join(got, "") == data::join(pieces, ""), what + ": letters were lost or added");
     grade.fail(what);
   };
   judge("▁ d og s", "d", "og");
