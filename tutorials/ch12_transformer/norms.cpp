@@ -141,7 +141,7 @@ int main(int argc, char** argv) {
       for (const uint64_t seed : {1, 2, 3}) {
         const std::vector<double> losses = train(norm_first, warmup, seed);
         const double last = mean_of(losses, losses.size(), 20);
-        std::printf("%8.3f", last);
+        last < 0.3 ? std::printf("  < 0.3") : std::printf("%7.1f", last);
         std::fflush(stdout);
         worst.back() = std::max(worst.back(), last), best.back() = std::min(best.back(), last);
         if (seed == 1) curves.push_back(losses);
@@ -159,5 +159,5 @@ int main(int argc, char** argv) {
         "the gradients differ from the text");
   for (size_t i = 0; i < after.size(); ++i)
     check(after[i].moved > 1.2 * before[i].moved, "the outputs move otherwise than the text says");
-  check(best[0] > 1 && worst[1] < 0.5 && worst[2] < 0.5 && worst[3] < 0.5, "the trainings differ from the text");
+  check(best[0] > 1 && worst[1] < 0.3 && worst[2] < 0.3 && worst[3] < 0.3, "the trainings differ from the text");
 }

@@ -179,7 +179,8 @@ Made print_by_length(const nn::Transformer& model, const Corpus& corpus) {
     all.add(made);
   }
   print("all", all);
-  std::printf("the beam found a likelier translation for %lld\n", static_cast<long long>(all.likelier));
+  const std::string likelier = all.likelier < 20 ? "fewer than 20" : std::to_string(all.likelier);
+  std::printf("sentences for which the beam found a likelier translation: %s\n", likelier.c_str());
   return all;
 }
 
