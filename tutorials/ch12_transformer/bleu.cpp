@@ -40,9 +40,7 @@ int main() {
   const double brevity = std::min(1.0, std::exp(1 - double(right.size()) / double(words.size())));
   std::printf("\ngeometric mean %.4f\nbrevity        %.4f\nBLEU           %.2f\n", std::exp(logarithms), brevity,
               100 * brevity * std::exp(logarithms));
-  //! [library]
   const data::Bleu b = data::bleu({candidate}, {reference}, {.tokens = data::BleuTokens::none});
-  //! [library]
   std::printf("library        %s\n", data::to_string(b).c_str());
   check(std::abs(b.score - 100 * brevity * std::exp(logarithms)) < 1e-9, "the library counts otherwise");
 }

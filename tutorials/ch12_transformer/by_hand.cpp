@@ -19,14 +19,12 @@ void show(const char* what, const Tensor& x) {  // (rows, columns)
   }
 }
 
-//! [norm]
 // Each row of x (places, features) with mean 0 and variance 1.
 Tensor normalised(const Tensor& x) {
   const Tensor away = x - x.mean({-1}, true);             // (places, features)
   const Tensor variance = square(away).mean({-1}, true);  // (places, 1): over the features, not over the places
   return away / sqrt(variance + 1e-5);
 }
-//! [norm]
 
 }  // namespace
 
