@@ -15,6 +15,7 @@ MultiheadOptions attention_of(const TransformerOptions& o) {
   return a;
 }
 
+//! [sub-layer]
 // x + dropout(f(x)), normalised before f or after the sum.
 template <class F>
 Tensor residual(const Tensor& x, const LayerNorm& norm, const TransformerOptions& o, bool training, const F& f) {
@@ -28,6 +29,7 @@ Tensor feed_forward(const Layer& layer, const Tensor& x) {
   const Tensor inner = o.activation(layer.linear1(x));
   return layer.linear2(dropout(inner, o.activation_dropout.value_or(o.dropout), layer.training()));
 }
+//! [sub-layer]
 
 MultiheadCall with_weights(MultiheadCall call, bool wanted) {
   call.need_weights = wanted;
