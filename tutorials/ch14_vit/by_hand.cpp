@@ -124,6 +124,18 @@ void places() {
   show("row and column: the place in the middle with all places", from_vector(map, {7, 7}), "%7.2f");
 }
 
+// How much of the squared length of the vectors differs from place to place.
+double moving_share(const Tensor& places) {
+  return (places.var({0}, 0).sum() / square(places).mean({0}).sum()).item();
+}
+
+void small_grid() {
+  std::printf("share of the vectors' squared length that differs between places, 4 x 4 patches, 24 features\n");
+  std::printf("  along all patches %.0f%%, row and column %.0f%%\n",
+              100 * moving_share(nn::sinusoidal_positions(16, 24)),
+              100 * moving_share(nn::sinusoidal_positions_2d(4, 4, 24)));
+}
+
 void rolled() {
   //! [rollout]
   const Tensor first = tensor({{1, 0, 0}, {0, 0, 1}, {0, 0, 1}}, whole);  // (tokens, tokens): a query in each row
@@ -148,5 +160,6 @@ int main() {
   costs();
   class_token();
   places();
+  small_grid();
   rolled();
 }
