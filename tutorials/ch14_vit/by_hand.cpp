@@ -76,7 +76,8 @@ void moved() {
   const Tensor here = words_of(picture), there = words_of(picture.roll(1, 1));
   show("\na stroke in the second column, in words", here, "%4.0f");
   show("the same stroke in the third column", there, "%4.0f");
-  std::printf("product of a word with ink before and one after: %.0f\n", (here[0] * there[1]).sum().item());
+  std::printf("product of the word with the stroke before and the one after: %.0f\n",
+              (here[0] * there[1]).sum().item());
   check((here[0] * there[1]).sum().item() == 0, "the words are alike");
 }
 

@@ -29,7 +29,7 @@ struct VitOptions {
   int64_t side() const { return pixels / patch; }  // of the grid of patches
 };
 
-// Numbers to begin with that are learned: Dosovitskiy et al.'s code draws them so.
+// Small random numbers, to be learned.
 inline Tensor learned(const Shape& shape) { return nn::normal_(empty(shape, {.requires_grad = true}), 0, 0.02); }
 
 // (patches, features).
