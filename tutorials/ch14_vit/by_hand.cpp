@@ -119,10 +119,6 @@ void places() {
     std::printf("%-29s %9.3f %8.3f %8.3f %10.3f\n", name, product(table, 3, 3, 3, 3), product(table, 3, 3, 3, 4),
                 product(table, 3, 3, 4, 3), product(table, 3, 6, 4, 0));
   check(product(grid, 3, 3, 3, 4) > product(grid, 3, 6, 4, 0) + 1, "the grid is not seen");
-  std::vector<double> map;
-  for (int64_t row = 0; row < 7; ++row)
-    for (int64_t column = 0; column < 7; ++column) map.push_back(product(grid, 3, 3, row, column));
-  show("row and column: the place in the middle with all places", from_vector(map, {7, 7}), "%7.2f");
 }
 
 // How much of the squared length of the vectors differs from place to place.

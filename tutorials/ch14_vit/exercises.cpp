@@ -11,8 +11,8 @@ using namespace gradus;
 
 namespace {
 
-// 14.1 ★ Cut the height into (rows, patch) and the width into (columns, patch); then bring the dimensions into the order
-// that is asked for. This is what article A2 lacks in its section 5.2: the step from a picture to vectors.
+// 14.1 ★ Cut the height into (rows, patch) and the width into (columns, patch); then bring the dimensions into the
+// order that is asked for. This is what article A2 lacks in its section 5.2: the step from a picture to vectors.
 Tensor patchify(const Tensor& pictures, int64_t patch) {
   // BEGIN SOLUTION 14.1
   const int64_t height = pictures.size(2), width = pictures.size(3);

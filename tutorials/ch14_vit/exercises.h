@@ -26,9 +26,9 @@ struct Exercises {
   // is recorded.
   Prepended (*prepend)(const gradus::Tensor& token, const gradus::Tensor& words, const gradus::Tensor& g);
 
-  // 14.3 ★★ Sinusoidal positions on a grid, float64 (rows * columns, features), row after row, features a multiple of 4.
-  // The first h = features / 2 features tell the row r: feature 2i is sin(r / 10000^(2i / h)), feature 2i + 1 the cosine
-  // of the same angle. The other h tell the column in the same way.
+  // 14.3 ★★ Sinusoidal positions on a grid, float64 (rows * columns, features), row after row, features a multiple of
+  // 4. The first h = features / 2 features tell the row r: feature 2i is sin(r / 10000^(2i / h)), feature 2i + 1 the
+  // cosine of the same angle. The other h tell the column in the same way.
   gradus::Tensor (*positions)(int64_t rows, int64_t columns, int64_t features);
 
   // 14.4 ★★★ Attention rollout, for each patch how much of it reached the class token: (batch, patches). The layers'

@@ -19,7 +19,7 @@ struct Result {
 };
 
 //! [moved]
-// The pictures (batch, 1, 28, 28) moved to the right by `by` pixels; what comes in on the left is as dark as the corner.
+// The pictures (batch, 1, 28, 28) moved to the right by `by` pixels; what comes in on the left is like the corner.
 Tensor moved(const Tensor& images, int64_t by) {
   if (by == 0) return images;
   const Tensor in =

@@ -84,8 +84,8 @@ int main() {
               difference(Places::learned, order) < 1e-5 ? "the same" : "others");
   check(difference(Places::none, order) < 1e-5, "order is seen");
 
-  std::printf("                                      learned as they are    learned shuffled\n");
-  std::printf("test pictures                         as they are shuffled   shuffled in the same order\n");
+  std::printf("trained on pictures                     as they are         all shuffled in one order\n");
+  std::printf("tested on pictures                      as they are  mixed  shuffled in the same order\n");
   struct Row {
     const char* name;
     VitOptions options;
@@ -95,7 +95,7 @@ int main() {
         Row{"sinusoids of row and column", {.places = Places::grid}}, Row{"learned", {.places = Places::learned}},
         Row{"learned, mean of the patches", {.class_token = false}}}) {
     const Reached r = learn([o = options] { return Vit(o); }, train_set, test_set, order, 0.02);
-    std::printf("%-37s %10.1f%% %7.1f%% %10.1f%%\n", name, 100 * r.as_is, 100 * r.mixed, 100 * r.alike);
+    std::printf("%-39s %10.1f%% %5.1f%%  %10.1f%%\n", name, 100 * r.as_is, 100 * r.mixed, 100 * r.alike);
     std::fflush(stdout);
     if (options.places == Places::none)
       check(r.as_is < 0.8 && r.mixed > r.as_is - 0.02, name, ": order is seen");
@@ -103,6 +103,6 @@ int main() {
       check(r.as_is > 0.58 && r.mixed < r.as_is - 0.05, name, ": order is not seen");
   }
   const Reached r = learn(ch05::make_cnn, train_set, test_set, order, 0.005);
-  std::printf("%-37s %10.1f%% %7.1f%% %10.1f%%\n", "chapter 05's network", 100 * r.as_is, 100 * r.mixed,
+  std::printf("%-39s %10.1f%% %5.1f%%  %10.1f%%\n", "chapter 05's network", 100 * r.as_is, 100 * r.mixed,
               100 * r.alike);
 }
