@@ -12,10 +12,10 @@ namespace {
 const std::string lower_half = "body.embedding,body.positions,body.blocks.layers.0";
 const std::vector<Way> ways = {
     {.name = "from scratch", .rate = 1e-2, .pretrained = false},
-    {.name = "new head alone", .rate = 1e-1, .freeze = "body"},
+    {.name = "new head alone", .rate = 1, .freeze = "body"},
     {.name = "last block and head", .rate = 1e-2, .freeze = lower_half},
-    {.name = "all of it", .rate = 1e-2},
-    {.name = "all, and old sentences", .rate = 4e-3, .rehearse = true},
+    {.name = "all of it", .rate = 1e-3},
+    {.name = "all, and old sentences", .rate = 1e-2, .rehearse = true},
     {.name = "LoRA, rank 1", .rate = 1e-2, .rank = 1},
     {.name = "LoRA, rank 4", .rate = 1e-2, .rank = 4},
     {.name = "LoRA, rank 16", .rate = 1e-2, .rank = 16},
@@ -31,17 +31,19 @@ Result judge(const Classifier& model, const Tests& tests) {
           next_word_accuracy(model.body, tests.old_task)};
 }
 
-// Which learning rate serves each way best, on sentences and seeds that the table does not use.
+// Which learning rate serves each way best, with few examples and with all: sentences and seeds that the table does not
+// use.
 void compare_rates(const nn::StateDict& trained, int64_t examples) {
   const Tests tests = draw_tests(98);
   for (const Way& way : ways) {
     std::printf("%-24s", way.name);
-    for (const double rate : {5e-4, 1e-3, 2e-3, 4e-3, 1e-2, 3e-2, 1e-1, 3e-1}) {
+    for (const double rate : {5e-4, 1e-3, 2e-3, 4e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0}) {
       Way other = way;
       other.rate = rate;
       double sum = 0;
-      for (const uint64_t seed : {101, 102, 103}) sum += judge(tuned(other, trained, examples, seed), tests).known;
-      std::printf("  %g: %.3f", rate, sum / 3);
+      for (const int64_t size : {examples / 8, examples})
+        for (const uint64_t seed : {101, 102, 103}) sum += judge(tuned(other, trained, size, seed), tests).known;
+      std::printf("  %g: %.3f", rate, sum / 6);
     }
     std::printf("\n");
     std::fflush(stdout);
@@ -56,7 +58,7 @@ int main(int argc, char** argv) {
   bool rates = false;
   CLI::App app("Goes on from a trained reader to a new task, in several ways.");
   app.add_option("--from", from, "weights that pretrain --out has written")->capture_default_str();
-  app.add_option("--examples", examples, "labelled sentences")->check(CLI::Range(1, 1000000))->capture_default_str();
+  app.add_option("--examples", examples, "labelled sentences")->check(CLI::Range(8, 1000000))->capture_default_str();
   app.add_option("--seeds", seeds, "runs of each way")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_flag("--rates", rates, "compare learning rates instead");
   CLI11_PARSE(app, argc, argv);
@@ -97,7 +99,7 @@ int main(int argc, char** argv) {
       const std::string name = way.name;
       check(way.pretrained ? name == "new head alone" || other > 0.85 : other < 0.4, name, ": ", other,
             " of the doers by other nouns");
-      check(name != "new head alone" || (other < 0.8 && old == before), name, ": the body should be as it was");
+      check(name != "new head alone" || (other < 0.9 && old == before), name, ": the body should be as it was");
       check(name == "new head alone" || way.rehearse || old < 0.75 * before, name, ": should have forgotten more");
       check(!way.rehearse || old > 0.9 * before, name, ": should not have forgotten so much");
     }

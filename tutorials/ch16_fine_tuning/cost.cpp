@@ -130,14 +130,20 @@ int main(int argc, char** argv) {
       std::printf("%-24s %8lld   %9.0f %10.0f   %12.1f %15.1f %10.1f\n", way.name, static_cast<long long>(c.trained),
                   c.forward, c.all, c.kept, c.standing, c.peak);
     }
+    const Cost &all = costs[0], &last = costs[1], &first = costs[2], &head = costs[3], &lora = costs[4];
+    check(all.all > 2.9 * all.forward && head.all < 1.01 * head.forward, "products should be counted");
+    check(last.all < first.all && lora.all < 2.1 * lora.forward, "frozen weights should get no gradient");
+    check(head.kept < 0.1 && last.kept < 0.6 * all.kept && first.kept > 0.9 * all.kept,
+          "below, nothing should be kept");
+    check(lora.standing < 0.05 * all.standing && lora.peak < 0.7 * all.peak, "LoRA should need less memory");
     if (!csv.empty()) {
       std::string rows = "trained,ms of a step,against all of it\n";
       char line[200];
-      double all = 0;
+      double whole = 0;
       for (const Way& way : ways) {
         const double ms = milliseconds(way);
-        if (all == 0) all = ms;
-        std::snprintf(line, sizeof line, "\"%s\",%.1f,%.2f\n", way.name, ms, ms / all);
+        if (whole == 0) whole = ms;
+        std::snprintf(line, sizeof line, "\"%s\",%.1f,%.2f\n", way.name, ms, ms / whole);
         rows += line;
       }
       write_file(csv, rows);
