@@ -10,9 +10,11 @@ namespace {
 
 const TensorOptions whole{.dtype = float64};
 
+// A vector in the line of its name, a matrix below it.
 void print(const char* name, const Tensor& x) {
-  std::printf("%s\n", name);
-  const Tensor rows = x.dim() == 1 ? x.unsqueeze(0) : x;
+  const bool vector = x.dim() == 1;
+  std::printf(vector ? "%-12s" : "%s\n", name);
+  const Tensor rows = vector ? x.unsqueeze(0) : x;
   for (int64_t i = 0; i < rows.size(0); ++i) {
     for (int64_t j = 0; j < rows.size(1); ++j) std::printf("%6g", rows[i][j].item());
     std::printf("\n");

@@ -9,7 +9,7 @@ using namespace ch16;
 namespace {
 
 const std::vector<Way> ways = {{.name = "from scratch", .rate = 1e-2, .pretrained = false},
-                               {.name = "new head alone", .rate = 1, .freeze = "body"},
+                               {.name = "new head alone", .rate = 3, .freeze = "body"},
                                {.name = "all of it", .rate = 1e-3},
                                {.name = "LoRA, rank 4", .rate = 1e-2, .rank = 4}};
 const std::vector<int64_t> sizes = {16, 32, 64, 128, 256};

@@ -3,7 +3,7 @@ import re
 
 from figures import palette, plt, program, save
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.9), layout="constrained")
 
 table = program("ch16/examples").split("\n\n")[1].splitlines()
 sizes = [int(word) for word in table[1].split()]
@@ -18,21 +18,17 @@ left.axhline(0.25, linestyle=":", color="0.4")
 left.set(xlabel="labelled sentences", ylabel="accuracy, nouns without a label", ylim=(0, 1.03), title="the new task")
 left.legend(fontsize=8)
 
-lines = program("ch16/adapt").splitlines()
+lines = program("ch16/adapt").split("\n\nother nouns")[0].splitlines()
 before = float(re.search(r"guesses ([\d.]+)", lines[0])[1])
-right.axhline(before, linestyle=":", color="0.4")
-right.text(0.27, before - 0.012, "before", va="top", fontsize=8)
-places = {"from scratch": (8, 4, "left"), "new head alone": (0, 8, "center"), "last block and head": (-14, 10, "right"),
-          "all of it": (-8, -4, "right"), "all, and old sentences": (6, -16, "right"), "LoRA, rank 1": (-12, -12, "right")}
-for line in lines[4:]:
-    name, rest = line[:24].strip(), line[24:].split()
-    new, old, lora = float(rest[2]), float(rest[4]), "LoRA" in name
-    colour = {"from scratch": 0, "new head alone": 1, "all of it": 2}.get(name, 3 if lora else 4)
-    right.plot(new, old, marker="v" if lora else "o", color=palette[colour])
-    if name in places:
-        x, y, side = places[name]
-        right.annotate("LoRA, all ranks" if lora else name, (new, old), (x, y), textcoords="offset points", ha=side,
-                       fontsize=8)
-right.set(xlabel="new task: accuracy, nouns without a label", ylabel="old task: next words guessed",
-          xlim=(0.2, 1.05), ylim=(0, 0.45), title="new against old")
+names = []
+for i, line in enumerate(lines[4:]):
+    rest = line[24:].split()
+    names.append(line[:24].strip())
+    for j, (height, label) in enumerate(((float(rest[2]), "new task"), (float(rest[4]) / before, "old task"))):
+        right.barh(i + 0.19 * (2 * j - 1), height, height=0.36, color=palette[(2, 0)[j]], label=label if i == 0 else None)
+right.axvline(1, linestyle=":", color="0.4")
+right.set_yticks(range(len(names)), names, fontsize=8)
+right.invert_yaxis()
+right.set(xlabel="accuracy; of the old task: over what it was before", xlim=(0, 1.05), title="what is learned, and what is left")
+right.legend(fontsize=8, loc="upper right", bbox_to_anchor=(0.94, 1.0))
 save(fig, "old_and_new.svg")

@@ -25,7 +25,7 @@ void print_bytes(const std::string& bytes, size_t from, size_t to, const char* w
 
 void two_tensors() {
   //! [write]
-  const PassingFile file("gradus_ch16_two.safetensors");
+  const PassingFile file("two.safetensors");
   const Tensor weight = tensor({{1, 2}, {-0.5, 0}}), steps = from_vector(std::vector<int64_t>{7}, {1});
   save_safetensors(file.path, {{{"head.weight", weight}, {"steps", steps}}, {{"task", "doer"}}});
   const std::string bytes = read_file(file.path);
@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     for (size_t i = 0; i < file.tensors.size(); ++i) {
       const auto& [name, tensor] = file.tensors[i];
       if (i > 4 && i + 2 < file.tensors.size()) continue;
-      std::printf("  %-41s%s %s\n", name.c_str(), std::string(to_string(tensor.dtype())).c_str(),
+      std::printf("  %-42s%s %s\n", name.c_str(), std::string(to_string(tensor.dtype())).c_str(),
                   to_string(tensor.shape()).c_str());
     }
     int64_t weights = count(file.tensors), bytes = bytes_of(file);
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
     optim::AdamW optimizer(reader.parameters());
     next_word_loss(reader, draw_tests(1).old_task).backward();
     optimizer.step();
-    const PassingFile run("gradus_ch16_run.safetensors");
+    const PassingFile run("run.safetensors");
     train::save_checkpoint(run.path, {train::part("", reader), train::part("optimizer", optimizer)});
     std::printf("with what AdamW knows: %lld bytes\n\n",
                 static_cast<long long>(std::filesystem::file_size(run.path)));

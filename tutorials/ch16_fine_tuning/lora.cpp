@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
                 adapter.metadata.at("rank").c_str(), adapter.metadata.at("alpha").c_str());
     for (const auto& [name, tensor] : adapter.tensors)
       if (name.find("layers.0") != std::string::npos)
-        std::printf("  %-44s %s\n", name.c_str(), to_string(tensor.shape()).c_str());
+        std::printf("  %-53s %s\n", name.c_str(), to_string(tensor.shape()).c_str());
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

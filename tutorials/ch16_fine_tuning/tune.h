@@ -1,6 +1,8 @@
 // Ways to go on from a trained reader; how one of them is begun, trained and judged.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -94,16 +96,17 @@ inline Classifier tuned(const Way& way, const nn::StateDict& trained, int64_t ex
 
 inline std::string checkpoint() { return GRADUS_CHECKPOINTS "/ch16_reader.safetensors"; }
 
-// A file that goes when this does.
+// A file of this process that goes when this does.
 struct PassingFile {
   std::string path;
-  explicit PassingFile(const std::string& name) : path(std::filesystem::temp_directory_path() / name) {}
+  explicit PassingFile(const std::string& name)
+      : path(std::filesystem::temp_directory_path() / ("gradus_" + std::to_string(getpid()) + "_" + name)) {}
   ~PassingFile() { std::remove(path.c_str()); }
   PassingFile(const PassingFile&) = delete;
   PassingFile& operator=(const PassingFile&) = delete;
 };
 inline int64_t bytes_of(const TensorFile& tensors) {
-  const PassingFile file("gradus_ch16_size.safetensors");
+  const PassingFile file("size.safetensors");
   save_safetensors(file.path, tensors);
   return int64_t(std::filesystem::file_size(file.path));
 }
