@@ -62,11 +62,13 @@ bool path_matches(const std::string& patterns, const std::string& path) {
   return false;
 }
 
+//! [beside]
 Tensor LowRank::operator()(Tensor y, const Tensor& x, int64_t first_row) const {
   if (!A.defined()) return y;
   const Tensor rows = y.size(-1) == B.size(0) ? B : B.narrow(0, first_row, y.size(-1));
   return std::move(y) + linear(linear(x, A) * scale(), rows);
 }
+//! [beside]
 
 void add_lora(Module& module, const LoraOptions& o) {
   check(o.rank > 0 && o.alpha > 0, "add_lora: rank ", o.rank, " and alpha ", o.alpha, " must be positive");
