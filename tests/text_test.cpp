@@ -319,6 +319,9 @@ TEST(Corpus, ReadsPlainAndPackedFiles) {
   EXPECT_EQ(error_of([&] { return read_lines(path); }), path + ": line 2 has a zero byte: no text");
   write_file(path, "\n \n\t\r\n");
   EXPECT_EQ(error_of([&] { return read_lines(path); }), path + ": there are only blank lines");
+  write_file(path, "\xEF\xBB\xBF");  // a byte order mark, and no text
+  EXPECT_EQ(error_of([&] { return read_lines(path); }), path + ": there are only blank lines");
+  EXPECT_EQ(error_of([&] { return read_tsv(path); }), path + ": there are only blank lines");
   write_file(path, "\uFEFFa\n\uFEFFb\n");  // a mark of the byte order at the beginning alone
   EXPECT_EQ(read_lines(path), (Words{"a", "\uFEFFb"}));
   write_file(path, std::string(1 << 20, 'x') + "\n");

@@ -14,9 +14,10 @@ namespace gradus::data {
 
 std::vector<std::string> read_lines(const std::string& path) {
   const std::string text = read_unpacked(path);
-  check(strip(text) != "", printable(path), text.empty() ? ": the file is empty" : ": there are only blank lines");
+  const size_t begin = text.starts_with("\uFEFF") ? 3 : 0;  // a byte order mark is no text
+  check(strip(std::string_view(text).substr(begin)) != "", printable(path), text.empty() ? ": the file is empty" : ": there are only blank lines");
   std::vector<std::string> lines;
-  for (size_t at = text.starts_with("\uFEFF") ? 3 : 0; at < text.size();) {  // a byte order mark is no text
+  for (size_t at = begin; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string_view line(text.data() + at, end - at);
     if (line.ends_with('\r')) line.remove_suffix(1);
