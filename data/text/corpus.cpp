@@ -15,7 +15,8 @@ namespace gradus::data {
 std::vector<std::string> read_lines(const std::string& path) {
   const std::string text = read_unpacked(path);
   const size_t begin = text.starts_with("\uFEFF") ? 3 : 0;  // a byte order mark is no text
-  check(strip(std::string_view(text).substr(begin)) != "", printable(path), text.empty() ? ": the file is empty" : ": there are only blank lines");
+  check(strip(std::string_view(text).substr(begin)) != "", printable(path),
+        text.empty() ? ": the file is empty" : ": there are only blank lines");
   std::vector<std::string> lines;
   for (size_t at = begin; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
