@@ -134,12 +134,10 @@ void small_grid() {
 }
 
 void rolled() {
-  //! [rollout]
   const Tensor first = tensor({{1, 0, 0}, {0, 0, 1}, {0, 0, 1}}, whole);  // (tokens, tokens): a query in each row
   const Tensor second = tensor({{0, 1, 0}, {0, 1, 0}, {0, 0, 1}}, whole);
   const Tensor identity = eye(3, whole);
   const Tensor rollout = matmul((second + identity) / 2, (first + identity) / 2);
-  //! [rollout]
   show("\nfirst layer: who takes from whom (class token, patch 1, patch 2)", first, "%6.2f");
   show("second layer", second, "%6.2f");
   show("rolled out", rollout, "%6.2f");

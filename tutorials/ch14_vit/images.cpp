@@ -18,7 +18,6 @@ struct Result {
   std::vector<double> moved;  // accuracy on test pictures moved to the right by 0, 1, ... pixels
 };
 
-//! [moved]
 // The pictures (batch, 1, 28, 28) moved to the right by `by` pixels; what comes in on the left is like the corner.
 Tensor moved(const Tensor& images, int64_t by) {
   if (by == 0) return images;
@@ -26,7 +25,6 @@ Tensor moved(const Tensor& images, int64_t by) {
       images.select(3, 0).select(2, 0).unsqueeze(2).unsqueeze(3).expand({images.size(0), 1, pixels, by});
   return cat({in, images.narrow(3, 0, pixels - by)}, 3);
 }
-//! [moved]
 
 template <class Model>
 Result learn(Model model, const data::ImageSet& train_set, const data::ImageSet& test_set, double lr, int64_t moves) {

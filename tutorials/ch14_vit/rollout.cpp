@@ -24,7 +24,6 @@ struct Maps {
   Tensor rollout, last, ink;  // (batch, patches)
 };
 
-//! [maps]
 Maps maps_of(const Vit& model, const Tensor& images) {
   std::vector<Tensor> seen;  // of each layer (batch, heads, tokens, tokens)
   model.read(model.words(images), &seen);
@@ -34,7 +33,6 @@ Maps maps_of(const Vit& model, const Tensor& images) {
           .last = from_patches(seen.back().mean({1})),
           .ink = cut.mean({2, 4}).flatten(1)};  // how bright each patch is
 }
-//! [maps]
 
 //! [keep]
 // Of each picture the `count` words with the largest of `values` (batch, patches), in no special order.
