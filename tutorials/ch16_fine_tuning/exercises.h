@@ -22,8 +22,8 @@ struct Exercises {
   // how many weights are still trained. Throws gradus::Error where no part matches.
   int64_t (*freeze)(gradus::nn::Module& model, const std::string& patterns);
 
-  // 16.2 ★ What a linear layer gives with an adapter beside its weight (out, in): x (..., in) to (..., out). The product
-  // B A is not to be made: it costs more than all the rest.
+  // 16.2 ★ What a linear layer gives with an adapter beside its weight (out, in): x (..., in) to (..., out). B A is not
+  // to be multiplied out: that can cost more than all the rest.
   gradus::Tensor (*adapted)(const gradus::Tensor& x, const gradus::Tensor& weight, const gradus::Tensor& bias,
                             const Adapter& adapter);
 

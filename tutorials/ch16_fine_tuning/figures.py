@@ -24,11 +24,13 @@ names = []
 for i, line in enumerate(lines[4:]):
     rest = line[24:].split()
     names.append(line[:24].strip())
-    for j, (height, label) in enumerate(((float(rest[2]), "new task"), (float(rest[4]) / before, "old task"))):
-        right.barh(i + 0.19 * (2 * j - 1), height, height=0.36, color=palette[(2, 0)[j]], label=label if i == 0 else None)
+    for j, (share, label) in enumerate(((float(rest[2]), "new task"), (float(rest[4]) / before, "old task"))):
+        right.barh(i + 0.19 * (2 * j - 1), share, height=0.36, color=palette[(2, 0)[j]],
+                   label=label if i == 0 else None)
 right.axvline(1, linestyle=":", color="0.4")
 right.set_yticks(range(len(names)), names, fontsize=8)
 right.invert_yaxis()
-right.set(xlabel="accuracy; of the old task: over what it was before", xlim=(0, 1.05), title="what is learned, and what is left")
+right.set(xlabel="accuracy; of the old task: over what it was before", xlim=(0, 1.05),
+          title="what is learned, and what is left")
 right.legend(fontsize=8, loc="upper right", bbox_to_anchor=(0.94, 1.0))
 save(fig, "old_and_new.svg")

@@ -15,7 +15,7 @@ namespace {
 
 const TensorOptions whole{.dtype = float64};
 
-// --- 16.1: a model with a part in a part, and buffers -----------------------------------------------------------------
+// --- 16.1: a model with a part in a part, and buffers --------------------------------------------------------------
 
 struct Part : nn::Module {
   nn::Linear a{5, 7}, ab{7, 5};
@@ -59,7 +59,7 @@ void grade_freeze(const ch16::Exercises& student, Grade& grade, const std::strin
                 "the frozen weights are counted too: named_parameters and parameters list them"}});
 }
 
-// --- 16.2 to 16.4: element by element ---------------------------------------------------------------------------------
+// --- 16.2 to 16.4: element by element ------------------------------------------------------------------------------
 
 Adapter draw(int64_t out, int64_t in, int64_t rank, double alpha, Generator& random) {
   // Views, as of matrices that were made the other way round.
