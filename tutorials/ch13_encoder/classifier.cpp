@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include "optim/optim.h"
-#include "tensor/kernels/cpu/threads.h"
 #include "tutorials/ch13_encoder/encoder.h"
 
 using namespace gradus;
@@ -14,34 +13,41 @@ using namespace ch13;
 namespace {
 
 struct Settings {
-  int64_t seeds = 3, updates = 600;
-  double lr = 0.003;
+  int64_t seeds = 3, updates = 700;
+  bool usual = true;  // nothing was given on the command line
 };
 
-constexpr int64_t features = 32;
-constexpr int64_t test_reviews = 500;
+constexpr int64_t features = 32, test_reviews = 500, longest = 80;
+
+struct ArticleOptions {
+  bool mask_keys = false, mask_mean = false;
+  nn::PositionKind positions = nn::PositionKind::none;
+};
 
 //! [article]
 // A4 5.2, written so that it runs: embedding, attention, an average over places, one logit.
 struct Article : nn::Module {
   nn::Embedding words;  // padding has a row like any word
+  nn::Positions positions;
   nn::MultiheadAttention attention{features, 2};
   nn::Linear answer{features, 1};
-  bool mask_keys, mask_mean;
-  Article(int64_t vocabulary, bool keys, bool mean) : words(vocabulary, features), mask_keys(keys), mask_mean(mean) {}
+  ArticleOptions options;
+  Article(int64_t vocabulary, const ArticleOptions& o)
+      : words(vocabulary, features), positions(o.positions, longest, features), options(o) {}
 
   // tokens (batch, n), padded: logits (batch).
   Tensor operator()(const Tensor& tokens) const {
     nn::Call call(*this);
     const Tensor there = tokens != double(special.pad);
-    nn::MultiheadCall options;
-    if (mask_keys) options.keep = KeepMask(there.unsqueeze(1).unsqueeze(1));
-    const Tensor x = attention(words(tokens), options).output;
-    return call(answer(mask_mean ? mean_of_words(x, there) : x.mean({1})).squeeze(1));
+    nn::MultiheadCall look;
+    if (options.mask_keys) look.keep = KeepMask(there.unsqueeze(1).unsqueeze(1));
+    const Tensor x = attention(positions(words(tokens)), look).output;
+    return call(answer(options.mask_mean ? mean_of_words(x, there) : x.mean({1})).squeeze(1));
   }
   //! [article]
   void visit(nn::Visitor& v) override {
     v("words", words);
+    v("positions", positions);
     v("attention", attention);
     v("answer", answer);
   }
@@ -53,7 +59,7 @@ const Vocabulary vocabulary;
 // New reviews in each batch, others for each seed.
 template <class Model>
 void train(Model& model, const Settings& s, bool with_cls, int64_t seed) {
-  optim::Adam optimizer(model.parameters(), {.lr = s.lr});
+  optim::Adam optimizer(model.parameters(), {.lr = 0.003});
   optim::CosineLR schedule(optimizer, {.steps = s.updates, .warmup = s.updates / 10});
   for (int64_t update = 0; update < s.updates; ++update) {
     const std::vector<Review> reviews = draw_reviews(32, uint64_t(seed) * 1000000 + uint64_t(update));
@@ -66,81 +72,106 @@ void train(Model& model, const Settings& s, bool with_cls, int64_t seed) {
   }
 }
 
-//! [padded]
-// Logits of each test review alone, and in a batch whose longest text has `n` words.
+//! [alone]
+// The logit of each review by itself: no padding at all.
 template <class Model>
-Tensor padded_to(const Model& model, const std::vector<Review>& reviews, bool with_cls, int64_t n) {
+Tensor alone(const Model& model, const std::vector<Review>& reviews, bool with_cls) {
   const NoGrad guard;
   std::vector<Tensor> logits;
-  for (int64_t i = 0; i < int64_t(reviews.size()); ++i) {
-    const int64_t words = int64_t(reviews[size_t(i)].words.size()) + with_cls;
-    logits.push_back(model(make_batch(reviews, {i}, vocabulary, with_cls, std::max<int64_t>(0, n - words)).tokens));
-  }
+  for (int64_t i = 0; i < int64_t(reviews.size()); ++i)
+    logits.push_back(model(make_batch(reviews, {i}, vocabulary, with_cls).tokens));
   return cat(logits);
 }
-//! [padded]
+// The same reviews in a batch with a text of `longest` words.
+template <class Model>
+Tensor padded(const Model& model, const std::vector<Review>& reviews, bool with_cls) {
+  const NoGrad guard;
+  const Tensor tokens = make_batch(reviews, all_indices(int64_t(reviews.size())), vocabulary, with_cls).tokens;
+  return model(cat({tokens, full({tokens.size(0), longest - tokens.size(1)}, special.pad, {.dtype = int64})}, 1));
+}
+//! [alone]
 
 struct Result {
-  double accuracy = 0, accuracy_padded = 0, moved = 0, flipped = 0;
-  void add(const Result& r, double share) {
-    accuracy += share * r.accuracy;
-    accuracy_padded += share * r.accuracy_padded;
-    moved += share * r.moved;
-    flipped += share * r.flipped;
-  }
+  double alone = 0, padded = 0, moved = 0, flipped = 0;
 };
 
 template <class Model>
 Result measure(const Model& model, bool with_cls) {
   const std::vector<Review> reviews = draw_reviews(test_reviews, 7);
   const Tensor labels = make_batch(reviews, all_indices(test_reviews), vocabulary, with_cls).labels > 0.5;
-  const Tensor alone = padded_to(model, reviews, with_cls, 0), padded = padded_to(model, reviews, with_cls, 80);
+  const Tensor a = alone(model, reviews, with_cls), p = padded(model, reviews, with_cls);
   const auto mean = [](const Tensor& x) { return x.to(float64).mean().item(); };
-  return {mean((alone > 0) == labels), mean((padded > 0) == labels), abs(alone - padded).max().item(),
-          mean((alone > 0) != (padded > 0))};
+  return {mean((a > 0) == labels), mean((p > 0) == labels), abs(a - p).max().item(), mean((a > 0) != (p > 0))};
 }
 
+// Trains with each seed, prints the means, and returns the first model.
 template <class Make>
-Result over_seeds(const Settings& s, bool with_cls, const Make& make) {
+auto compare(const char* name, const Settings& s, bool with_cls, const Make& make) {
+  using Model = decltype(make());
+  std::vector<Model> models;
   Result mean;
   for (int64_t seed = 1; seed <= s.seeds; ++seed) {
     manual_seed(uint64_t(seed));
-    auto model = make();
-    train(model, s, with_cls, seed);
-    const Result r = measure(model, with_cls);
-    if (getenv("V")) printf("%d: %.3f ", int(seed), r.accuracy);
-    mean.add(r, 1 / double(s.seeds));
+    models.push_back(make());
+    train(models.back(), s, with_cls, seed);
+    const Result r = measure(models.back(), with_cls);
+    const double share = 1 / double(s.seeds);
+    mean = {mean.alone + share * r.alone, mean.padded + share * r.padded, std::max(mean.moved, r.moved),
+            mean.flipped + share * r.flipped};
   }
-  return mean;
-}
-
-void print(const char* name, const Result& r) {
-  std::printf("%-32s %6.1f%% %8.1f%% %10.4f %8.1f%%\n", name, 100 * r.accuracy, 100 * r.accuracy_padded, r.moved,
-              100 * r.flipped);
+  std::printf("%-26s %6.1f%% %8.1f%% %12.4f %8.1f%%\n", name, 100 * mean.alone, 100 * mean.padded, mean.moved,
+              100 * mean.flipped);
   std::fflush(stdout);
+  return std::pair<Model, Result>(std::move(models[0]), mean);
 }
 
-void looks(const Settings& s) {
-  manual_seed(1);
-  Classifier model({.vocabulary = vocabulary.size()}, Pooling::first);
-  train(model, s, true, 1);
+// One review with more and more padding.
+template <class Model>
+void pad_one(const char* name, const Model& model) {
   const NoGrad guard;
-  for (const Words& words : std::vector<Words>{
-           {"the", "plot", "was", "not", "dull", "and", "the", "cast", "was", "superb", "."},
-           {"we", "saw", "it", "on", "monday", ".", "the", "music", "was", "not", "fresh", "."},
-           {"the", "ending", "was", "really", "clumsy", ",", "the", "script", "was", "not", "witty", "."}}) {
-    const Tensor tokens = data::pad_rows({vocabulary.encode(words, true)}, special.pad);
-    Tensor weights;
-    const double logit = model(tokens, &weights).item();
-    const Tensor of_cls = weights[0].mean({0})[0];  // (n): the mean over heads, the row of [CLS]
-    std::printf("\n%s: logit %.2f\n", logit > 0 ? "praise" : "blame", logit);
-    std::printf("word      weight  logit without\n%-8s %7.2f\n", "[CLS]", of_cls[0].item());
-    for (size_t i = 0; i < words.size(); ++i) {
-      Words others = words;
-      others.erase(others.begin() + int64_t(i));
-      std::printf("%-8s %7.2f %9.2f\n", words[i].c_str(), of_cls[int64_t(i) + 1].item(),
-                  model(data::pad_rows({vocabulary.encode(others, true)}, special.pad)).item());
-    }
+  std::printf("%-14s", name);
+  for (const int64_t n : {5, 8, 16, 32, 80}) {
+    const data::Ids ids = vocabulary.encode({"the", "cast", "was", "superb", "."}, false);
+    const Tensor tokens =
+        cat({data::pad_rows({ids}, special.pad), full({1, n - 5}, special.pad, {.dtype = int64})}, 1);
+    std::printf("%8.2f", model(tokens).item());
+  }
+  std::printf("\n");
+}
+
+//! [looks]
+// For each word: how much [CLS] looks at it in the last layer, the mean over heads, and by how much the logit changes
+// when the word is hidden from everybody, as padding is.
+struct Looks {
+  double logit = 0;
+  std::vector<double> weights, changes;
+};
+Looks looks(const Classifier& model, const Words& words) {
+  const NoGrad guard;
+  const Tensor tokens = data::pad_rows({vocabulary.encode(words, true)}, special.pad);  // (1, n)
+  Tensor weights;                                                                       // (1, heads, n, n)
+  Looks l;
+  l.logit = model(tokens, &weights).item();
+  l.weights = weights[0].mean({0})[0].to_vector();  // the row of [CLS]
+  for (int64_t i = 0; i < tokens.size(1); ++i) {
+    const Tensor others = tokens.clone();
+    others[0][i].fill_(special.pad);
+    l.changes.push_back(model(others).item() - l.logit);
+  }
+  return l;
+}
+//! [looks]
+
+void print_looks(const Classifier& one, const Classifier& two) {
+  for (const Words& words :
+       std::vector<Words>{{"the", "plot", "was", "not", "dull", "and", "the", "cast", "was", "superb", "."},
+                          {"we", "saw", "it", "on", "monday", ".", "the", "music", "was", "not", "fresh", "."}}) {
+    const Looks a = looks(one, words), b = looks(two, words);
+    std::printf("\n%-10s    one layer         two layers\n%-10s weight  change   weight  change\n", "", "word");
+    for (size_t i = 0; i <= words.size(); ++i)
+      std::printf("%-10s %6.2f %7.2f   %6.2f %7.2f\n", i == 0 ? "[CLS]" : words[i - 1].c_str(), a.weights[i],
+                  a.changes[i], b.weights[i], b.changes[i]);
+    std::printf("%-10s %14.2f %16.2f\n", "its logit", a.logit, b.logit);
   }
 }
 
@@ -149,25 +180,43 @@ int run(int argc, char** argv) {
   CLI::App app("Classifies made-up reviews: A4's classifier as listed and mended, and [CLS] against the mean.");
   app.add_option("--seeds", s.seeds, "trainings of each model")->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--updates", s.updates, "of each training")->check(CLI::Range(2, 1000000))->capture_default_str();
-  app.add_option("--lr", s.lr, "the highest learning rate")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  if (getenv("ONE")) set_num_threads(1);
+  s.usual = argc == 1;
 
-  std::printf("%-32s %7s %9s %10s %9s\n", "", "alone", "padded", "logit moves", "verdicts");
-  const auto article = [](bool keys, bool mean) { return [=] { return Article(vocabulary.size(), keys, mean); }; };
-  print("A4 as listed", over_seeds(s, false, article(false, false)));
-  print("keys masked", over_seeds(s, false, article(true, false)));
-  print("mean masked", over_seeds(s, false, article(false, true)));
-  print("both masked", over_seeds(s, false, article(true, true)));
-  for (const int64_t layers : {1, 2})
-    for (const Pooling pool : {Pooling::mean, Pooling::first})
-      print((std::to_string(layers) + (layers == 1 ? " layer, " : " layers, ") +
-             (pool == Pooling::mean ? "mean" : "[CLS]"))
-                .c_str(),
-            over_seeds(s, true, [=] {
-              return Classifier({.vocabulary = vocabulary.size(), .layers = layers, .features = features}, pool);
-            }));
-  looks(s);
+  std::printf("%-26s %7s %9s %12s %9s\n", "right verdicts of reviews", "alone", "padded", "logits move", "flipped");
+  const auto article = [&](const char* name, const ArticleOptions& o) {
+    return compare(name, s, false, [&] { return Article(vocabulary.size(), o); });
+  };
+  const auto listed = article("A4 as listed", {});
+  const auto keys = article("  keys masked", {.mask_keys = true});
+  const auto means = article("  mean masked", {.mask_mean = true});
+  const auto both = article("  both masked", {.mask_keys = true, .mask_mean = true});
+  const auto placed =
+      article("  and positions", {.mask_keys = true, .mask_mean = true, .positions = nn::PositionKind::sinusoidal});
+  const auto encoder = [&](const char* name, int64_t layers, Pooling pool) {
+    return compare(name, s, true, [&] {
+      return Classifier({.vocabulary = vocabulary.size(), .layers = layers, .features = features}, pool);
+    });
+  };
+  const auto one_mean = encoder("encoder, 1 layer, mean", 1, Pooling::mean);
+  const auto one_cls = encoder("encoder, 1 layer, [CLS]", 1, Pooling::first);
+  const auto two_mean = encoder("encoder, 2 layers, mean", 2, Pooling::mean);
+  const auto two_cls = encoder("encoder, 2 layers, [CLS]", 2, Pooling::first);
+
+  std::printf("\nthe cast was superb . padded to the places\n%-14s%8d%8d%8d%8d%8d\n", "", 5, 8, 16, 32, 80);
+  pad_one("A4 as listed", listed.first);
+  pad_one("both masked", both.first);
+  print_looks(one_cls.first, two_cls.first);
+
+  if (!s.usual) return 0;
+  for (const Result& r : {listed.second, keys.second, means.second})
+    check(r.flipped > 0.05 && r.moved > 1, "padding ought to be seen where a mask is missing");
+  for (const Result& r :
+       {both.second, placed.second, one_mean.second, one_cls.second, two_mean.second, two_cls.second})
+    check(r.flipped == 0 && r.moved < 1e-3, "padding changes a logit by ", r.moved);
+  check(listed.second.alone < 0.85 && both.second.alone < 0.9, "without positions \"not\" belongs to no word");
+  for (const Result& r : {one_mean.second, one_cls.second, two_mean.second, two_cls.second})
+    check(r.alone > 0.9, "an encoder is right on ", r.alone, " of the reviews only");
   return 0;
 }
 

@@ -9,7 +9,8 @@ namespace ch13 {
 using namespace gradus;
 
 struct EncoderOptions {
-  int64_t vocabulary = 0, max_length = 80, layers = 2, heads = 2, features = 32;
+  int64_t vocabulary = 0, max_length = 81, layers = 2, heads = 2, features = 32;
+  double embedding_std = 0.02;  // of words at first; positions have 0.02
 };
 
 //! [mean]
@@ -36,7 +37,7 @@ struct Encoder : nn::Module {
                 .encoder_layers = o.layers,
                 .dropout = 0,
                 .activation = nn::exact_gelu}) {
-    words.weight.detach().mul_(getenv("STD") ? atof(getenv("STD")) : 0.02);  // as small as positions are at first
+    words.weight.detach().mul_(o.embedding_std);
   }
 
   // tokens (batch, n), padded: (batch, n, features). The last layer's weights, (batch, heads, n, n), go to `looks`.

@@ -124,27 +124,16 @@ struct Batch {
   gradus::Tensor tokens, labels;  // (batch, longest) int64, (batch) float32: 1 where a review praises
 };
 
-// Reviews padded to the longest of them, and `more` places beyond.
+// Reviews padded to the longest of them.
 inline Batch make_batch(const std::vector<Review>& reviews, const std::vector<int64_t>& which,
-                        const Vocabulary& vocabulary, bool with_cls, int64_t more = 0) {
+                        const Vocabulary& vocabulary, bool with_cls) {
   std::vector<gradus::data::Ids> rows;
   std::vector<float> labels;
   for (const int64_t i : which) {
     rows.push_back(vocabulary.encode(reviews[size_t(i)].words, with_cls));
     labels.push_back(reviews[size_t(i)].praises ? 1.0f : 0.0f);
   }
-  gradus::Tensor tokens = gradus::data::pad_rows(rows, special.pad);
-  if (more > 0) {
-    const gradus::Tensor pads = gradus::full({tokens.size(0), more}, double(special.pad), {.dtype = gradus::int64});
-    tokens = gradus::cat({tokens, pads}, 1);
-  }
-  return {tokens, gradus::from_vector(labels, {int64_t(labels.size())})};
-}
-
-inline std::vector<int64_t> draw_indices(int64_t count, int64_t below, gradus::Generator& random) {
-  std::vector<int64_t> which;
-  for (int64_t i = 0; i < count; ++i) which.push_back(random.below(below));
-  return which;
+  return {gradus::data::pad_rows(rows, special.pad), gradus::from_vector(labels, {int64_t(labels.size())})};
 }
 
 inline std::vector<int64_t> all_indices(int64_t count) {
