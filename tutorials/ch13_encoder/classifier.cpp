@@ -92,7 +92,7 @@ Tensor padded(const Model& model, const std::vector<Review>& reviews, bool with_
 //! [alone]
 
 struct Result {
-  double alone = 0, padded = 0, moved = 0, flipped = 0;
+  double alone = 0, padded = 0, moved = 0, flipped = 0, lowest = 1;  // lowest: of `alone`, over the seeds
 };
 
 template <class Model>
@@ -117,10 +117,10 @@ auto compare(const char* name, const Settings& s, bool with_cls, const Make& mak
     const Result r = measure(models.back(), with_cls);
     const double share = 1 / double(s.seeds);
     mean = {mean.alone + share * r.alone, mean.padded + share * r.padded, std::max(mean.moved, r.moved),
-            mean.flipped + share * r.flipped};
+            mean.flipped + share * r.flipped, std::min(mean.lowest, r.alone)};
   }
-  std::printf("%-26s %6.1f%% %8.1f%% %12.4f %8.1f%%\n", name, 100 * mean.alone, 100 * mean.padded, mean.moved,
-              100 * mean.flipped);
+  std::printf("%-26s %6.1f%% %6.1f%% %6.1f%% %12.2f %7.1f%%\n", name, 100 * mean.alone, 100 * mean.lowest,
+              100 * mean.padded, mean.moved + 0.0, 100 * mean.flipped);
   std::fflush(stdout);
   return std::pair<Model, Result>(std::move(models[0]), mean);
 }
@@ -156,7 +156,8 @@ Looks looks(const Classifier& model, const Words& words) {
   for (int64_t i = 0; i < tokens.size(1); ++i) {
     const Tensor others = tokens.clone();
     others[0][i].fill_(special.pad);
-    l.changes.push_back(model(others).item() - l.logit);
+    const double change = model(others).item() - l.logit;
+    l.changes.push_back(std::abs(change) < 0.005 ? 0 : change);  // no -0.00
   }
   return l;
 }
@@ -183,7 +184,8 @@ int run(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   s.usual = argc == 1;
 
-  std::printf("%-26s %7s %9s %12s %9s\n", "right verdicts of reviews", "alone", "padded", "logits move", "flipped");
+  std::printf("%-26s %7s %7s %7s %12s %8s\n", "right verdicts", "alone", "lowest", "padded", "logits move",
+              "flipped");
   const auto article = [&](const char* name, const ArticleOptions& o) {
     return compare(name, s, false, [&] { return Article(vocabulary.size(), o); });
   };
@@ -215,8 +217,10 @@ int run(int argc, char** argv) {
        {both.second, placed.second, one_mean.second, one_cls.second, two_mean.second, two_cls.second})
     check(r.flipped == 0 && r.moved < 1e-3, "padding changes a logit by ", r.moved);
   check(listed.second.alone < 0.85 && both.second.alone < 0.9, "without positions \"not\" belongs to no word");
-  for (const Result& r : {one_mean.second, one_cls.second, two_mean.second, two_cls.second})
-    check(r.alone > 0.9, "an encoder is right on ", r.alone, " of the reviews only");
+  for (const Result& r : {one_mean.second, two_mean.second, two_cls.second})
+    check(r.alone > 0.96, "an encoder is right on ", r.alone, " of the reviews only");
+  check(one_cls.second.alone > 0.75, "one layer and [CLS] are right on ", one_cls.second.alone,
+        " of the reviews only");
   return 0;
 }
 

@@ -44,7 +44,7 @@ void by_hand(const Vocabulary& vocabulary) {
   }
   check(std::count(targets.begin(), targets.end(), -100) == 8, "three words are chosen");
 
-  // A model that has not learned much: it repeats what it reads.
+  // A model that has not learned much: it repeats what it reads, and guesses a hidden word one time in ten.
   const auto given_to_right = [&](size_t i) {
     const Masked m = mask_word(ids[i], draws[i], vocabulary);
     return m.read == ids[i] ? 0.98 : m.read == special.mask ? 0.10 : 0.01;
@@ -69,8 +69,7 @@ void by_hand(const Vocabulary& vocabulary) {
     std::printf("%-8s %24.2f %9.4f %11.4f\n", vocabulary.word(ids[size_t(i)]).c_str(), p, -std::log(p),
                 pulls[i].item());
   }
-  std::printf("mean of the %lld chosen places %12.4f\n", static_cast<long long>(3), loss.item());
-  std::printf("mean of all %lld places %17.4f\n", static_cast<long long>(n), of_all.item());
+  std::printf("mean of the chosen places %17.4f\nmean of all places %24.4f\n", loss.item(), of_all.item());
   check(pulls[1].item() == 0 && pulls[10].item() > 0.1, "only chosen places are corrected");
 }
 
