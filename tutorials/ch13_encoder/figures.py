@@ -37,12 +37,12 @@ def labels():
     fig, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     names = ("from nothing", "pre-trained, 15% of all words", "pre-trained, rarer words more")
     for i, (name, marker) in enumerate(zip(names, "os^")):
-        axes.errorbar(rows[:, 0] * (0.96 + 0.04 * i), rows[:, 1 + 2 * i], rows[:, 2 + 2 * i], marker=marker, capsize=3,
-                      color=palette[i], label=name)
-    axes.axhline(50, linestyle=":", color="0.4")
+        mean, deviation = rows[:, 1 + 2 * i], rows[:, 2 + 2 * i]
+        axes.errorbar(rows[:, 0] * (0.96 + 0.04 * i), mean, [deviation, np.minimum(deviation, 100 - mean)],
+                      marker=marker, capsize=3, color=palette[i], label=name)
     axes.set_xscale("log", base=2)
     axes.set_xticks(rows[:, 0], [f"{int(n)}" for n in rows[:, 0]])
-    axes.set(xlabel="labels", ylabel="accuracy in percent", ylim=(45, 110), yticks=range(50, 101, 10))
+    axes.set(xlabel="labels", ylabel="accuracy in percent", ylim=(50, 102), yticks=range(50, 101, 10))
     axes.legend(loc="lower right")
     save(fig, "labels.svg")
 
