@@ -60,8 +60,8 @@ MaskedText mask_words(const Tensor& tokens, const MaskDraws& draws, const MaskRu
   // + const Tensor chosen = draws.choose < rules.share;
 }
 
-// 13.4 ★★ Take the logarithm of the right word's probability at each place; count the places that are asked for. `ignore`
-// is no word to look up: put some other number in its place first.
+// 13.4 ★★ Take the logarithm of the right word's probability at each place; count the places that are asked for.
+// `ignore` is no word to look up: put some other number in its place first.
 Tensor masked_loss(const Tensor& logits, const Tensor& targets, int64_t ignore) {
   // BEGIN SOLUTION 13.4
   const Tensor asked = targets != double(ignore);
@@ -78,8 +78,8 @@ Tensor masked_loss(const Tensor& logits, const Tensor& targets, int64_t ignore) 
   // + return -((right * counts).sum({1}) / clamp(counts.sum({1}), 1, INFINITY)).mean();
 }
 
-// 13.5 ★★★ With k words, make k copies of the text, (k, n), each with another word hidden; ask the model once; of copy i
-// only the word that it hides counts.
+// 13.5 ★★★ With k words, make k copies of the text, (k, n), each with another word hidden; ask the model once; of copy
+// i only the word that it hides counts.
 Tensor score_text(const std::function<Tensor(const Tensor&)>& model, const Tensor& ids, int64_t mask,
                   int64_t first_word) {
   // BEGIN SOLUTION 13.5
