@@ -40,8 +40,8 @@ Tensor keys_of_lengths(const Tensor& lengths, int64_t n) {
   // + return logical_not(kept).unsqueeze(1).unsqueeze(1);
 }
 
-// 13.3 ★★ Make three masks, (batch, n) bool: chosen, hidden, replaced. Then two calls of `where` make what is read, and
-// one what is asked for.
+// 13.3 ★★ Make three masks, (batch, n) bool: chosen, hidden, replaced. `masked_fill` and `where` make of them what is
+// read, and `where` what is asked for.
 MaskedText mask_words(const Tensor& tokens, const MaskDraws& draws, const MaskRules& rules) {
   // BEGIN SOLUTION 13.3
   const Tensor is_word = tokens >= double(rules.first_word);
