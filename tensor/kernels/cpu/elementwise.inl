@@ -22,9 +22,11 @@ struct Either<false, A, B> {
   using Type = B;
 };
 
-// How an op reads a contiguous row, by how much it computes.
+// How an op and its gradient read contiguous rows, by how much they compute.
 template <Unary op>
 using Input = typename Either<(op >= Unary::exp && op <= Unary::cos) || op >= Unary::gelu, Ahead, Unit>::Type;
+template <Unary op>
+using GradInput = typename Either<(op >= Unary::gelu), Ahead, Unit>::Type;
 
 template <Unary op>
 void unary_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, double b) {
@@ -50,7 +52,7 @@ void grad_row(int64_t n, char* const* p, const int64_t* s, bool far, double a, d
     Vec va(a), vb(b);
     auto f = [&](Vec kept, Vec g) { return apply_grad<op>(kept, g, va, vb); };
     if (s[0] == unit && s[1] == unit && s[2] == unit)
-      map_row(n, far, Unit(p[0], 0), f, Input<op>(p[1], 0), Input<op>(p[2], 0));
+      map_row(n, far, Unit(p[0], 0), f, GradInput<op>(p[1], 0), GradInput<op>(p[2], 0));
     else
       map_row(n, far, Strided(p[0], s[0]), f, Strided(p[1], s[1]), Strided(p[2], s[2]));
   }

@@ -110,11 +110,33 @@ inline void activate(Activation activation, float* c, int64_t c_row, int64_t row
   if (activation == Activation::gelu_tanh) activate<Unary::gelu_tanh>(c, c_row, rows, columns);
 }
 
+// pack_transposed of rows of k numbers that follow each other, with 0 up to to_row; which ones to bring together a
+// compiler finds by itself.
+template <int k>
+inline void pack_short_rows(const float* from, int64_t rows, float* to, int64_t to_row) {
+  for (int64_t i = 0; i < rows; ++i) {
+    GRADUS_UNROLL
+    for (int p = 0; p < k; ++p) to[p * to_row + i] = from[i * k + p];
+  }
+  for (int64_t i = rows; i < to_row; ++i) {
+    for (int p = 0; p < k; ++p) to[p * to_row + i] = 0;
+  }
+}
+
+// Whether the rows were so short that it was done.
+inline bool pack_short_rows(const float* from, int64_t k, int64_t rows, float* to, int64_t to_row) {
+  if (k == 2) pack_short_rows<2>(from, rows, to, to_row);
+  if (k == 3) pack_short_rows<3>(from, rows, to, to_row);
+  if (k == 4) pack_short_rows<4>(from, rows, to, to_row);
+  return k >= 2 && k <= 4;
+}
+
 // Packs the panel of B at columns [j, j + columns) and rows [p, p + steps); its rows then follow each other.
 inline void pack_panel(const Product& x, int64_t j, int64_t columns, int64_t p, int64_t steps, float* to) {
   const float* b = x.b + j * x.b_col + p * x.b_row;
   const int64_t to_row = round_up(columns, lanes);
   if (x.b_col == 1) return pack_rows(b, x.b_row, columns, steps, to, to_row);
+  if (x.b_col == steps && pack_short_rows(b, steps, columns, to, to_row)) return;
   for (int64_t v = 0; v < columns; v += lanes) {
     pack_transposed(b + v * x.b_col, x.b_col, least(lanes, columns - v), steps, to + v, to_row);
   }

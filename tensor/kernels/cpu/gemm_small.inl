@@ -21,8 +21,7 @@ class NearSpace {
 // goes as fast as along them, and C, little beside B, is read and written once for each such block of k.
 constexpr int64_t stream_k = 16;  // rows of B: about as many streams as a processor foresees
 inline bool streams(const Product& x) {
-  return x.b_col == 1 && x.k > stream_k && x.m <= 2 * max_rows && x.n >= 128 &&
-         x.n * x.k > (x.m <= 4 ? 1 << 16 : 1 << 18);
+  return x.b_col == 1 && x.k > stream_k && x.m <= 2 * max_rows && x.n >= 128 && x.n * x.k > 1 << 18;
 }
 
 template <bool unit_rows, BRows mode>
@@ -75,6 +74,47 @@ inline void product_tiles(const Product& x, bool stream, Range rows, Range colum
     product_tiles<false, BRows::stream>(x, b, b_step, rows, columns);
   else
     product_tiles<false, BRows::partial>(x, b, b_step, rows, columns);
+}
+
+// --- one row -------------------------------------------------------------------------------------------------------
+
+// A B that lies in rows is read once for one row of A, and fastest along two of its own at a time. The sums, of as many
+// columns as stay in L1 beside them, are in memory.
+inline bool is_row(const Product& x) { return x.m == 1 && x.b_col == 1 && x.k > 8 && x.n * x.k > 1 << 13; }
+
+// sum (+)= a B for `rows` rows of B.
+template <int rows>
+inline void add_rows(const Product& x, const float* b, int64_t p, int64_t columns, float* sum) {
+  Vec a[rows];
+  GRADUS_UNROLL
+  for (int r = 0; r < rows; ++r) a[r] = Vec(double(x.a[(p + r) * x.a_col]));
+  b += p * x.b_row;
+  packs(columns, [&](int64_t j, auto... k) {
+    Vec y = p == 0 ? Vec(0.0) : load(sum + j);
+    GRADUS_UNROLL
+    for (int r = 0; r < rows; ++r) y = fma(a[r], load(b + r * x.b_row + j, k...), y);
+    store(sum + j, y);
+  });
+}
+
+inline void product_row(const Product& x, Range columns) {
+  constexpr int64_t width = 2048;  // 8 KB
+  float sum[width];
+  for (int64_t j = columns.begin; j < columns.end; j += width) {
+    const int64_t n = least(width, columns.end - j);
+    int64_t p = 0;
+    for (; p + 2 <= x.k; p += 2) add_rows<2>(x, x.b + j, p, n, sum);
+    if (p < x.k) add_rows<1>(x, x.b + j, p, n, sum);
+    const Vec row_bias(x.row_bias ? double(*x.row_bias) : 0), alpha(double(x.alpha));
+    packs(n, [&](int64_t i, auto... k) {
+      Vec y = alpha * load(sum + i);
+      if (x.residual) y = y + load(x.residual + j + i, k...);
+      if (x.bias) y = y + load(x.bias + j + i, k...);
+      if (x.row_bias) y = y + row_bias;
+      store(x.c + j + i, y, k...);
+    });
+    if (x.activation != Activation::none) activate(x.activation, x.c + j, x.c_row, 1, n);
+  }
 }
 
 // --- few columns ---------------------------------------------------------------------------------------------------
@@ -180,15 +220,10 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
   const float* b = x.b + columns.begin * x.b_col;
   int64_t b_column = x.b_col;
   const bool in_rows = x.b_row != 1;  // columns of B are wanted in one piece
-  NearSpace turned(in_rows ? columns.size() * x.k : 0);
+  NearSpace turned(in_rows ? columns.size() * x.k + slack : 0);
   if (in_rows) {
-    if (columns.size() <= lanes / 2) {  // one by one: blocks would be mostly empty
-      for (int64_t j = 0; j < columns.size(); ++j) {
-        for (int64_t p = 0; p < x.k; ++p) turned.floats()[j * x.k + p] = b[p * x.b_row + j];
-      }
-    } else {
-      transpose(columns.size(), x.k, b, x.b_row, turned.floats(), x.k, false);
-    }
+    if (x.b_row != columns.size() || !pack_short_rows(b, x.b_row, x.k, turned.floats(), x.k))
+      pack_transposed(b, x.b_row, x.k, columns.size(), turned.floats(), x.k);
     b = turned.floats(), b_column = x.k;
   }
   const int64_t height = equal_blocks(rows.size(), dot_rows);
@@ -211,7 +246,10 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
         const int64_t tile_columns = least(width, columns.end - j);
         t.b = b + (j - columns.begin) * b_column + p;
         dot_kernel_for(tile_rows, tile_columns)(t, sum);
-        for (int64_t r = 0; r < tile_rows; ++r) {
+        // Rows that follow each other, and are treated alike, are as good as one.
+        const bool as_one = x.c_row == tile_columns && !bias && !row_bias;
+        const int64_t row_sums = as_one ? tile_rows * tile_columns : tile_columns;
+        for (int64_t r = 0; r < (as_one ? 1 : tile_rows); ++r) {
           float* c = x.c + (i + r) * x.c_row + j;
           const float* residual = p > 0 ? c : x.residual ? x.residual + (i + r) * x.c_row + j : nullptr;
           const float* of_row = row_bias ? row_bias + i + r : nullptr;
@@ -220,10 +258,10 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
                                        bias ? bias + j + l : nullptr, of_row, c + l);
           };
           int64_t l = 0;
-          if (tile_columns % 4 == 0) {  // the sums were stored so; other loads would wait until they are in memory
-            for (; l < tile_columns; l += 4) finish(Four(), l);
+          if (as_one || tile_columns % 4 == 0) {  // as the sums were stored: other loads would wait for memory
+            for (; l + 4 <= row_sums; l += 4) finish(Four(), l);
           }
-          for (; l < tile_columns; ++l) finish(float(), l);
+          for (; l < row_sums; ++l) finish(float(), l);
         }
       }
       p += t.k;
@@ -237,6 +275,7 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
 
 enum class Way {
   tiles,   // product_tiles
+  row,     // product_row
   turned,  // product_turned
   dots,    // product_dots
   blocks,  // product_block
@@ -246,19 +285,24 @@ enum class Way {
 // sum of lanes.
 inline Way way_of(const Product& x) {
   if (x.b_col == 1 && x.k <= 8 && x.m <= max_rows) return Way::tiles;  // the smallest are not worth an estimate
+  if (is_row(x)) return Way::row;
+  constexpr int64_t never = INT64_MAX;
   const bool columns_of_b = x.b_col != 1, dot_columns = x.b_row == 1 && (columns_of_b || x.n == 1);
   const int64_t across = (x.n + lanes - 1) / lanes, turning = across * x.k * 5;
   // A tile of less than eight sums waits for them.
   const int64_t tiles = most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
-  const int64_t to_turn = x.n <= 8 ? 30 : 20 + (x.n + 7) / 8 * 40;  // lanes rows of C
-  if (x.a_row == 1 && x.n <= most_turned && x.m > x.n &&
-      (x.m + lanes - 1) / lanes * (most(x.n, 8) * x.k / 2 + to_turn) * 10 < tiles * 9)
-    return Way::turned;
-  if (x.a_col == 1 && (dot_columns || x.n <= lanes / 2)) {
-    const int64_t dots = x.m * x.n * (x.k / (2 * lanes) + 3) + (dot_columns ? 0 : x.n * x.k);
-    // These go through B once for every few rows: it should stay in the caches.
-    if (dots < tiles && (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18)) return Way::dots;
+  int64_t turned = never, dots = never;
+  if (x.a_row == 1 && x.n <= most_turned && (columns_of_b || x.m > x.n)) {
+    const int64_t to_turn = x.n <= 8 ? 30 : 20 + (x.n + 7) / 8 * 40;  // lanes rows of C
+    turned = 20 + (x.m + lanes - 1) / lanes * (most(x.n, 8) * x.k / 2 + to_turn);
   }
+  if (x.a_col == 1 && (dot_columns || x.n <= lanes / 2)) {
+    const int64_t to_columns = dot_columns ? 0 : x.n <= 4 && x.b_row == x.n ? x.n * x.k / 4 : across * x.k * 3;
+    // These go through B once for every few rows: it should stay in the caches.
+    if (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18) dots = x.m * x.n * (x.k / (2 * lanes) + 3) + to_columns;
+  }
+  if (turned < dots && turned < tiles / 10 * 9) return Way::turned;
+  if (dots < tiles) return Way::dots;
   if (streams(x)) return Way::tiles;
   if (x.k <= 16 || (x.k <= k_block && x.n * x.k <= 1 << 13 && x.m * x.n * x.k <= 1 << 18)) return Way::tiles;
   return Way::blocks;
@@ -278,6 +322,7 @@ inline bool tile_by_tile(const Product& x) {
 
 inline void product_part(const Product& x, Way way, Range rows, Range columns) {
   if (way == Way::tiles) product_tiles(x, streams(x), rows, columns);
+  if (way == Way::row) product_row(x, columns);
   if (way == Way::turned) product_turned(x, rows);
   if (way == Way::dots) product_dots(x, rows, columns);
 }
@@ -299,8 +344,9 @@ inline void read_both(const float* a, int64_t a_size, const float* b, int64_t b_
 inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int64_t b_next, int64_t c_next) {
   const Way way = way_of(x);
   if (way == Way::blocks) return false;
-  // What is stored takes time, too. Of less than three tasks' work, handing over would cost what it saves.
-  const int64_t work = x.m * x.n * most(x.k, 16);
+  // What is stored takes time, too, and so does what is read, whatever the rows that share it. Of less than three
+  // tasks' work, handing over would cost what it saves.
+  const int64_t work = most(x.m, 3) * x.n * most(x.k, 16);
   if (batch == 1 && (work < 3 * task_work || num_threads() == 1)) {
     product_part(x, way, {0, x.m}, {0, x.n});
     return true;
@@ -315,7 +361,7 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
     else if (m > n || m >= 4 * max_rows)
       m = round_up(blocks_of(m, pieces), max_rows);
     else
-      n = round_up(blocks_of(n, pieces), 4 * lanes);
+      n = round_up(blocks_of(n, pieces), way == Way::dots ? most_dot_columns : 4 * lanes);
   }
   if (way == Way::tiles && x.b_col != 1 && batch == 1 && m < x.m) {  // packed once, not in every task
     Product y = x;
