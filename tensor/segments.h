@@ -10,9 +10,10 @@
 namespace gradus {
 
 // Each block is cut from the smallest free range that it fits in, and joins its free neighbours when it comes back:
-// kept by size, it would lie idle while blocks of other sizes are asked for. What a System offers: `segment_bytes`, the
-// least to ask for at once; `step`, which segments are multiples of; `get(size)`, null where there is no more,
-// `put(segment, size, touched)`; and `touched(from, until)`, told when bytes are handed out for the first time.
+// kept by size, it would lie idle while blocks of other sizes are asked for. What a System offers:
+// `segment_bytes(have)`, the least to ask for at once when there is so much; `step`, which segments are multiples of;
+// `get(size)`, null where there is no more, `put(segment, size, touched)`; and `touched(from, until)`, told when bytes
+// are handed out for the first time.
 template <class System>
 class Segments {
  public:
@@ -20,7 +21,9 @@ class Segments {
   char* take(size_t size) {
     auto fit = by_size_.lower_bound({size, nullptr});
     if (fit == by_size_.end()) {
-      if (!grow(round_up(std::max(size, System::segment_bytes))) && !grow(round_up(size))) return nullptr;
+      size_t have = 0;
+      for (const auto& [begin, segment] : segments_) have += size_t(segment.end - begin);
+      if (!grow(round_up(std::max(size, System::segment_bytes(have)))) && !grow(round_up(size))) return nullptr;
       fit = by_size_.lower_bound({size, nullptr});
     }
     auto [room, block] = *fit;

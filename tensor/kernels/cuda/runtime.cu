@@ -25,7 +25,8 @@ void check_call(cudaError_t status, const char* what) {
 
 // Device memory. Freed blocks are kept; nothing goes back to the driver but by release_cached_memory.
 struct DeviceMemory {
-  static constexpr size_t segment_bytes = size_t(64) << 20, step = size_t(2) << 20;
+  static constexpr size_t step = size_t(2) << 20;
+  static size_t segment_bytes(size_t) { return size_t(64) << 20; }
   static inline int64_t held = 0;
   static char* get(size_t size) {
     void* segment = nullptr;
