@@ -168,7 +168,9 @@ TEST_P(Gemm, LargeShapes) {
         Case{.batch = 33, .m = 20, .n = 40, .k = 24}, Case{.batch = 300, .m = 45, .n = 44, .k = 40},
         Case{.m = 100, .n = 300, .k = 9}, Case{.batch = 3, .m = 700, .n = 3, .k = 90},
         Case{.m = 5, .n = 1100, .k = 200}, Case{.m = 1100, .n = 1050, .k = 3},
-        Case{.m = 3000, .n = 1, .k = 150, .bias = true},
+        Case{.m = 3000, .n = 1, .k = 150, .bias = true}, Case{.m = 31, .n = 2070, .k = 2060},
+        Case{.m = 1, .n = 900, .k = 111, .accumulate = true, .bias = true, .activation = Activation::relu},
+        Case{.m = 9000, .n = 29, .k = 7, .accumulate = true, .bias = true, .activation = Activation::relu},
         Case{.m = 2500, .n = 5, .k = 70, .accumulate = true, .bias = true, .activation = Activation::relu}}) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       x.a_transposed = transposes & 1, x.b_transposed = transposes & 2;

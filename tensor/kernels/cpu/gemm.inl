@@ -13,6 +13,12 @@ constexpr int64_t m_block = 448;
 constexpr int64_t n_block = 2048;
 // Floats of B that are packed for all tasks at a time: 16 MB, of L3 or memory, each read once per block of rows.
 constexpr int64_t shared_floats = 1 << 22;
+// A B from memory is not read panel by panel, lines from thousands of pages: blocks of 256 columns, 256 KB of L2, are
+// copied along their rows first, to rows so long that their lines fall into all sets of L1.
+constexpr int64_t near_columns = 256, near_row = near_columns + 16;
+inline int64_t near_block(int64_t tile_columns) { return near_columns / tile_columns * tile_columns; }
+constexpr int64_t far_b = 1 << 22;     // floats, 16 MB
+constexpr int64_t few_near_rows = 18;  // of A, for which a copy does not pay
 // Packing writes whole registers; the last may reach this far beyond its block.
 constexpr int64_t slack = lanes;
 
@@ -56,7 +62,8 @@ inline void pack_rows(const float* from, int64_t from_row, int64_t columns, int6
   const int64_t rest = columns - whole;
   for (int64_t p = 0; p < k; ++p) {
     for (int64_t i = 0; i < whole; i += lanes) store(to + p * to_row + i, load(from + p * from_row + i));
-    if (whole < columns) store(to + p * to_row + whole, load(from + p * from_row + whole, rest), to_row - whole);
+    if (whole < columns)
+      store(to + p * to_row + whole, load(from + p * from_row + whole, rest), least(lanes, to_row - whole));
   }
 }
 
@@ -86,6 +93,7 @@ struct Range {
 struct Plan {
   bool pack_a, pack_b;
   bool along_rows;  // tiles follow the rows of C, not the panels of B: where sums are short, C is all that counts
+  bool near_b;      // blocks of B are copied as they lie before they are used
   int64_t m, n;     // rows and columns of C per task
   int64_t m_tasks, n_tasks;
   int64_t space;   // floats of work space per task
@@ -195,7 +203,7 @@ struct SharedPanels {
 // rows; where B was packed for all tasks, a part of the next panel; where B lies as it is, lines of the next panel,
 // of which the first tiles of a panel bring one for each row.
 inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range rows, Range columns, int64_t height,
-                       int64_t width, int64_t i, int64_t j, Tile& t) {
+                       int64_t width, int64_t i, int64_t j, int64_t p, Tile& t) {
   const int64_t tile = (i - rows.begin) / height;
   t.ahead = nullptr;
   t.ahead_step = 0;
@@ -205,6 +213,13 @@ inline void look_ahead(const Product& x, const Plan& plan, bool shared, Range ro
   } else if (shared) {
     t.ahead_step = most(1, 2 * width * height / rows.size());  // twice, as the last steps of a tile bring nothing
     if (tile * t.ahead_step < 2 * width) t.ahead = t.b + width * t.k + tile * t.ahead_step * t.k / 2;
+  } else if (plan.near_b) {  // the next block, a line of each row for each tile
+    const int64_t block = near_block(width), in_block = (j - columns.begin) % block, next = j - in_block + block;
+    const int64_t line = (in_block / width * blocks_of(rows.size(), height) + tile) * cache_line;
+    if (line < block && next + line < columns.end) {
+      t.ahead_step = x.b_row;
+      t.ahead = x.b + p * x.b_row + next + line;
+    }
   } else if (!plan.pack_b && tile * cache_line < width && j + width + tile * cache_line < columns.end) {
     t.ahead_step = x.b_row;
     t.ahead = t.b + width + tile * cache_line;
@@ -236,6 +251,11 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
       if (shared) {
         t.b = shared->panel(p, steps, j);
         t.b_step = round_up(t.columns, lanes);
+      } else if (plan.near_b) {
+        const int64_t block = near_block(width), in_block = (j - columns.begin) % block;
+        if (in_block == 0) pack_rows(t.b, x.b_row, least(block, columns.end - j), steps, packed_b, near_row);
+        t.b = packed_b + in_block;
+        t.b_step = near_row;
       } else if (plan.pack_b) {
         pack_panel(x, j, t.columns, p, steps, packed_b);
         t.b = packed_b;
@@ -258,7 +278,7 @@ inline void product_block(const Product& x, const Plan& plan, const SharedPanels
       else
         kernel = unit_rows ? micro_kernel_for<true, BRows::partial>(tile_rows, t.columns)
                            : micro_kernel_for<false, BRows::partial>(tile_rows, t.columns);
-      look_ahead(x, plan, shared, rows, columns, height, width, i, j, t);
+      look_ahead(x, plan, shared, rows, columns, height, width, i, j, p, t);
       kernel(t);
       if (last) activate(x.activation, t.c, t.c_row, tile_rows, t.columns);
     };
@@ -292,6 +312,7 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   const bool rows_in_cache = x.a_col == 1 && x.a_row % 1024 != 0;
   plan.pack_a = long_sums && x.m > max_rows && x.n >= (rows_in_cache ? 800 : 128);
   plan.along_rows = !plan.pack_b && !long_sums;
+  plan.near_b = !plan.pack_b && long_sums && x.m > few_near_rows && x.n >= near_columns && x.n * x.k > far_b;
   // Cut further where that leaves a thread without a task, into pieces that are still worth one and large enough to
   // pay for their packing and for reading B; and so that threads have equally many, unless there are many anyway. Each
   // cut makes A or B be packed, or read from afar, once more: one task for each thread is all that a small product pays
@@ -322,6 +343,7 @@ inline Plan plan_of(const Product& x, int64_t batch) {
   const int64_t k_step = k_step_of(x);
   if (plan.pack_a) plan.space += round_up(plan.m * k_step + slack, lanes);
   if (plan.pack_b && !plan.n_pass) plan.space += k_step * most_vectors * lanes;
+  if (plan.near_b) plan.space += k_step * near_row;
   return plan;
 }
 

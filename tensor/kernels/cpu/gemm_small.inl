@@ -21,7 +21,8 @@ class NearSpace {
 // goes as fast as along them, and C, little beside B, is read and written once for each such block of k.
 constexpr int64_t stream_k = 16;  // rows of B: about as many streams as a processor foresees
 inline bool streams(const Product& x) {
-  return x.b_col == 1 && x.k > stream_k && x.m <= 2 * max_rows && x.n >= 128 && x.n * x.k > 1 << 18;
+  return x.b_col == 1 && x.k > stream_k && x.m <= (x.n * x.k > far_b ? few_near_rows : 2 * max_rows) && x.n >= 128 &&
+         x.n * x.k > 1 << 18;
 }
 
 template <bool unit_rows, BRows mode>
@@ -80,7 +81,9 @@ inline void product_tiles(const Product& x, bool stream, Range rows, Range colum
 
 // A B that lies in rows is read once for one row of A, and fastest along two of its own at a time. The sums, of as many
 // columns as stay in L1 beside them, are in memory.
-inline bool is_row(const Product& x) { return x.m == 1 && x.b_col == 1 && x.k > 8 && x.n * x.k > 1 << 13; }
+inline bool is_row(const Product& x) {
+  return x.m == 1 && x.b_col == 1 && x.n > 8 * lanes && x.k > 8 && x.n * x.k > 1 << 13;
+}
 
 // sum (+)= a B for `rows` rows of B.
 template <int rows>
@@ -114,6 +117,85 @@ inline void product_row(const Product& x, Range columns) {
       store(x.c + j + i, y, k...);
     });
     if (x.activation != Activation::none) activate(x.activation, x.c + j, x.c_row, 1, n);
+  }
+}
+
+// --- short sums of few columns -------------------------------------------------------------------------------------
+
+// All of B stays in registers while rows of A and of C go by: beside so few multiplications the care of tiles shows.
+constexpr int most_thin_k = 8, most_thin_vectors = 2;
+inline bool is_thin(const Product& x) {
+  return x.k > 0 && x.k <= most_thin_k && x.n <= most_thin_vectors * lanes && x.m > max_rows;
+}
+
+// b (k, n), its rows b_row apart.
+template <int k, int vectors>
+void thin_rows(const Product& x, const float* b, int64_t b_row, Range rows) {
+  constexpr int last = vectors - 1;
+  const int64_t in_last = x.n - last * lanes;
+  const auto load_row = [&](const float* from, int v) {
+    return v == last ? load(from + v * lanes, in_last) : load(from + v * lanes);
+  };
+  Vec right[k][vectors], bias[vectors];
+  GRADUS_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    GRADUS_UNROLL
+    for (int p = 0; p < k; ++p) right[p][v] = load_row(b + p * b_row, v);
+    bias[v] = x.bias ? load_row(x.bias, v) : Vec(0.0);
+  }
+  const Vec alpha(double(x.alpha));
+  const bool finished = x.alpha == 1 && !x.residual && !x.bias && !x.row_bias;
+  for (int64_t i = rows.begin; i < rows.end; ++i) {
+    const float* a = x.a + i * x.a_row;
+    float* c = x.c + i * x.c_row;
+    Vec sum[vectors];
+    GRADUS_UNROLL
+    for (int v = 0; v < vectors; ++v) sum[v] = Vec(0.0);
+    GRADUS_UNROLL
+    for (int p = 0; p < k; ++p) {
+      const Vec left(double(a[p * x.a_col]));
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[v] = fma(left, right[p][v], sum[v]);
+    }
+    if (!finished) {
+      GRADUS_UNROLL
+      for (int v = 0; v < vectors; ++v) {
+        sum[v] = alpha * sum[v];
+        if (x.residual) sum[v] = sum[v] + load_row(x.residual + i * x.c_row, v);
+        if (x.bias) sum[v] = sum[v] + bias[v];
+        if (x.row_bias) sum[v] = sum[v] + Vec(double(x.row_bias[i]));
+      }
+    }
+    GRADUS_UNROLL
+    for (int v = 0; v < last; ++v) store(c + v * lanes, sum[v]);
+    store(c + last * lanes, sum[last], in_last);
+  }
+}
+
+using ThinRows = void (*)(const Product&, const float*, int64_t, Range);
+struct ThinKernels {
+  ThinRows of[most_thin_k][most_thin_vectors] = {};
+  template <int... k>
+  constexpr explicit ThinKernels(std::integer_sequence<int, k...>) {
+    ((of[k][0] = thin_rows<k + 1, 1>, of[k][1] = thin_rows<k + 1, 2>), ...);
+  }
+};
+
+inline void product_thin(const Product& x, Range rows) {
+  static constexpr ThinKernels kernels{std::make_integer_sequence<int, most_thin_k>()};
+  float packed[most_thin_k * most_thin_vectors * lanes];
+  const float* b = x.b;
+  int64_t b_row = x.b_row;
+  if (x.b_col != 1) {
+    pack_panel(x, 0, x.n, 0, x.k, packed);
+    b = packed, b_row = round_up(x.n, lanes);
+  }
+  const ThinRows kernel = kernels.of[x.k - 1][x.n > lanes];
+  constexpr int64_t together = 256;  // rows that are still near when they are bent
+  for (int64_t i = rows.begin; i < rows.end; i += together) {
+    const Range now{i, least(i + together, rows.end)};
+    kernel(x, b, b_row, now);
+    if (x.activation != Activation::none) activate(x.activation, x.c + i * x.c_row, x.c_row, now.size(), x.n);
   }
 }
 
@@ -276,6 +358,7 @@ inline void product_dots(const Product& x, Range rows, Range columns) {
 enum class Way {
   tiles,   // product_tiles
   row,     // product_row
+  thin,    // product_thin
   turned,  // product_turned
   dots,    // product_dots
   blocks,  // product_block
@@ -290,7 +373,8 @@ inline Way way_of(const Product& x) {
   const bool columns_of_b = x.b_col != 1, dot_columns = x.b_row == 1 && (columns_of_b || x.n == 1);
   const int64_t across = (x.n + lanes - 1) / lanes, turning = across * x.k * 5;
   // A tile of less than eight sums waits for them.
-  const int64_t tiles = most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
+  const int64_t tiles = is_thin(x) ? x.m * (x.k * across + 3) / 2
+                                   : most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
   int64_t turned = never, dots = never;
   if (x.a_row == 1 && x.n <= most_turned && (columns_of_b || x.m > x.n)) {
     const int64_t to_turn = x.n <= 8 ? 30 : 20 + (x.n + 7) / 8 * 40;  // lanes rows of C
@@ -303,6 +387,7 @@ inline Way way_of(const Product& x) {
   }
   if (turned < dots && turned < tiles / 10 * 9) return Way::turned;
   if (dots < tiles) return Way::dots;
+  if (is_thin(x)) return Way::thin;
   if (streams(x)) return Way::tiles;
   if (x.k <= 16 || (x.k <= k_block && x.n * x.k <= 1 << 13 && x.m * x.n * x.k <= 1 << 18)) return Way::tiles;
   return Way::blocks;
@@ -323,6 +408,7 @@ inline bool tile_by_tile(const Product& x) {
 inline void product_part(const Product& x, Way way, Range rows, Range columns) {
   if (way == Way::tiles) product_tiles(x, streams(x), rows, columns);
   if (way == Way::row) product_row(x, columns);
+  if (way == Way::thin) product_thin(x, rows);
   if (way == Way::turned) product_turned(x, rows);
   if (way == Way::dots) product_dots(x, rows, columns);
 }
@@ -356,7 +442,7 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
   int64_t m = x.m, n = x.n;
   const int64_t pieces = num_threads() == 1 ? 1 : least(work / task_work, 2 * num_threads() / batch);
   if (pieces > 1) {
-    if (way == Way::turned)
+    if (way == Way::turned || way == Way::thin)
       m = round_up(blocks_of(m, pieces), 4 * lanes);
     else if (m > n || m >= 4 * max_rows)
       m = round_up(blocks_of(m, pieces), max_rows);
