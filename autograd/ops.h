@@ -167,7 +167,7 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
 Attended attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options = {});
 
 // Rotates each pair (x[i], x[i + d/2]) of the last dimension by position * base^(-2i/d), so that products of two such
-// vectors depend on how far apart they are: Su et al. 2021, section 3.4. x (..., places, d), d even; the first place is
+// vectors depend on how far apart they are: Su et al. 2021, section 3.2. x (..., places, d), d even; the first place is
 // `first`.
 Tensor rotary(const Tensor& x, int64_t first = 0, double base = 10000);
 // (heads, queries, keys): minus the distance times a slope of each head, 2^(-8 h / heads): Press, Smith and Lewis 2022.

@@ -81,7 +81,7 @@ struct SentenceBatch {
   gradus::Tensor tokens, labels;  // (batch, longest) int64, (batch) float32
 };
 
-// Of the words a share may be read as unknown ones, others in each epoch: Iyyer et al. 2015, section 3.3.
+// Of the words a share may be read as unknown ones, others in each epoch: "word dropout" of Iyyer et al. 2015.
 inline gradus::data::DataLoader<SentenceBatch> sentence_loader(const std::vector<Sentence>& sentences,
                                                                const gradus::data::Tokenizer& tokenizer,
                                                                int64_t max_length,

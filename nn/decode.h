@@ -53,9 +53,9 @@ struct DecodeOptions {
   int64_t max_length = 200;  // tokens, the end not counted; a sentence cut there counts as ended
   int64_t beam = 1;          // 1: greedy
   int64_t n_best = 1;        // at most `beam`
-  // Scores are divided by ((5 + length) / 6)^length_penalty: Wu et al. 2016, equation 14. 0: not at all.
+  // Scores are divided by ((5 + length) / 6)^length_penalty: Wu et al. 2016, section 7. 0: not at all.
   double length_penalty = 0;
-  // Adds coverage_penalty * sum_j log(min(1, sum_i attention_ij)): the same equation; i counts the end too. Needs
+  // Adds coverage_penalty * sum_j log(min(1, sum_i attention_ij)): the same section; i counts the end too. Needs
   // attention.
   double coverage_penalty = 0;
   bool keep_attention = false;
@@ -71,7 +71,7 @@ struct SampleOptions {
   int64_t top_k = 0;       // among the k likeliest only; 0: all
   double top_p = 1;        // among the likeliest that together have this probability: Holtzman et al. 2020
   double repetition_penalty =
-      1;  // logits of tokens seen are divided by it (or multiplied, below 0): Keskar et al. 2019
+      1;  // logits of tokens seen are divided by it (Keskar et al. 2019), or multiplied, below 0
 };
 // One token for a row of logits (vocabulary), of which `seen` were seen before.
 int64_t sample_token(const Tensor& logits, const SampleOptions& options, Generator& random,

@@ -42,7 +42,7 @@ Tensor kaiming_uniform_(Tensor weight, const KaimingOptions& options = {}, Gener
 Tensor kaiming_normal_(Tensor weight, const KaimingOptions& options = {}, Generator* generator = nullptr);
 
 // Orthonormal rows, or columns where there are fewer of them, times `scale`; dimensions after the first count
-// as one. Uniform over all such matrices: Saxe, McClelland and Ganguli 2014, section 3.
+// as one. Uniform over all such matrices: Saxe, McClelland and Ganguli 2014.
 Tensor orthogonal_(Tensor weight, double scale = 1, Generator* generator = nullptr);
 
 // What PyTorch gives the weight and bias (undefined is fine) of a linear or convolution layer unless told

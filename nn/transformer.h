@@ -20,7 +20,7 @@ struct TransformerOptions {
   // Of attention's weights and of the inner features of the two linear layers: `dropout` unless given, which is
   // PyTorch's way; Vaswani et al. drop neither.
   std::optional<double> attention_dropout = {}, activation_dropout = {};
-  bool norm_first = false;  // normalise before each sub-layer (and once at the end) rather than after it: Xiong 2020
+  bool norm_first = false;  // normalise before each sub-layer (and once at the end), not after it: Xiong et al. 2020
   ActivationFunction activation = relu;
   bool bias = true;
   MultiheadOptions attention = {};  // dropout and bias are taken from here above

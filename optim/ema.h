@@ -1,4 +1,5 @@
-// An exponential moving average of weights, often better than the weights themselves (Polyak and Juditsky 1992).
+// An exponential moving average of weights, often better than the weights themselves, as plain averages are
+// (Polyak and Juditsky 1992).
 #pragma once
 
 #include "optim/optimizer.h"

@@ -1,6 +1,6 @@
 // Philox4x32-10, a counter-based generator: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
-// 1, 2, 3" (SC 2011), section 4.3. Block number n of a stream is a pure function of (seed, n), so any thread on any
-// machine can make any part of the sequence, and all make the same one.
+// 1, 2, 3" (SC 2011). Block number n of a stream is a pure function of (seed, n), so any thread on any machine can
+// make any part of the sequence, and all make the same one.
 #pragma once
 
 #include <cstdint>

@@ -44,7 +44,7 @@ struct VitLayer : gradus::nn::Module {
 };
 
 // 3x3 convolutions of stride 2, each with twice the channels of the one before, then one of 1x1: Xiao et al. 2021,
-// "Early convolutions help transformers see better", section 4. (batch, channels, h, w) to (batch, places, features).
+// "Early convolutions help transformers see better". (batch, channels, h, w) to (batch, places, features).
 struct ConvStem : gradus::nn::Module {
   // A convolution and its normalisation; a ReLU follows.
   struct Step {

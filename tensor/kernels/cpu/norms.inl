@@ -173,7 +173,7 @@ void batch_norm(const void* x, const void* weight, const void* bias, double eps,
     return;
   }
   each_row(channels, batch * inner, [&](int64_t c) {
-    // Joined as in Chan, Golub and LeVeque (1979), equation 2.1b.
+    // Joined as in Chan, Golub and LeVeque (1979).
     double seen = 0, mu = 0, squares = 0;
     pieces_of(c, batch, channels, inner, [&](const Piece& piece) {
       const double size = double(piece.rows * piece.n), all = seen + size;

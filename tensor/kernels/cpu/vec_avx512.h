@@ -41,7 +41,7 @@ inline Vec operator/(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
 inline Vec about_inverse(Vec x) { return _mm512_rcp14_ps(x.v); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }    // a b + c
 inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }  // c - a b
-// Correctly rounded, as the instruction is, which takes twice as long (Markstein 1990, section 5).
+// Correctly rounded, as the instruction is, which takes twice as long (Markstein 1990).
 inline Vec sqrt(Vec x) {
   constexpr int lowest = 0x0d800000, infinity = 0x7f800000;  // from 2^-100 on, no remainder is denormal
   __m512i above = _mm512_sub_epi32(_mm512_castps_si512(x.v), _mm512_set1_epi32(lowest));

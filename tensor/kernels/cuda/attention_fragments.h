@@ -2,8 +2,8 @@
 //
 // A warp multiplies with mma.m16n8k16: lane 4 g + t holds, of a sum of 16 rows by 8 columns, columns 2 t and 2 t + 1 of
 // rows g and g + 8. Two sums side by side, rounded to bfloat16, are the left operand of a product over their columns,
-// register for register: so the weights of attention go from the first product to the second without leaving the lane
-// (Dao 2023, section 3.3).
+// register for register: so the weights of attention go from the first product to the second without leaving the lane,
+// as in FlashAttention-2 (Dao 2023).
 #pragma once
 
 #include "tensor/kernels/cuda/attention.h"

@@ -36,7 +36,7 @@ __device__ void load_at(const T* x, const int64_t (&at)[size], int present, bool
   for (int j = 0; j < size; ++j) v[j] = j < present ? Compute<T>(x[at[j]]) : Compute<T>(0);
 }
 
-// Mean and sum of squared deviations of some elements (Chan, Golub and LeVeque 1983, section 2): both passes over some
+// Mean and sum of squared deviations of some elements (Chan, Golub and LeVeque 1983): both passes over some
 // elements in registers, then merged with those before.
 template <class T>
 struct Moments {
