@@ -78,7 +78,8 @@ Tensor columns_by_loops(const Tensor& x, int64_t kernel, int64_t stride, int64_t
 
 void grade_im2col(const Exercises& student, Grade& grade) {
   const auto judge = [&](const Tensor& x, int64_t kernel, int64_t stride, int64_t padding) {
-    const std::string what = "x " + to_string(x.shape()) + ", kernel " + std::to_string(kernel) + ", stride " +
+    const std::string view = x.is_contiguous() ? "" : ", a view whose numbers lie in another order";
+    const std::string what = "x " + to_string(x.shape()) + view + ", kernel " + std::to_string(kernel) + ", stride " +
                              std::to_string(stride) + ", padding " + std::to_string(padding);
     const auto wrong = [&](Order order) { return columns_by_loops(x, kernel, stride, padding, order); };
     const Tensor expected = wrong(Order::right);

@@ -25,7 +25,8 @@ Tensor word_mask(const Tensor& tokens, int64_t pad) {
 
 // 10.2 ★★ Write it with exp and sum, without softmax() and masked_softmax(). Of each row take away the largest score
 // first, among those that are kept: a hidden one may be larger by thousands. Powers of hidden scores are zero, and so
-// is the sum of a row that keeps nothing; divide that row by one instead.
+// is the sum of a row that keeps nothing; divide that row by one instead. x.amax({-1}, true) is the largest of each
+// row, x.masked_fill(m, v) has v where m is true, and logical_not(keep) is true where keep is not.
 Tensor kept_softmax(const Tensor& scores, const Tensor& keep) {
   // BEGIN SOLUTION 10.2
   const Tensor drop = logical_not(keep);
