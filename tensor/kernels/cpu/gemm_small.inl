@@ -123,9 +123,11 @@ inline void product_row(const Product& x, Range columns) {
 // --- short sums of few columns -------------------------------------------------------------------------------------
 
 // All of B stays in registers while rows of A and of C go by: beside so few multiplications the care of tiles shows.
-constexpr int most_thin_k = 8, most_thin_vectors = 2;
+constexpr int most_thin_k = 8, most_thin_vectors = 4, thin_registers = 16;
 inline bool is_thin(const Product& x) {
-  return x.k > 0 && x.k <= most_thin_k && x.n <= most_thin_vectors * lanes && x.m > max_rows;
+  const int64_t across = (x.n + lanes - 1) / lanes;
+  return x.k > 0 && x.k <= most_thin_k && across <= most_thin_vectors && x.k * across <= thin_registers &&
+         x.m > max_rows;
 }
 
 // b (k, n), its rows b_row apart.
@@ -177,20 +179,24 @@ struct ThinKernels {
   ThinRows of[most_thin_k][most_thin_vectors] = {};
   template <int... k>
   constexpr explicit ThinKernels(std::integer_sequence<int, k...>) {
-    ((of[k][0] = thin_rows<k + 1, 1>, of[k][1] = thin_rows<k + 1, 2>), ...);
+    (fill_row<k + 1>(std::make_integer_sequence<int, least(most_thin_vectors, thin_registers / (k + 1))>()), ...);
+  }
+  template <int k, int... v>
+  constexpr void fill_row(std::integer_sequence<int, v...>) {
+    ((of[k - 1][v] = thin_rows<k, v + 1>), ...);
   }
 };
 
 inline void product_thin(const Product& x, Range rows) {
   static constexpr ThinKernels kernels{std::make_integer_sequence<int, most_thin_k>()};
-  float packed[most_thin_k * most_thin_vectors * lanes];
+  float packed[thin_registers * lanes];
   const float* b = x.b;
   int64_t b_row = x.b_row;
   if (x.b_col != 1) {
     pack_panel(x, 0, x.n, 0, x.k, packed);
     b = packed, b_row = round_up(x.n, lanes);
   }
-  const ThinRows kernel = kernels.of[x.k - 1][x.n > lanes];
+  const ThinRows kernel = kernels.of[x.k - 1][(x.n - 1) / lanes];
   constexpr int64_t together = 256;  // rows that are still near when they are bent
   for (int64_t i = rows.begin; i < rows.end; i += together) {
     const Range now{i, least(i + together, rows.end)};
@@ -373,7 +379,7 @@ inline Way way_of(const Product& x) {
   const bool columns_of_b = x.b_col != 1, dot_columns = x.b_row == 1 && (columns_of_b || x.n == 1);
   const int64_t across = (x.n + lanes - 1) / lanes, turning = across * x.k * 5;
   // A tile of less than eight sums waits for them.
-  const int64_t tiles = is_thin(x) ? x.m * (x.k * across + 3) / 2
+  const int64_t tiles = is_thin(x) ? x.m * (x.k * across + 6) / 2
                                    : most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
   int64_t turned = never, dots = never;
   if (x.a_row == 1 && x.n <= most_turned && (columns_of_b || x.m > x.n)) {
@@ -432,7 +438,7 @@ inline bool multiply_small(const Product& x, int64_t batch, int64_t a_next, int6
   if (way == Way::blocks) return false;
   // What is stored takes time, too, and so does what is read, whatever the rows that share it. Of less than three
   // tasks' work, handing over would cost what it saves.
-  const int64_t work = most(x.m, 3) * x.n * most(x.k, 16);
+  const int64_t work = most(x.m, 3) * x.n * most(x.k, 8);
   if (batch == 1 && (work < 3 * task_work || num_threads() == 1)) {
     product_part(x, way, {0, x.m}, {0, x.n});
     return true;
