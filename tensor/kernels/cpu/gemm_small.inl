@@ -155,7 +155,7 @@ void thin_rows(const Product& x, const float* b, int64_t b_row, Range rows) {
     for (int v = 0; v < vectors; ++v) sum[v] = Vec(0.0);
     GRADUS_UNROLL
     for (int p = 0; p < k; ++p) {
-      const Vec left(double(a[p * x.a_col]));
+      const Vec left = Vec(double(a[p * x.a_col]));
       GRADUS_UNROLL
       for (int v = 0; v < vectors; ++v) sum[v] = fma(left, right[p][v], sum[v]);
     }
