@@ -122,7 +122,8 @@ inline void product_row(const Product& x, Range columns) {
 
 // --- short sums of few columns -------------------------------------------------------------------------------------
 
-// All of B stays in registers while rows of A and of C go by: beside so few multiplications the care of tiles shows.
+// All of B stays in registers, half of 32, while rows of A and of C go by: beside so few multiplications what a call of
+// a micro-kernel costs would show.
 constexpr int most_thin_k = 8, most_thin_vectors = 4, thin_registers = 16;
 inline bool is_thin(const Product& x) {
   const int64_t across = (x.n + lanes - 1) / lanes;
@@ -197,7 +198,7 @@ inline void product_thin(const Product& x, Range rows) {
     b = packed, b_row = round_up(x.n, lanes);
   }
   const ThinRows kernel = kernels.of[x.k - 1][(x.n - 1) / lanes];
-  constexpr int64_t together = 256;  // rows that are still near when they are bent
+  constexpr int64_t together = 256;  // rows that are still in the caches when the activation takes them
   for (int64_t i = rows.begin; i < rows.end; i += together) {
     const Range now{i, least(i + together, rows.end)};
     kernel(x, b, b_row, now);
@@ -379,8 +380,9 @@ inline Way way_of(const Product& x) {
   const bool columns_of_b = x.b_col != 1, dot_columns = x.b_row == 1 && (columns_of_b || x.n == 1);
   const int64_t across = (x.n + lanes - 1) / lanes, turning = across * x.k * 5;
   // A tile of less than eight sums waits for them.
-  const int64_t tiles = is_thin(x) ? x.m * (x.k * across + 6) / 2
-                                   : most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
+  const bool thin = is_thin(x);
+  const int64_t tiles =
+      thin ? x.m * (x.k * across + 6) / 2 : most(x.m * across, 8) * (x.k / 2 + 2) + (columns_of_b ? turning : 0);
   int64_t turned = never, dots = never;
   if (x.a_row == 1 && x.n <= most_turned && (columns_of_b || x.m > x.n)) {
     const int64_t to_turn = x.n <= 8 ? 30 : 20 + (x.n + 7) / 8 * 40;  // lanes rows of C
@@ -391,9 +393,9 @@ inline Way way_of(const Product& x) {
     // These go through B once for every few rows: it should stay in the caches.
     if (x.m <= 2 * dot_rows || x.n * x.k <= 1 << 18) dots = x.m * x.n * (x.k / (2 * lanes) + 3) + to_columns;
   }
-  if (turned < dots && turned < tiles / 10 * 9) return Way::turned;
+  if (turned < dots && turned * 10 < tiles * 9) return Way::turned;
   if (dots < tiles) return Way::dots;
-  if (is_thin(x)) return Way::thin;
+  if (thin) return Way::thin;
   if (streams(x)) return Way::tiles;
   if (x.k <= 16 || (x.k <= k_block && x.n * x.k <= 1 << 13 && x.m * x.n * x.k <= 1 << 18)) return Way::tiles;
   return Way::blocks;
